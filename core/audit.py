@@ -1,0 +1,35 @@
+"""The audit log: who changed what and from where. An `Actor` travels with every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from core.models.system import AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: "token:erp", "operator:ana", "system:billing", "cli:root"; `source` is an address or None."""
+
+    name: str
+    source: str | None = None
+
+
+def record(
+    session: Session, actor: Actor, action: str, resource: str, resource_id: object, changes: dict[str, Any]
+) -> None:
+    """Write one entry. Callers pass "(changed)" in place of a secret's value."""
+    session.execute(
+        insert(AuditEntry).values(
+            actor=actor.name,
+            source=actor.source,
+            action=action,
+            resource=resource,
+            resource_id=str(resource_id),
+            changes=changes,
+        )
+    )

@@ -1,0 +1,70 @@
+"""Money as far as standing needs it: invoices of a contract and the payments that settle them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+
+
+class InvoiceStatus(StrEnum):
+    """`overdue` is not stored: an open invoice past its due date is overdue when somebody looks."""
+
+    OPEN = "open"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class Invoice(Versioned, Base):
+    __tablename__ = "invoice"
+    __table_args__ = (
+        CheckConstraint("amount_cents > 0", name="amount"),
+        Index("ix_invoice_open", "due_date", "contract_id", postgresql_where=text("status = 'open'")),
+        UniqueConstraint("external_gateway", "external_id"),
+    )
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), index=True)
+    due_date: Mapped[date]
+    amount_cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3), default="BRL", server_default="BRL")
+    description: Mapped[str | None]
+    status: Mapped[InvoiceStatus] = mapped_column(
+        enum_column(InvoiceStatus), default=InvoiceStatus.OPEN, server_default="open"
+    )
+    paid_at: Mapped[datetime | None]
+    #: When the notice of debt reached the payer (Anatel 765/2023 art. 70: no suspension without it).
+    notified_at: Mapped[datetime | None]
+    #: An open contestation excludes the invoice from suspension.
+    contested: Mapped[bool] = mapped_column(default=False, server_default="false")
+    external_gateway: Mapped[str | None]
+    external_id: Mapped[str | None]
+    pix_code: Mapped[str | None]
+    boleto_line: Mapped[str | None]
+    url: Mapped[str | None]
+
+
+class Payment(Base):
+    """Money that came in. (gateway, external_id) makes a repeated notice the same payment."""
+
+    __tablename__ = "payment"
+    __table_args__ = (
+        CheckConstraint("amount_cents > 0", name="amount"),
+        UniqueConstraint("gateway", "external_id"),
+    )
+
+    id: Mapped[Id]
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), index=True)
+    amount_cents: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3), default="BRL", server_default="BRL")
+    method: Mapped[str]
+    paid_at: Mapped[datetime]
+    gateway: Mapped[str | None]
+    external_id: Mapped[str | None]
+    reversed_at: Mapped[datetime | None]
+    recorded_at: Mapped[CreatedAt]

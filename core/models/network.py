@@ -1,0 +1,139 @@
+"""The network's side: NAS entries, policies by fingerprint, and live sessions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+
+
+class Vendor(StrEnum):
+    MIKROTIK = "mikrotik"
+    GENERIC = "generic"
+
+
+class MessageAuthenticatorMode(StrEnum):
+    """auto: the first Access-Request from the NAS decides and the decision is kept (CVE-2024-3596)."""
+
+    AUTO = "auto"
+    REQUIRE = "require"
+    IGNORE = "ignore"
+
+
+class OctetsDirection(StrEnum):
+    """Whose view Acct-Input-Octets is: `nas` = from the subscriber (RFC 2866), `client` = to the subscriber."""
+
+    NAS = "nas"
+    CLIENT = "client"
+
+
+class StopKind(StrEnum):
+    """How we know that a session ended. Only `stop` is the NAS's own word and final."""
+
+    STOP = "stop"
+    NAS_REBOOT = "nas_reboot"
+    STALE = "stale"
+    NOT_FOUND = "not_found"
+
+
+class PolicyVersion(Base):
+    """A policy by its fingerprint; rows are only ever added."""
+
+    __tablename__ = "policy_version"
+
+    fingerprint: Mapped[str] = mapped_column(primary_key=True)
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[CreatedAt]
+
+
+class Nas(Versioned, Base):
+    """A box (or a network of boxes) that asks us; the secret is chosen by the packet's source address only."""
+
+    __tablename__ = "nas"
+    __table_args__ = (
+        CheckConstraint("coa_port BETWEEN 1 AND 65535", name="coa_port"),
+        CheckConstraint("disconnects_per_minute > 0", name="disconnects_per_minute"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    #: One address or a CIDR, canonical text; unique, and a longer prefix wins over a shorter one.
+    address: Mapped[str] = mapped_column(unique=True)
+    secret_encrypted: Mapped[bytes]
+    vendor: Mapped[Vendor] = mapped_column(enum_column(Vendor))
+    coa_port: Mapped[int] = mapped_column(Integer, default=3799, server_default="3799")
+    message_authenticator: Mapped[MessageAuthenticatorMode] = mapped_column(
+        enum_column(MessageAuthenticatorMode), default=MessageAuthenticatorMode.AUTO, server_default="auto"
+    )
+    #: What `auto` learned from the first request: "require" or "ignore"; None until one came.
+    message_authenticator_learned: Mapped[str | None]
+    octets_direction: Mapped[OctetsDirection] = mapped_column(
+        enum_column(OctetsDirection), default=OctetsDirection.NAS, server_default="nas"
+    )
+    #: Names here that differ from the plan's: {"pools": {ours: theirs}, "address_lists": {ours: theirs}}.
+    names: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    #: {"strip_realm": bool, "lowercase": bool}
+    login_rules: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    disconnects_per_minute: Mapped[int] = mapped_column(Integer, default=120, server_default="120")
+    enforcement_frozen: Mapped[bool] = mapped_column(default=False, server_default="false")
+    emergency: Mapped[bool] = mapped_column(default=False, server_default="false")
+    emergency_plan_id: Mapped[int | None] = mapped_column(ForeignKey("plan.id"))
+
+
+class Session(Base):
+    """A session at a NAS, kept after it ended. Owner functions: `core.sessions`; written by aaa's shipper.
+
+    Identity is (NAS, box, Acct-Session-Id, accept id): several boxes may share one NAS entry (`box` is
+    NAS-Identifier, else NAS-IP-Address), and a box that starts counting again reuses session ids.
+    """
+
+    __tablename__ = "session"
+    __table_args__ = (
+        Index("uq_session_identity", "nas_id", "box", "acct_session_id", "accept_id", unique=True),
+        Index("ix_session_active_service", "service_id", postgresql_where=text("stopped_at IS NULL")),
+        Index("ix_session_active_nas", "nas_id", "box", postgresql_where=text("stopped_at IS NULL")),
+        Index("ix_session_service_started", "service_id", "started_at"),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    id: Mapped[Id]
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id"))
+    box: Mapped[str]
+    acct_session_id: Mapped[str]
+    #: 16 hexadecimal characters out of our Class; empty for a session that is not ours.
+    accept_id: Mapped[str] = mapped_column(default="", server_default="")
+    service_id: Mapped[int | None]
+    login: Mapped[str]
+    #: Policy the session started on, out of Class; None when the NAS sent no Class of ours.
+    class_fingerprint: Mapped[str | None]
+    #: Policy that the last CoA-ACK left on the session; it, not Class, is the truth once set.
+    applied_fingerprint: Mapped[str | None]
+    started_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+    stop_kind: Mapped[StopKind | None] = mapped_column(enum_column(StopKind))
+    terminate_cause: Mapped[int | None] = mapped_column(SmallInteger)
+    nas_address: Mapped[str]
+    nas_port_id: Mapped[str | None]
+    calling_station_id: Mapped[str | None]
+    called_station_id: Mapped[str | None]
+    framed_ipv4: Mapped[str | None]
+    framed_ipv6_prefix: Mapped[str | None]
+    delegated_ipv6_prefix: Mapped[str | None]
+    #: As the NAS reports them (see Nas.octets_direction); they never go backwards.
+    input_octets: Mapped[int] = mapped_column(default=0, server_default="0")
+    output_octets: Mapped[int] = mapped_column(default=0, server_default="0")
+    input_packets: Mapped[int] = mapped_column(default=0, server_default="0")
+    output_packets: Mapped[int] = mapped_column(default=0, server_default="0")
+    session_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: Interim-Updates seen; with session_seconds they tell what this NAS really does (staleness).
+    interims: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+
+    @property
+    def effective_fingerprint(self) -> str | None:
+        return self.applied_fingerprint or self.class_fingerprint

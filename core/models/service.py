@@ -1,0 +1,134 @@
+"""What: plans, the services sold on them, and the holds that restrict a service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.access import Access, HoldEffect, HoldReason
+from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+from core.policy import Burst, PlanTerms, ServiceTerms
+
+
+class ServiceKind(StrEnum):
+    PPPOE = "pppoe"
+    IPOE = "ipoe"
+    HOTSPOT = "hotspot"
+    DEDICATED = "dedicated"
+    VOICE = "voice"
+    OTHER = "other"
+
+
+class ServiceStatus(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+
+
+class Plan(Versioned, Base):
+    """What a service gets on the wire; prices are copied into contracts, never read from here afterwards."""
+
+    __tablename__ = "plan"
+    __table_args__ = (
+        CheckConstraint("down_kbps > 0 AND up_kbps > 0", name="rates"),
+        CheckConstraint("throttle_down_kbps > 0 AND throttle_up_kbps > 0", name="throttle"),
+        CheckConstraint("interim_seconds >= 60", name="interim"),
+        CheckConstraint("price_cents >= 0", name="price"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    down_kbps: Mapped[int]
+    up_kbps: Mapped[int]
+    burst: Mapped[dict[str, Any] | None]
+    address_pool: Mapped[str | None]
+    address_list: Mapped[str | None]
+    interim_seconds: Mapped[int]
+    session_seconds: Mapped[int | None]
+    throttle_down_kbps: Mapped[int]
+    throttle_up_kbps: Mapped[int]
+    price_cents: Mapped[int]
+
+    def terms(self) -> PlanTerms:
+        return PlanTerms(
+            down_kbps=self.down_kbps,
+            up_kbps=self.up_kbps,
+            burst=Burst(**self.burst) if self.burst else None,
+            address_pool=self.address_pool,
+            address_list=self.address_list,
+            interim_seconds=self.interim_seconds,
+            session_seconds=self.session_seconds,
+            throttle_down_kbps=self.throttle_down_kbps,
+            throttle_up_kbps=self.throttle_up_kbps,
+        )
+
+
+class Service(Versioned, Base):
+    """One access at one installation address. `access` and `policy_fingerprint` are what is intended."""
+
+    __tablename__ = "service"
+    __table_args__ = (
+        Index("uq_service_login", "login", unique=True, postgresql_where=text("status <> 'cancelled'")),
+        Index(
+            "uq_service_ipv4_address",
+            "ipv4_address",
+            unique=True,
+            postgresql_where=text("status <> 'cancelled' AND ipv4_address IS NOT NULL"),
+        ),
+        Index("ix_service_plan_id", "plan_id", "id"),
+        Index("ix_service_contract_id", "contract_id"),
+        CheckConstraint("(login IS NULL) = (password_encrypted IS NULL)", name="credentials"),
+    )
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"))
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    kind: Mapped[ServiceKind] = mapped_column(enum_column(ServiceKind))
+    status: Mapped[ServiceStatus] = mapped_column(
+        enum_column(ServiceStatus), default=ServiceStatus.ACTIVE, server_default="active"
+    )
+    login: Mapped[str | None]
+    password_encrypted: Mapped[bytes | None]
+    address: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    ipv4_address: Mapped[str | None]
+    ipv4_routes: Mapped[list[str]] = mapped_column(default=list, server_default=text("'[]'"))
+    ipv6_prefix: Mapped[str | None]
+    delegated_ipv6_prefix: Mapped[str | None]
+    access: Mapped[Access] = mapped_column(enum_column(Access), default=Access.FULL, server_default="full")
+    policy_fingerprint: Mapped[str] = mapped_column(ForeignKey("policy_version.fingerprint"))
+    cancelled_at: Mapped[datetime | None]
+
+    plan: Mapped[Plan] = relationship(lazy="raise")
+
+    def terms(self) -> ServiceTerms:
+        return ServiceTerms(
+            ipv4_address=self.ipv4_address,
+            ipv4_routes=tuple(self.ipv4_routes or ()),
+            ipv6_prefix=self.ipv6_prefix,
+            delegated_ipv6_prefix=self.delegated_ipv6_prefix,
+        )
+
+
+class Hold(Base):
+    """A restriction with a reason of its own. Live while placed, not lifted and not past `until`."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        Index("ix_hold_live", "service_id", postgresql_where=text("lifted_at IS NULL")),
+        Index("ix_hold_until", "until", postgresql_where=text("lifted_at IS NULL AND until IS NOT NULL")),
+    )
+
+    id: Mapped[Id]
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id"), index=True)
+    reason: Mapped[HoldReason] = mapped_column(enum_column(HoldReason))
+    effect: Mapped[HoldEffect] = mapped_column(enum_column(HoldEffect))
+    placed_at: Mapped[CreatedAt]
+    placed_by: Mapped[str]
+    until: Mapped[datetime | None]
+    note: Mapped[str | None]
+    lifted_at: Mapped[datetime | None]
+    lifted_by: Mapped[str | None]

@@ -1,0 +1,88 @@
+"""Work that must follow a commit: a row written in the same transaction, gone only when the work is done.
+
+    enqueue (in the transaction)  ->  relay publishes the row's id to its Celery queue and leases the row
+    ->  a worker runs the topic's handler in a transaction that deletes the row  ->  commit
+
+Whatever dies in between, the lease runs out and the relay publishes again: a flushed broker, a killed worker or
+a lost message delay the work, they never lose it. A second delivery finds no row, or finds it locked, and does
+nothing. A handler that raises leaves the row with the error and a later `due_at`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from core.models.system import OutboxItem
+from core.topics import Topic
+
+#: Name of the NOTIFY channel that wakes the relay.
+CHANNEL = "provedor_outbox"
+#: How long a published row is left to its worker before it is published again.
+LEASE = timedelta(seconds=20)
+#: Longest pause between two attempts at the same work.
+BACKOFF_MAX = timedelta(minutes=10)
+
+
+class Due(NamedTuple):
+    """A row to publish."""
+
+    id: int
+    queue: str
+
+
+def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: datetime | None = None) -> None:
+    """Owe this work. It starts when the transaction commits, or at `due_at`."""
+    values: dict[str, Any] = {"topic": topic.name, "queue": topic.queue, "payload": payload}
+    if due_at is not None:
+        values["due_at"] = due_at
+    session.execute(insert(OutboxItem).values(values))
+    session.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def lease_due(session: Session, limit: int) -> list[Due]:
+    """Take up to `limit` rows that are due, each leased for LEASE, oldest first."""
+    due = (
+        select(OutboxItem.id)
+        .where(OutboxItem.due_at <= func.now())
+        .order_by(OutboxItem.due_at, OutboxItem.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    leased = session.execute(
+        update(OutboxItem)
+        .where(OutboxItem.id.in_(due.scalar_subquery()))
+        .values(due_at=func.now() + LEASE)
+        .returning(OutboxItem.id, OutboxItem.queue)
+        .execution_options(synchronize_session=False)
+    )
+    return [Due(*row) for row in sorted(leased)]
+
+
+def claim(session: Session, item_id: int) -> OutboxItem | None:
+    """The row, locked for this transaction; None when another has it or it is done."""
+    return session.scalar(select(OutboxItem).where(OutboxItem.id == item_id).with_for_update(skip_locked=True))
+
+
+def complete(session: Session, item: OutboxItem) -> None:
+    session.delete(item)
+    session.flush()
+
+
+def record_failure(session: Session, item_id: int, error: str) -> None:
+    """Keep the row for a later attempt: 1, 2, 4 … seconds, at most BACKOFF_MAX."""
+    attempts = OutboxItem.attempts + 1
+    pause = func.least(func.power(2.0, func.least(OutboxItem.attempts, 20)), BACKOFF_MAX.total_seconds())
+    session.execute(
+        update(OutboxItem)
+        .where(OutboxItem.id == item_id)
+        .values(
+            attempts=attempts,
+            last_error=error[:500],
+            due_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, pause),
+        )
+        .execution_options(synchronize_session=False)
+    )

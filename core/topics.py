@@ -1,0 +1,28 @@
+"""Names of the work that follows a change, and the Celery queue each runs on.
+
+`enforce` has a process of its own, so that slow provisioning never delays a payment; what happens when somebody
+pays runs there from the inbox to the wire.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Topic(NamedTuple):
+    name: str
+    queue: str
+
+
+#: An authenticated webhook was stored: interpret it. Payload: {"inbox_id"}.
+INBOX_STORED = Topic("billing.inbox_stored", "enforce")
+#: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
+STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
+#: The intended policy of a service is not what its sessions may have. Payload: {"service_id"}.
+SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", "enforce")
+#: One session is to be brought in step (retry or reconciler). Payload: {"session_id"}.
+SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", "enforce")
+#: An operator ends a session. Payload: {"session_id", "reason"}.
+SESSION_DISCONNECT = Topic("provisioning.session_disconnect", "enforce")
+#: A plan changed: recompute the policy of its services in chunks. Payload: {"plan_id", "after_service_id"}.
+PLAN_CHANGED = Topic("core.plan_changed", "default")

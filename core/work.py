@@ -1,0 +1,21 @@
+"""The two shapes of background work; rooms offer them, `provedor` wires them to Celery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy.orm import Session
+
+#: Does the work of one outbox row, from its payload, in the transaction that will delete the row.
+#: A second run with the same payload must find nothing left to do.
+Handler = Callable[[Session, dict[str, Any]], None]
+
+
+class Periodic(NamedTuple):
+    """Work that the clock starts, each run in one transaction of its own."""
+
+    name: str
+    every_s: float
+    run: Callable[[Session], None]
+    queue: str = "default"

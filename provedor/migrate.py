@@ -1,0 +1,50 @@
+"""Schema migrations, run at start by whoever serves the database's users, under an advisory lock.
+
+Never run by or before the RADIUS processes, which start with the database away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+from core.database import psycopg_url
+
+#: Serialises migrations of several nodes that start at once.
+LOCK_KEY = 0x50524F57
+DIRECTORY = Path(__file__).parent / "migrations"
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(DIRECTORY))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head_revision() -> str:
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None  # noqa: S101  (a repository without migrations is broken)
+    return head
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to the newest revision; waits while another node does."""
+    engine = create_engine(psycopg_url(url))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
+        connection.commit()
+        try:
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+            connection.commit()
+    engine.dispose()

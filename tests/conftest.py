@@ -1,0 +1,101 @@
+"""Fixtures on real parts: one PostgreSQL and one Valkey a test process, the schema made by the migrations."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from core import changes
+from core.audit import Actor
+from core.clock import ManualClock
+from core.database import Database, libpq_url, psycopg_url
+from core.keyring import Keyring
+from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
+from provedor.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A cluster of this test process (without fsync: these tests never cut its power)."""
+    with tempfile.TemporaryDirectory(prefix="pvd-pg-", ignore_cleanup_errors=True) as directory:
+        server = EmbeddedPostgres(Path(directory) / "pg", fsync=False)
+        server.start()
+        migrate(server.url)
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    with tempfile.TemporaryDirectory(prefix="pvd-vk-", ignore_cleanup_errors=True) as directory:
+        server = EmbeddedValkey(Path(directory))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """The migrated database, for tests that roll back what they do."""
+    database = Database(psycopg_url(postgres.url))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def session(shared_database: Database) -> Iterator[Session]:
+    """A session in an outer transaction that is rolled back: fast, and nothing stays.
+
+    `session.commit()` inside ends a savepoint only, and runs what runs before a commit (changes.seal).
+    """
+    with shared_database.engine.connect() as connection:
+        outer = connection.begin()
+        session = Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+        event.listen(session, "before_commit", changes.seal)
+        yield session
+        session.close()
+        outer.rollback()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a database of this test's own (a copy of the migrated one), for tests that commit."""
+    name = f"test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+    maintenance = libpq_url(postgres.url).replace("/provedor?", "/postgres?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'provedor'")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE provedor")
+    yield postgres.url.replace("/provedor?", f"/{name}?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(psycopg_url(database_url))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    return Keyring({1: bytes(range(32))})
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor("test:person", "192.0.2.7")
