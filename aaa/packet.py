@@ -1,0 +1,216 @@
+"""The RADIUS packet: octets to values and back, with no socket, secret or clock.
+
+    0        1            2        3 4                 19 20
+    Code     Identifier   Length     Authenticator        Attributes: Type, Length, Value ...
+
+RFC 2865 section 3. `parse` accepts exactly what that section accepts and raises `MalformedPacket` for all else;
+octets beyond Length are padding and ignored. Attributes keep their order; a Vendor-Specific attribute stays one
+(26, value) pair until somebody asks for a vendor's attribute, because an unknown one must not matter.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+
+from core.errors import ProvedorError
+
+HEADER_OCTETS = 20
+PACKET_OCTETS_MAX = 4096
+VALUE_OCTETS_MAX = 253
+#: A vendor's value inside one Vendor-Specific attribute: 253 less vendor id (4), type (1) and length (1).
+VENDOR_VALUE_OCTETS_MAX = 247
+
+
+class Code(IntEnum):
+    ACCESS_REQUEST = 1
+    ACCESS_ACCEPT = 2
+    ACCESS_REJECT = 3
+    ACCOUNTING_REQUEST = 4
+    ACCOUNTING_RESPONSE = 5
+    ACCESS_CHALLENGE = 11
+    STATUS_SERVER = 12
+    DISCONNECT_REQUEST = 40
+    DISCONNECT_ACK = 41
+    DISCONNECT_NAK = 42
+    COA_REQUEST = 43
+    COA_ACK = 44
+    COA_NAK = 45
+
+
+class Kind(IntEnum):
+    """Numbers of the standard attributes that our code itself handles (RFC 2865, 2866, 2869, 3162, 4818)."""
+
+    USER_NAME = 1
+    USER_PASSWORD = 2
+    CHAP_PASSWORD = 3
+    NAS_IP_ADDRESS = 4
+    NAS_PORT = 5
+    SERVICE_TYPE = 6
+    FRAMED_PROTOCOL = 7
+    FRAMED_IP_ADDRESS = 8
+    FRAMED_IP_NETMASK = 9
+    FILTER_ID = 11
+    REPLY_MESSAGE = 18
+    FRAMED_ROUTE = 22
+    STATE = 24
+    CLASS = 25
+    VENDOR_SPECIFIC = 26
+    SESSION_TIMEOUT = 27
+    IDLE_TIMEOUT = 28
+    CALLED_STATION_ID = 30
+    CALLING_STATION_ID = 31
+    NAS_IDENTIFIER = 32
+    PROXY_STATE = 33
+    ACCT_STATUS_TYPE = 40
+    ACCT_DELAY_TIME = 41
+    ACCT_INPUT_OCTETS = 42
+    ACCT_OUTPUT_OCTETS = 43
+    ACCT_SESSION_ID = 44
+    ACCT_SESSION_TIME = 46
+    ACCT_INPUT_PACKETS = 47
+    ACCT_OUTPUT_PACKETS = 48
+    ACCT_TERMINATE_CAUSE = 49
+    ACCT_INPUT_GIGAWORDS = 52
+    ACCT_OUTPUT_GIGAWORDS = 53
+    EVENT_TIMESTAMP = 55
+    CHAP_CHALLENGE = 60
+    NAS_PORT_TYPE = 61
+    EAP_MESSAGE = 79
+    MESSAGE_AUTHENTICATOR = 80
+    ACCT_INTERIM_INTERVAL = 85
+    NAS_PORT_ID = 87
+    FRAMED_POOL = 88
+    NAS_IPV6_ADDRESS = 95
+    FRAMED_IPV6_PREFIX = 97
+    ERROR_CAUSE = 101
+    DELEGATED_IPV6_PREFIX = 123
+
+
+class MalformedPacket(ProvedorError):
+    """The octets are no RADIUS packet; RFC 2865 section 3 says to discard them silently."""
+
+    title = "Malformed packet"
+
+
+class Packet:
+    """A parsed packet. `octets` is the packet itself, without padding."""
+
+    __slots__ = ("attributes", "authenticator", "code", "identifier", "message_authenticator_at", "octets")
+
+    def __init__(self, octets: bytes, attributes: list[tuple[int, bytes]], message_authenticator_at: int) -> None:
+        self.octets = octets
+        self.code = octets[0]
+        self.identifier = octets[1]
+        self.authenticator = octets[4:20]
+        self.attributes = attributes
+        #: Offset of the value of the first Message-Authenticator of 16 octets, 0 where there is none.
+        self.message_authenticator_at = message_authenticator_at
+
+    def first(self, kind: int) -> bytes | None:
+        """The value of the first attribute of this type."""
+        for number, value in self.attributes:
+            if number == kind:
+                return value
+        return None
+
+    def every(self, kind: int) -> list[bytes]:
+        """The values of all attributes of this type, in order."""
+        return [value for number, value in self.attributes if number == kind]
+
+    def text(self, kind: int) -> str | None:
+        """The first value as text; octets that are no UTF-8 are shown escaped, NUL as well."""
+        value = self.first(kind)
+        return None if value is None else readable(value)
+
+    def integer(self, kind: int) -> int | None:
+        """The first value as an unsigned 32-bit integer; None where absent or of another length."""
+        value = self.first(kind)
+        return int.from_bytes(value, "big") if value is not None and len(value) == 4 else None
+
+    def vendor_values(self, vendor: int, kind: int) -> list[bytes]:
+        """All values of one vendor's attribute, whatever Vendor-Specific attributes they stand in."""
+        return [
+            value
+            for field in self.every(Kind.VENDOR_SPECIFIC)
+            for number, value in vendor_attributes(field, vendor)
+            if number == kind
+        ]
+
+
+def parse(datagram: bytes) -> Packet:
+    """The packet in a datagram; raises MalformedPacket."""
+    size = len(datagram)
+    if size < HEADER_OCTETS:
+        raise MalformedPacket(f"{size} octets are less than a header")
+    length = datagram[2] << 8 | datagram[3]
+    if not HEADER_OCTETS <= length <= PACKET_OCTETS_MAX:
+        raise MalformedPacket(f"Length says {length}, which no packet has")
+    if length > size:
+        raise MalformedPacket(f"Length says {length} and {size} octets came")
+    octets = datagram if length == size else datagram[:length]
+    attributes: list[tuple[int, bytes]] = []
+    message_authenticator_at = 0
+    offset = HEADER_OCTETS
+    while offset < length:
+        end = offset + octets[offset + 1] if offset + 1 < length else length + 1
+        if end > length or end < offset + 2:
+            raise MalformedPacket(f"the attribute at octet {offset} has an impossible length")
+        kind = octets[offset]
+        if kind == 80 and end - offset == 18 and not message_authenticator_at:  # Kind.MESSAGE_AUTHENTICATOR
+            message_authenticator_at = offset + 2
+        attributes.append((kind, octets[offset + 2 : end]))
+        offset = end
+    return Packet(octets, attributes, message_authenticator_at)
+
+
+def vendor_attributes(value: bytes, vendor: int) -> Iterator[tuple[int, bytes]]:
+    """The (type, value) pairs in a Vendor-Specific value of this vendor (RFC 2865 5.26, recommended format).
+
+    Stops at the first pair whose length is impossible: what a vendor puts there is its own affair.
+    """
+    if len(value) < 6 or int.from_bytes(value[:4], "big") != vendor:
+        return
+    offset, size = 4, len(value)
+    while offset + 2 <= size:
+        end = offset + value[offset + 1]
+        if end > size or end < offset + 2:
+            return
+        yield value[offset], value[offset + 2 : end]
+        offset = end
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One encoded attribute; a value of more than 253 octets is our bug."""
+    if not 0 < len(value) <= VALUE_OCTETS_MAX:
+        raise ValueError(f"attribute {kind} cannot have {len(value)} octets")
+    return bytes((kind, len(value) + 2)) + value
+
+
+def text_attribute(kind: int, value: str) -> bytes:
+    return attribute(kind, value.encode())
+
+
+def integer_attribute(kind: int, value: int) -> bytes:
+    return attribute(kind, value.to_bytes(4, "big"))
+
+
+def vendor_attribute(vendor: int, kind: int, value: bytes) -> bytes:
+    """One vendor's attribute in a Vendor-Specific attribute of its own."""
+    if not 0 < len(value) <= VENDOR_VALUE_OCTETS_MAX:
+        raise ValueError(f"attribute {vendor}/{kind} cannot have {len(value)} octets")
+    return attribute(Kind.VENDOR_SPECIFIC, struct.pack("!IBB", vendor, kind, len(value) + 2) + value)
+
+
+def header(code: int, identifier: int, attribute_octets: int) -> bytes:
+    """Code, Identifier and Length of a packet with that many octets of attributes."""
+    return struct.pack("!BBH", code, identifier, HEADER_OCTETS + attribute_octets)
+
+
+def readable(value: bytes) -> str:
+    """Octets from the network as text that is safe to log and store: valid UTF-8 without control characters."""
+    text = value.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
