@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 _MAGIC = b"PVD1"
 _LAYOUT = struct.Struct("!4sQ8s8s")
+_ATTRIBUTE = struct.Struct("!BB4sQ8s8s")
 
 
 class AcceptClass(NamedTuple):
@@ -24,9 +25,9 @@ class AcceptClass(NamedTuple):
     fingerprint: str
 
 
-def encode_class(service_id: int, accept_id: bytes, fingerprint: bytes) -> bytes:
-    """The value of Class; `accept_id` and `fingerprint` have eight octets each."""
-    return _LAYOUT.pack(_MAGIC, service_id, accept_id, fingerprint)
+def class_attribute(service_id: int, accept_id: bytes, fingerprint: bytes) -> bytes:
+    """The whole Class attribute; `accept_id` and `fingerprint` have eight octets each."""
+    return _ATTRIBUTE.pack(25, _ATTRIBUTE.size, _MAGIC, service_id, accept_id, fingerprint)
 
 
 def decode_class(value: bytes) -> AcceptClass | None:

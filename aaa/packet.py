@@ -97,36 +97,51 @@ class MalformedPacket(ProvedorError):
 class Packet:
     """A parsed packet. `octets` is the packet itself, without padding."""
 
-    __slots__ = ("attributes", "authenticator", "code", "identifier", "message_authenticator_at", "octets")
+    __slots__ = ("_fields", "_repeats", "authenticator", "code", "identifier", "message_authenticator_at", "octets")
 
-    def __init__(self, octets: bytes, attributes: list[tuple[int, bytes]], message_authenticator_at: int) -> None:
+    def __init__(
+        self, octets: bytes, fields: dict[int, bytes], message_authenticator_at: int, *, repeats: bool
+    ) -> None:
         self.octets = octets
         self.code = octets[0]
         self.identifier = octets[1]
         self.authenticator = octets[4:20]
-        self.attributes = attributes
+        self._fields = fields
+        self._repeats = repeats
         #: Offset of the value of the first Message-Authenticator of 16 octets, 0 where there is none.
         self.message_authenticator_at = message_authenticator_at
 
+    @property
+    def attributes(self) -> list[tuple[int, bytes]]:
+        """All attributes in their order."""
+        octets, offset, attributes = self.octets, HEADER_OCTETS, []
+        while offset < len(octets):
+            end = offset + octets[offset + 1]
+            attributes.append((octets[offset], octets[offset + 2 : end]))
+            offset = end
+        return attributes
+
     def first(self, kind: int) -> bytes | None:
         """The value of the first attribute of this type."""
-        for number, value in self.attributes:
-            if number == kind:
-                return value
-        return None
+        return self._fields.get(kind)
 
     def every(self, kind: int) -> list[bytes]:
         """The values of all attributes of this type, in order."""
+        value = self._fields.get(kind)
+        if value is None:
+            return []
+        if not self._repeats:
+            return [value]
         return [value for number, value in self.attributes if number == kind]
 
     def text(self, kind: int) -> str | None:
         """The first value as text; octets that are no UTF-8 are shown escaped, NUL as well."""
-        value = self.first(kind)
+        value = self._fields.get(kind)
         return None if value is None else readable(value)
 
     def integer(self, kind: int) -> int | None:
         """The first value as an unsigned 32-bit integer; None where absent or of another length."""
-        value = self.first(kind)
+        value = self._fields.get(kind)
         return int.from_bytes(value, "big") if value is not None and len(value) == 4 else None
 
     def vendor_values(self, vendor: int, kind: int) -> list[bytes]:
@@ -150,19 +165,23 @@ def parse(datagram: bytes) -> Packet:
     if length > size:
         raise MalformedPacket(f"Length says {length} and {size} octets came")
     octets = datagram if length == size else datagram[:length]
-    attributes: list[tuple[int, bytes]] = []
+    fields: dict[int, bytes] = {}
+    repeats = False
     message_authenticator_at = 0
     offset = HEADER_OCTETS
     while offset < length:
+        kind = octets[offset]
         end = offset + octets[offset + 1] if offset + 1 < length else length + 1
         if end > length or end < offset + 2:
             raise MalformedPacket(f"the attribute at octet {offset} has an impossible length")
-        kind = octets[offset]
-        if kind == 80 and end - offset == 18 and not message_authenticator_at:  # Kind.MESSAGE_AUTHENTICATOR
-            message_authenticator_at = offset + 2
-        attributes.append((kind, octets[offset + 2 : end]))
+        if kind in fields:
+            repeats = True
+        else:
+            fields[kind] = octets[offset + 2 : end]
+            if kind == 80 and end - offset == 18:  # Kind.MESSAGE_AUTHENTICATOR
+                message_authenticator_at = offset + 2
         offset = end
-    return Packet(octets, attributes, message_authenticator_at)
+    return Packet(octets, fields, message_authenticator_at, repeats=repeats)
 
 
 def vendor_attributes(value: bytes, vendor: int) -> Iterator[tuple[int, bytes]]:
@@ -201,6 +220,12 @@ def vendor_attribute(vendor: int, kind: int, value: bytes) -> bytes:
     if not 0 < len(value) <= VENDOR_VALUE_OCTETS_MAX:
         raise ValueError(f"attribute {vendor}/{kind} cannot have {len(value)} octets")
     return attribute(Kind.VENDOR_SPECIFIC, struct.pack("!IBB", vendor, kind, len(value) + 2) + value)
+
+
+def proxy_states(packet: Packet) -> bytes:
+    """What every reply gives back, unchanged and in order (RFC 2865 5.33)."""
+    values = packet.every(Kind.PROXY_STATE)
+    return b"".join([attribute(Kind.PROXY_STATE, value) for value in values if value]) if values else b""
 
 
 def header(code: int, identifier: int, attribute_octets: int) -> bytes:

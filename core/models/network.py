@@ -83,6 +83,8 @@ class Nas(Versioned, Base):
     enforcement_frozen: Mapped[bool] = mapped_column(default=False, server_default="false")
     emergency: Mapped[bool] = mapped_column(default=False, server_default="false")
     emergency_plan_id: Mapped[int | None] = mapped_column(ForeignKey("plan.id"))
+    #: The emergency plan's policy, kept with it so that RADIUS nodes need no plans.
+    emergency_fingerprint: Mapped[str | None] = mapped_column(ForeignKey("policy_version.fingerprint"))
 
 
 class Session(Base):

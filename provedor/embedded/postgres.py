@@ -145,9 +145,7 @@ class EmbeddedPostgres:
             "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions",
         ]  # fmt: skip
         with os.fdopen(read_end):
-            done = subprocess.run(
-                command, check=False, capture_output=True, pass_fds=(read_end,), **self._identity()
-            )
+            done = subprocess.run(command, check=False, capture_output=True, pass_fds=(read_end,), **self._identity())
         if done.returncode != 0:
             shutil.rmtree(self._data, ignore_errors=True)
             raise ConfigurationError(f"PostgreSQL could not be initialised: {done.stderr.decode().strip()}")

@@ -42,9 +42,7 @@ def test_lifting_one_hold_never_lifts_anothers(
     throttle = place_hold(
         session, service.id, reason=HoldReason.BILLING, effect=HoldEffect.THROTTLE, actor=actor, now=clock()
     )
-    block = place_hold(
-        session, service.id, reason=HoldReason.ABUSE, effect=HoldEffect.BLOCK, actor=actor, now=clock()
-    )
+    block = place_hold(session, service.id, reason=HoldReason.ABUSE, effect=HoldEffect.BLOCK, actor=actor, now=clock())
     assert service.access is Access.BLOCKED
 
     lift_hold(session, throttle.id, actor=actor, now=clock())
@@ -69,9 +67,7 @@ def test_a_hold_is_told_to_audit_events_and_the_feed(
     place_hold(session, service.id, reason=HoldReason.ADMIN, effect=HoldEffect.BLOCK, actor=actor, now=clock())
     session.commit()
 
-    assert session.scalars(select(Event.type).where(Event.subject == f"service:{service.id}")).all() == [
-        "hold.placed"
-    ]
+    assert session.scalars(select(Event.type).where(Event.subject == f"service:{service.id}")).all() == ["hold.placed"]
     entry = session.scalars(select(AuditEntry).where(AuditEntry.resource == "hold")).one()
     assert (entry.actor, entry.source, entry.action) == ("test:person", "192.0.2.7", "place")
     refs = session.execute(select(Change.kind, Change.ref_id).order_by(Change.revision)).all()

@@ -58,9 +58,7 @@ def upgrade() -> None:
     op.create_table(
         "change",
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "kind", sa.Enum("service", "nas", name="changekind", native_enum=False, length=32), nullable=False
-        ),
+        sa.Column("kind", sa.Enum("service", "nas", name="changekind", native_enum=False, length=32), nullable=False),
         sa.Column("ref_id", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("revision", name=op.f("pk_change")),
@@ -240,9 +238,7 @@ def upgrade() -> None:
         sa.Column("request_hash", postgresql.BYTEA(), nullable=False),
         sa.Column("status", sa.SmallInteger(), nullable=True),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column(
-            "headers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["token_id"], ["api_token.id"], name=op.f("fk_idempotent_reply_token_id_api_token"), ondelete="CASCADE"
@@ -273,9 +269,7 @@ def upgrade() -> None:
             server_default="nas",
             nullable=False,
         ),
-        sa.Column(
-            "names", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("names", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column(
             "login_rules", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
         ),
@@ -283,12 +277,18 @@ def upgrade() -> None:
         sa.Column("enforcement_frozen", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("emergency", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("emergency_plan_id", sa.BigInteger(), nullable=True),
+        sa.Column("emergency_fingerprint", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("coa_port BETWEEN 1 AND 65535", name=op.f("ck_nas_coa_port")),
         sa.CheckConstraint("disconnects_per_minute > 0", name=op.f("ck_nas_disconnects_per_minute")),
         sa.ForeignKeyConstraint(["emergency_plan_id"], ["plan.id"], name=op.f("fk_nas_emergency_plan_id_plan")),
+        sa.ForeignKeyConstraint(
+            ["emergency_fingerprint"],
+            ["policy_version.fingerprint"],
+            name=op.f("fk_nas_emergency_fingerprint_policy_version"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_nas")),
         sa.UniqueConstraint("address", name=op.f("uq_nas_address")),
         sa.UniqueConstraint("name", name=op.f("uq_nas_name")),
@@ -321,9 +321,7 @@ def upgrade() -> None:
         sa.CheckConstraint("amount_cents > 0", name=op.f("ck_invoice_amount")),
         sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_invoice_contract_id_contract")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invoice")),
-        sa.UniqueConstraint(
-            "external_gateway", "external_id", name=op.f("uq_invoice_external_gateway_external_id")
-        ),
+        sa.UniqueConstraint("external_gateway", "external_id", name=op.f("uq_invoice_external_gateway_external_id")),
     )
     op.create_index(op.f("ix_invoice_contract_id"), "invoice", ["contract_id"], unique=False)
     op.create_index(
@@ -361,9 +359,7 @@ def upgrade() -> None:
         ),
         sa.Column("login", sa.Text(), nullable=True),
         sa.Column("password_encrypted", postgresql.BYTEA(), nullable=True),
-        sa.Column(
-            "address", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("address", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("ipv4_address", sa.Text(), nullable=True),
         sa.Column(
             "ipv4_routes", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
@@ -455,9 +451,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("stopped_at IS NULL"),
     )
     op.create_index("ix_session_service_started", "session", ["service_id", "started_at"], unique=False)
-    op.create_index(
-        "uq_session_identity", "session", ["nas_id", "box", "acct_session_id", "accept_id"], unique=True
-    )
+    op.create_index("uq_session_identity", "session", ["nas_id", "box", "acct_session_id", "accept_id"], unique=True)
     op.create_table(
         "contract_item",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -484,9 +478,7 @@ def upgrade() -> None:
         sa.Column("service_id", sa.BigInteger(), nullable=False),
         sa.Column(
             "reason",
-            sa.Enum(
-                "billing", "admin", "abuse", "quota", "request", name="holdreason", native_enum=False, length=32
-            ),
+            sa.Enum("billing", "admin", "abuse", "quota", "request", name="holdreason", native_enum=False, length=32),
             nullable=False,
         ),
         sa.Column(
@@ -503,9 +495,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name=op.f("fk_hold_service_id_service")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hold")),
     )
-    op.create_index(
-        "ix_hold_live", "hold", ["service_id"], unique=False, postgresql_where=sa.text("lifted_at IS NULL")
-    )
+    op.create_index("ix_hold_live", "hold", ["service_id"], unique=False, postgresql_where=sa.text("lifted_at IS NULL"))
     op.create_index(op.f("ix_hold_service_id"), "hold", ["service_id"], unique=False)
     op.create_index(
         "ix_hold_until",
@@ -534,8 +524,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_payment_invoice_id"), "payment", ["invoice_id"], unique=False)
     # The identity of this database's revision history: a node that followed another reloads in full.
     op.execute(
-        "INSERT INTO setting (key, value) "
-        "VALUES ('feed_epoch', jsonb_build_object('epoch', gen_random_uuid()::text))"
+        "INSERT INTO setting (key, value) VALUES ('feed_epoch', jsonb_build_object('epoch', gen_random_uuid()::text))"
     )
 
 

@@ -1,0 +1,175 @@
+"""The authentication worker: an Access-Request's way, readable in `handle`.
+
+Rejects leave after REJECT_DELAY_S without anything waiting for them: they lie in a heap, and the request counts as
+pending until then.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import socket
+from typing import Final
+
+import msgspec
+
+from aaa.accept_class import class_attribute
+from aaa.authenticator import message_authenticator_valid, sign_reply
+from aaa.decision import Decision, authorize, check_signature, learned_mode
+from aaa.duplicates import PENDING, Duplicates
+from aaa.feed import Message
+from aaa.packet import (
+    PACKET_OCTETS_MAX,
+    Code,
+    Kind,
+    MalformedPacket,
+    Packet,
+    parse,
+    proxy_states,
+    readable,
+)
+from aaa.reasons import Reason
+from aaa.snapshot import Client, PolicyEntry
+from aaa.worker import Arrival, Peer, Worker, WorkerOptions
+
+#: RFC 2865 leaves it to the server; a second makes guessing slow and costs an honest CPE nothing.
+REJECT_DELAY_S: Final = 1.0
+#: Rejects that may be waiting; more are discarded, and the NAS asks again.
+DELAYED_REJECTS_MAX: Final = 50_000
+#: One refused attempt per login is reported in this time.
+ATTEMPT_INTERVAL_S: Final = 5.0
+ATTEMPT_KEYS_MAX: Final = 20_000
+
+
+class AuthenticationWorker(Worker):
+    role = "auth"
+
+    def __init__(self, options: WorkerOptions, attempts_path: str) -> None:
+        super().__init__(options, with_services=True)
+        self._duplicates = Duplicates(self.now)
+        self._delayed: list[tuple[float, int, Arrival, bytes, bytes]] = []
+        self._delayed_count = 0
+        # Accept ids must be unique, not secret; a generator of our own spares a system call per accept.
+        self._random = random.Random(os.urandom(16))  # noqa: S311
+        self._attempts = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._attempts.setblocking(False)
+        self._attempts_path = attempts_path
+        self._reported: dict[bytes, float] = {}
+
+    def handle(self, arrival: Arrival) -> None:
+        client = arrival.peer.client
+        if client is None:
+            return self.count(Reason.UNKNOWN_CLIENT, arrival.peer)
+        try:
+            packet = parse(arrival.datagram.octets)
+        except MalformedPacket as error:
+            return self.count(Reason.MALFORMED, arrival.peer, detail=error.detail)
+        if packet.code != Code.ACCESS_REQUEST:
+            return self._handle_other(packet, client, arrival)
+        refused = check_signature(packet, client)
+        if refused is not None:
+            return self.count(refused, arrival.peer)
+        cached = self._duplicates.find(arrival.datagram.name, packet.identifier, packet.authenticator)
+        if cached is not None:
+            return self._answer_duplicate(cached, arrival)
+        if client.message_authenticator == "auto":
+            self._learn(packet, client)
+        decision = authorize(packet, client, self.follower.current, os.urandom)
+        if decision.entry is None:
+            return self._reject(packet, client, arrival, decision)
+        return self._accept(packet, client, arrival, decision, decision.entry)
+
+    def end_batch(self) -> None:
+        while self._delayed and self._delayed[0][0] <= self.now:
+            _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
+            self._duplicates.remember(arrival.datagram.name, reply[1], authenticator, reply)
+            arrival.reply(reply)
+
+    def timer_s(self) -> float:
+        return max(0.0, self._delayed[0][0] - self.now) if self._delayed else 1.0
+
+    def tick(self) -> None:
+        self._duplicates.expire(self.now)
+        if len(self._reported) > ATTEMPT_KEYS_MAX:
+            self._reported.clear()
+
+    def _accept(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, entry: PolicyEntry) -> None:
+        service_id = decision.subscriber.service_id if decision.subscriber else 0
+        accept_id = self._random.getrandbits(64).to_bytes(8, "big")
+        attributes = (
+            entry.attributes_for(client)
+            + class_attribute(service_id, accept_id, entry.fingerprint_octets)
+            + decision.attributes
+            + proxy_states(packet)
+        )
+        reply = sign_reply(Code.ACCESS_ACCEPT, packet.identifier, packet.authenticator, attributes, client.secret)
+        if len(reply) > PACKET_OCTETS_MAX:
+            return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
+        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, reply)
+        arrival.reply(reply)
+        client.counts[decision.reason] = client.counts.get(decision.reason, 0) + 1
+        if self.trace is not None:
+            self.trace_exchange(packet, arrival, reply, decision.reason)
+        return None
+
+    def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:
+        attributes = decision.attributes + proxy_states(packet)
+        reply = sign_reply(Code.ACCESS_REJECT, packet.identifier, packet.authenticator, attributes, client.secret)
+        if len(reply) > PACKET_OCTETS_MAX:
+            return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
+        if len(self._delayed) >= DELAYED_REJECTS_MAX:
+            return self.count(Reason.OVERLOADED, arrival.peer)
+        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, PENDING)
+        self._delayed_count += 1
+        due = self.now + REJECT_DELAY_S
+        heapq.heappush(self._delayed, (due, self._delayed_count, arrival, packet.authenticator, reply))
+        self.count(decision.reason, arrival.peer)
+        self._report_attempt(packet, client, arrival.peer, decision)
+        if self.trace is not None:
+            self.trace_exchange(packet, arrival, reply, decision.reason)
+        return None
+
+    def _answer_duplicate(self, cached: bytes, arrival: Arrival) -> None:
+        if not cached:  # PENDING
+            return self.count(Reason.DUPLICATE_PENDING, arrival.peer)
+        arrival.reply(cached)
+        return self.count(Reason.DUPLICATE_ANSWERED, arrival.peer)
+
+    def _handle_other(self, packet: Packet, client: Client, arrival: Arrival) -> None:
+        """Status-Server is answered if it is signed (RFC 5997 section 3); nothing else belongs on this port."""
+        if packet.code != Code.STATUS_SERVER:
+            return self.count(Reason.UNEXPECTED_CODE, arrival.peer, code=packet.code)
+        if not message_authenticator_valid(packet, client.secret):
+            return self.count(Reason.BAD_AUTHENTICATOR, arrival.peer)
+        arrival.reply(
+            sign_reply(Code.ACCESS_ACCEPT, packet.identifier, packet.authenticator, proxy_states(packet), client.secret)
+        )
+        return self.count(Reason.STATUS_SERVER, arrival.peer)
+
+    def _learn(self, packet: Packet, client: Client) -> None:
+        mode = learned_mode(packet, client)
+        if mode is not None:
+            client.message_authenticator = mode
+            self.tell_feeder(Message.LEARNED, [client.nas_id, mode])
+
+    def _report_attempt(self, packet: Packet, client: Client, peer: Peer, decision: Decision) -> None:
+        """Tell the shipper of a refusal: lossy, and not each time that a CPE tries again."""
+        login = packet.first(Kind.USER_NAME) or b""
+        if self.now - self._reported.get(login, -ATTEMPT_INTERVAL_S) < ATTEMPT_INTERVAL_S:
+            return
+        self._reported[login] = self.now
+        attempt = {
+            "login": readable(login),
+            "nas_id": client.nas_id,
+            "source": peer.address,
+            "calling_station_id": packet.text(Kind.CALLING_STATION_ID),
+            "outcome": "rejected",
+            "reason": decision.reason.value,
+            "method": decision.method,
+            "hint": decision.hint,
+        }
+        try:
+            self._attempts.sendto(msgspec.msgpack.encode(attempt), self._attempts_path)
+        except OSError:
+            self.counts["attempts_lost"] = self.counts.get("attempts_lost", 0) + 1

@@ -1,0 +1,177 @@
+"""Datagrams in batches: one system call takes up to BATCH of them, one sends as many replies.
+
+A call of recvfrom and one of sendto a packet cost more than the packet's MD5s; recvmmsg(2) and sendmmsg(2) spread the
+system call, and addresses stay what the kernel writes (a `sockaddr`, kept as octets) instead of becoming text and
+back. All buffers are allocated once. Layouts are those of 64-bit Linux (<sys/socket.h>), checked by a test that
+sends between real sockets.
+
+On a wildcard address the kernel tells with each datagram where it arrived (IP_PKTINFO), and that goes back with the
+reply, so that it leaves from there: a NAS ignores a reply from another address than it asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import socket
+import struct
+import sys
+from typing import Final, NamedTuple
+
+from aaa.packet import PACKET_OCTETS_MAX
+
+#: Datagrams a system call may move.
+BATCH: Final = 64
+_NAME_OCTETS: Final = 32
+_CONTROL_OCTETS: Final = 64
+#: struct mmsghdr: name*, namelen, iov*, iovlen, control*, controllen, flags, then msg_len.
+_HEADER: Final = struct.Struct("@PIxxxxPNPNixxxxIxxxx")
+_VECTOR: Final = struct.Struct("@PN")
+_NAME_LENGTH_AT: Final = 8
+_CONTROL_LENGTH_AT: Final = 40
+_MESSAGE_LENGTH_AT: Final = 56
+#: struct cmsghdr, then in_pktinfo (ifindex, spec_dst, addr) or in6_pktinfo (addr, ifindex).
+_CONTROL_HEAD_OCTETS: Final = 16
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc.recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
+_libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+
+
+class Datagram(NamedTuple):
+    octets: bytes
+    #: The sender's `sockaddr`.
+    name: bytes
+    #: What makes the reply leave from where this arrived; empty on a socket with one address.
+    control: bytes
+
+
+class _Ring:
+    """BATCH message headers with their buffers, in memory that does not move."""
+
+    def __init__(self) -> None:
+        size = BATCH * (_HEADER.size + _VECTOR.size + _NAME_OCTETS + _CONTROL_OCTETS + PACKET_OCTETS_MAX)
+        self._memory = ctypes.create_string_buffer(size)
+        view = memoryview(self._memory).cast("B")
+        self.address = ctypes.addressof(self._memory)
+        vectors = BATCH * _HEADER.size
+        names = vectors + BATCH * _VECTOR.size
+        controls = names + BATCH * _NAME_OCTETS
+        buffers = controls + BATCH * _CONTROL_OCTETS
+        self.words = view[:vectors].cast("I")
+        self.lengths = view[vectors:names].cast("L")
+        self.names = view[names:controls]
+        self.controls = view[controls:buffers]
+        self.buffers = view[buffers:]
+        for slot in range(BATCH):
+            name = self.address + names + slot * _NAME_OCTETS
+            vector = vectors + slot * _VECTOR.size
+            control = self.address + controls + slot * _CONTROL_OCTETS
+            _HEADER.pack_into(
+                view, slot * _HEADER.size, name, _NAME_OCTETS, self.address + vector, 1, control, _CONTROL_OCTETS, 0, 0
+            )
+            _VECTOR.pack_into(view, vector, self.address + buffers + slot * PACKET_OCTETS_MAX, PACKET_OCTETS_MAX)
+
+
+_WORDS: Final = _HEADER.size // 4
+_NAME_LENGTH: Final = _NAME_LENGTH_AT // 4
+_CONTROL_LENGTH: Final = _CONTROL_LENGTH_AT // 4
+_MESSAGE_LENGTH: Final = _MESSAGE_LENGTH_AT // 4
+
+
+class DatagramSocket:
+    """A bound UDP socket that receives and replies in batches."""
+
+    def __init__(self, bound: socket.socket) -> None:
+        self.socket = bound
+        self._descriptor = bound.fileno()
+        self._incoming = _Ring()
+        self._outgoing = _Ring()
+        self._queued = 0
+        self._reply_controls: dict[bytes, bytes] = {}
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def receive(self) -> list[Datagram]:
+        """What is waiting, at most BATCH datagrams; empty when nothing is."""
+        ring = self._incoming
+        count = _libc.recvmmsg(self._descriptor, ring.address, BATCH, socket.MSG_DONTWAIT, None)
+        if count <= 0:  # nothing there, or the ICMP error of an earlier reply, which is thereby taken off
+            return []
+        words, names, buffers = ring.words, ring.names, ring.buffers
+        received = []
+        for slot in range(count):
+            word = slot * _WORDS
+            at, name_at = slot * PACKET_OCTETS_MAX, slot * _NAME_OCTETS
+            control_length = words[word + _CONTROL_LENGTH]
+            received.append(
+                Datagram(
+                    bytes(buffers[at : at + words[word + _MESSAGE_LENGTH]]),
+                    bytes(names[name_at : name_at + words[word + _NAME_LENGTH]]),
+                    self._control_of(slot, control_length) if control_length else b"",
+                )
+            )
+            words[word + _NAME_LENGTH] = _NAME_OCTETS
+            words[word + _CONTROL_LENGTH] = _CONTROL_OCTETS
+        return received
+
+    def reply(self, octets: bytes, name: bytes, control: bytes) -> None:
+        """Queue a datagram; it leaves with `flush` or when BATCH are waiting."""
+        if self._queued == BATCH:
+            self.flush()
+        ring, slot = self._outgoing, self._queued
+        at, name_at, word = slot * PACKET_OCTETS_MAX, slot * _NAME_OCTETS, slot * _WORDS
+        ring.buffers[at : at + len(octets)] = octets
+        ring.lengths[slot * 2 + 1] = len(octets)
+        ring.names[name_at : name_at + len(name)] = name
+        ring.words[word + _NAME_LENGTH] = len(name)
+        ring.words[word + _CONTROL_LENGTH] = len(control)
+        if control:
+            ring.controls[slot * _CONTROL_OCTETS : slot * _CONTROL_OCTETS + len(control)] = control
+        self._queued = slot + 1
+
+    def flush(self) -> None:
+        """Send what is queued. What the kernel does not take is lost, and the NAS asks again."""
+        sent = 0
+        while sent < self._queued:
+            headers = self._outgoing.address + sent * _HEADER.size
+            count = _libc.sendmmsg(self._descriptor, headers, self._queued - sent, socket.MSG_DONTWAIT)
+            if count < 0 and ctypes.get_errno() == errno.EAGAIN:
+                break
+            # An error is the first datagram's own (unreachable, refused): go on with the next.
+            sent += max(count, 1)
+        self._queued = 0
+
+    def _control_of(self, slot: int, length: int) -> bytes:
+        at = slot * _CONTROL_OCTETS
+        control = bytes(self._incoming.controls[at : at + length])
+        reply = self._reply_controls.get(control)
+        if reply is None:
+            reply = _reply_control(control)
+            self._reply_controls[control] = reply
+        return reply
+
+
+def _reply_control(control: bytes) -> bytes:
+    """The same control message without an interface: routing decides, the source address is what counts."""
+    level, kind = struct.unpack_from("@ii", control, 8)
+    body = control[_CONTROL_HEAD_OCTETS:]
+    if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+        return control[:_CONTROL_HEAD_OCTETS] + bytes(4) + body[4:]
+    if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+        return control[:_CONTROL_HEAD_OCTETS] + body[:16] + bytes(4) + body[20:]
+    return b""
+
+
+#: linux/in.h; the socket module has only the IPv6 one.
+IP_PKTINFO: Final = 8
+
+
+def address_of(name: bytes) -> tuple[str, int]:
+    """Address and port in a `sockaddr_in` or `sockaddr_in6`."""
+    family = int.from_bytes(name[:2], sys.byteorder)
+    port = int.from_bytes(name[2:4], "big")
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, name[4:8]), port
+    return socket.inet_ntop(socket.AF_INET6, name[8:24]), port

@@ -1,0 +1,190 @@
+"""The messages between a node's feeder and its RADIUS workers, over a local socket and in the snapshot file.
+
+A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
+
+    B  begin of a full snapshot   [epoch]
+    P  policies                   [[fingerprint, body], ...]
+    S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
+    N  all NAS entries            [NasRow, ...]
+    R  everything up to here is   revision       (the first R after B ends the full snapshot)
+    T  trace                      filter or nil
+
+From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, T a traced packet.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, Final
+
+import msgspec
+
+from aaa.snapshot import NasRow, Snapshot
+
+_HEAD: Final = struct.Struct("!IB")
+#: No message of ours is larger; a longer length means the stream is broken.
+FRAME_OCTETS_MAX: Final = 16 * 1024 * 1024
+RECEIVE_OCTETS: Final = 256 * 1024
+
+
+class Message(IntEnum):
+    BEGIN = ord("B")
+    POLICIES = ord("P")
+    SERVICES = ord("S")
+    NAS = ord("N")
+    REVISION = ord("R")
+    TRACE = ord("T")
+    HELLO = ord("H")
+    COUNTERS = ord("C")
+    LEARNED = ord("L")
+
+
+_decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
+    Message.POLICIES: msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]]),
+    Message.SERVICES: msgspec.msgpack.Decoder(list[tuple[int, bytes | None, bytes, str]]),
+    Message.NAS: msgspec.msgpack.Decoder(list[NasRow]),
+}
+_any_decoder: Final = msgspec.msgpack.Decoder()
+
+
+def frame(kind: Message, body: object) -> bytes:
+    encoded = msgspec.msgpack.encode(body)
+    return _HEAD.pack(len(encoded), kind) + encoded
+
+
+def decode(kind: int, body: bytes) -> Any:  # noqa: ANN401  (one shape per kind, see above)
+    return _decoders.get(kind, _any_decoder).decode(body)
+
+
+class FrameReader:
+    """Cuts a byte stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, octets: bytes) -> None:
+        self._buffer += octets
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Whole frames received so far; raises ValueError on an impossible length."""
+        at = 0
+        try:
+            while len(self._buffer) - at >= _HEAD.size:
+                length, kind = _HEAD.unpack_from(self._buffer, at)
+                if length > FRAME_OCTETS_MAX:
+                    raise ValueError(f"a frame of {length} octets")
+                end = at + _HEAD.size + length
+                if len(self._buffer) < end:
+                    return
+                body = bytes(self._buffer[at + _HEAD.size : end])
+                at = end
+                yield kind, body
+        finally:
+            del self._buffer[:at]
+
+
+class SnapshotFollower:
+    """Applies the feeder's messages to a worker's snapshot. `ready` once a whole one is there."""
+
+    def __init__(self, *, with_services: bool) -> None:
+        self.current = Snapshot()
+        self.ready = False
+        self._building: Snapshot | None = None
+        self._with_services = with_services
+
+    def apply(self, kind: int, body: bytes) -> None:
+        target = self._building or self.current
+        if kind == Message.SERVICES:
+            if self._with_services:
+                target.set_services(decode(kind, body))
+        elif kind == Message.POLICIES:
+            if self._with_services:
+                target.add_policies(decode(kind, body))
+        elif kind == Message.NAS:
+            target.set_nas(decode(kind, body))
+        elif kind == Message.REVISION:
+            target.revision = decode(kind, body)
+            self._finish_building()
+        elif kind == Message.BEGIN:
+            self._building = Snapshot()
+            self._building.epoch = decode(kind, body)
+            self._building.set_nas([])
+
+    def forget_partial(self) -> None:
+        """The connection broke: half a snapshot is none."""
+        self._building = None
+
+    def _finish_building(self) -> None:
+        if self._building is None:
+            return
+        before = {client.nas_id: client.counts for client in self.current.clients.all()}
+        for client in self._building.clients.all():
+            client.counts = before.get(client.nas_id, client.counts)
+        self.current, self._building = self._building, None
+        self.ready = True
+
+
+class FeedConnection:
+    """A worker's end of the socket: non-blocking, connects again when the feeder comes back."""
+
+    def __init__(self, path: str, hello: dict[str, Any]) -> None:
+        self._path = path
+        self._hello = hello
+        self._socket: socket.socket | None = None
+        self._reader = FrameReader()
+        self._unsent = bytearray()
+
+    def fileno(self) -> int:
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def connect(self) -> bool:
+        """Try once; False while the feeder is away."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self._path)
+        except OSError:
+            connection.close()
+            return False
+        connection.setblocking(False)
+        self._socket, self._reader, self._unsent = connection, FrameReader(), bytearray()
+        self.send(Message.HELLO, self._hello)
+        return True
+
+    def receive(self) -> list[tuple[int, bytes]] | None:
+        """Frames that arrived; None when the connection is gone."""
+        if self._socket is None:
+            return None
+        try:
+            octets = self._socket.recv(RECEIVE_OCTETS)
+        except BlockingIOError:
+            return []
+        except OSError:
+            octets = b""
+        if not octets:
+            self.close()
+            return None
+        self._reader.feed(octets)
+        return list(self._reader)
+
+    def send(self, kind: Message, body: object) -> None:
+        """Queue a message and send what the socket takes; a feeder that does not read loses our telemetry."""
+        if self._socket is None:
+            return
+        if len(self._unsent) < RECEIVE_OCTETS:
+            self._unsent += frame(kind, body)
+        try:
+            sent = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+            return
+        del self._unsent[:sent]
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

@@ -1,0 +1,292 @@
+"""One feeder a node: follows the database's revisions and keeps every worker of the node current.
+
+    database --LISTEN, poll--> FeedSource --frames--> snapshot file (encrypted)
+                                                \\--> each worker's queue -> thread -> its socket
+
+A worker that connects hears the file from its beginning, then everything that was queued since. So the feeder holds
+no copy of the subscribers in its memory, a node starts from the file when the database is away, and a killed
+feeder's successor goes on where the file ends. Telemetry comes back on the same sockets: counters, learned
+Message-Authenticator modes, traced packets.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import structlog
+
+from aaa.feed import FrameReader, Message, SnapshotFollower, decode, frame
+from aaa.feed_source import FeedSource
+from aaa.snapshot_file import SnapshotFile
+from core import changes
+from core.keyring import Keyring
+
+#: The database is asked this often even if no NOTIFY comes.
+POLL_S: Final = 1.0
+#: Pause between two tries to reach a database that is away.
+RECONNECT_S: Final = 1.0
+#: Deltas appended to the file until it is written anew.
+COMPACT_AFTER_OCTETS: Final = 32 * 1024 * 1024
+#: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
+QUEUE_MAX: Final = 20_000
+
+#: A frame's kind is its fifth octet.
+_FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES})
+
+log = structlog.get_logger()
+
+
+class Follower:
+    """One connected worker (or somebody who traces): a queue and the thread that empties it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_MAX)
+        self.name = ""
+        self.role = ""
+
+    def put(self, octets: bytes) -> None:
+        try:
+            self.queue.put_nowait(octets)
+        except queue.Full:
+            self.close()
+
+    def put_end(self) -> None:
+        """Let the writing thread end, even where it must drop frames for it."""
+        while True:
+            try:
+                return self.queue.put_nowait(None)
+            except queue.Full:
+                self.queue.get_nowait()
+
+    def close(self) -> None:
+        # Shutting down wakes both threads of this follower; they close the socket.
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+class Feeder:
+    """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS."""
+
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        keyring: Keyring,
+        file: Path,
+        socket_path: Path,
+        on_ready: Callable[[], None],
+        on_learned: Callable[[int, str], None],
+    ) -> None:
+        self._database_url = database_url
+        self._keyring = keyring
+        self._file = SnapshotFile(file, keyring)
+        self._socket_path = socket_path
+        self._on_ready = on_ready
+        self._on_learned = on_learned
+        self._lock = threading.Lock()
+        self._followers: set[Follower] = set()
+        self._stopped = threading.Event()
+        self._loaded = threading.Event()
+        self.epoch = ""
+        self.revision = 0
+        self._compact_at = 0
+        #: The latest counters of each worker, for the metrics page.
+        self.counters: dict[str, dict[str, Any]] = {}
+
+    def run(self) -> None:
+        """Serve followers and follow the database."""
+        listener = self._listen()
+        threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+        if self._file.open():
+            self._resume()
+        while not self._stopped.is_set():
+            try:
+                self._follow_database()
+            except psycopg.OperationalError as error:
+                log.warning("feeder: database away, serving from the copy", error=type(error).__name__)
+                self._stopped.wait(RECONNECT_S)
+        listener.close()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _resume(self) -> None:
+        """Stand where the file ends."""
+        state = SnapshotFollower(with_services=False)
+        for message in self._file.read(self._file.end):
+            for kind, body in _frames(message):
+                if kind in {Message.BEGIN, Message.REVISION}:
+                    state.apply(kind, body)
+        if state.ready:
+            self.epoch, self.revision = state.current.epoch, state.current.revision
+            self._become_loaded()
+
+    def _follow_database(self) -> None:
+        with psycopg.connect(self._database_url, autocommit=True, connect_timeout=5) as connection:
+            connection.execute("SET statement_timeout = '60s'")
+            connection.execute(f"LISTEN {changes.CHANNEL}")
+            source = FeedSource(connection, self._keyring)
+            if self._must_reload(source):
+                self._reload(source)
+            while not self._stopped.is_set():
+                if self._take_changes(source):
+                    continue
+                self._file.sync()
+                for _ in connection.notifies(timeout=POLL_S, stop_after=1):
+                    break
+
+    def _must_reload(self, source: FeedSource) -> bool:
+        return not self._loaded.is_set() or source.epoch() != self.epoch or source.oldest_revision() > self.revision + 1
+
+    def _reload(self, source: FeedSource) -> None:
+        """A whole snapshot from the database into a new file; every worker starts anew from it."""
+        started = time.monotonic()
+        state = SnapshotFollower(with_services=False)
+
+        def watched() -> Iterator[bytes]:
+            for octets in source.full():
+                for kind, body in _frames(octets):
+                    state.apply(kind, body)
+                yield octets
+
+        fresh = self._file.write_new(watched())
+        with self._lock:
+            self._file.adopt(fresh)
+            self.epoch, self.revision = state.current.epoch, state.current.revision
+            self._compact_at = self._file.end + COMPACT_AFTER_OCTETS
+            for follower in self._followers:
+                follower.close()
+        self._become_loaded()
+        log.info("feeder: snapshot loaded", revision=self.revision, seconds=round(time.monotonic() - started, 2))
+
+    def _take_changes(self, source: FeedSource) -> bool:
+        delta = source.changes_after(self.revision)
+        if delta is None:
+            return False
+        with self._lock:
+            for octets in delta.frames:
+                self._file.append(octets)
+                self._broadcast(octets)
+            self.revision = delta.revision
+        if self._file.end > self._compact_at > 0:
+            self._reload(source)
+        return True
+
+    def _broadcast(self, octets: bytes) -> None:
+        """To every worker; passwords and policies to authenticators only."""
+        for follower in self._followers:
+            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in _FOR_AUTHENTICATORS):
+                follower.put(octets)
+
+    def _become_loaded(self) -> None:
+        if self._compact_at == 0:
+            self._compact_at = self._file.end + COMPACT_AFTER_OCTETS
+        if not self._loaded.is_set():
+            self._loaded.set()
+            self._on_ready()
+
+    # The sockets' side
+
+    def _listen(self) -> socket.socket:
+        self._socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._socket_path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(self._socket_path))
+        self._socket_path.chmod(0o600)
+        listener.listen(64)
+        return listener
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._read, args=(Follower(connection),), daemon=True).start()
+
+    def _read(self, follower: Follower) -> None:
+        """What comes from one follower, until its connection ends."""
+        reader = FrameReader()
+        try:
+            while octets := follower.connection.recv(65536):
+                reader.feed(octets)
+                for kind, body in reader:
+                    self._hear(follower, kind, decode(kind, body))
+        except OSError:
+            pass
+        finally:
+            self._forget(follower)
+
+    def _hear(self, follower: Follower, kind: int, message: Any) -> None:  # noqa: ANN401  (a shape per kind)
+        if kind == Message.HELLO:
+            follower.name, follower.role = message["name"], message["role"]
+            threading.Thread(target=self._write, args=(follower,), daemon=True).start()
+        elif kind == Message.COUNTERS:
+            self.counters[follower.name] = message
+        elif kind == Message.LEARNED:
+            self._on_learned(*message)
+        elif kind == Message.TRACE and follower.role == "trace":
+            self._set_trace(message)
+        elif kind == Message.TRACE:
+            self._to_tracers(frame(Message.TRACE, message))
+
+    def _write(self, follower: Follower) -> None:
+        """Send a follower everything, from the file and then from its queue."""
+        self._loaded.wait()
+        try:
+            if follower.role == "trace":
+                with self._lock:
+                    self._followers.add(follower)
+            else:
+                for octets in self._replay(follower):
+                    follower.connection.sendall(octets)
+            while (queued := follower.queue.get()) is not None:
+                follower.connection.sendall(queued)
+        except OSError:
+            return
+
+    def _replay(self, follower: Follower) -> Iterator[bytes]:
+        """The file up to now; whatever comes later is in the queue. Passwords go to authenticators only."""
+        with self._lock:
+            self._followers.add(follower)
+            frames = self._file.read(self._file.end)
+            first = next(frames)  # opens the file before another can take its place
+        yield first
+        for octets in frames:
+            if follower.role == "auth" or octets[4] not in _FOR_AUTHENTICATORS:
+                yield octets
+
+    def _set_trace(self, filter_: dict[str, Any] | None) -> None:
+        with self._lock:
+            self._broadcast(frame(Message.TRACE, filter_))
+
+    def _to_tracers(self, octets: bytes) -> None:
+        with self._lock:
+            for follower in self._followers:
+                if follower.role == "trace":
+                    follower.put(octets)
+
+    def _forget(self, follower: Follower) -> None:
+        with self._lock:
+            self._followers.discard(follower)
+            tracing = any(other.role == "trace" for other in self._followers)
+            if follower.role == "trace" and not tracing:
+                self._broadcast(frame(Message.TRACE, None))
+        follower.put_end()
+        follower.connection.close()
+
+
+def _frames(octets: bytes) -> list[tuple[int, bytes]]:
+    reader = FrameReader()
+    reader.feed(octets)
+    return list(reader)

@@ -1,0 +1,61 @@
+"""Why a packet got the answer it got. The same word goes to counters, logs, attempts and pages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    # Answered with Access-Accept
+    ACCEPTED = "accepted"
+    ACCEPTED_EMERGENCY = "accepted_emergency"
+    # Answered with Access-Reject
+    UNKNOWN_LOGIN = "unknown_login"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105
+    BLOCKED = "blocked"
+    CREDENTIALS_MISSING = "credentials_missing"
+    CREDENTIALS_CONTRADICTORY = "credentials_contradictory"
+    METHOD_UNSUPPORTED = "method_unsupported"
+    AUTHORIZE_ONLY = "authorize_only"
+    # Answered otherwise
+    RECORDED = "recorded"
+    STATUS_SERVER = "status_server"
+    DUPLICATE_ANSWERED = "duplicate_answered"
+    # Discarded in silence
+    DUPLICATE_PENDING = "duplicate_pending"
+    UNKNOWN_CLIENT = "unknown_client"
+    MALFORMED = "malformed"
+    UNEXPECTED_CODE = "unexpected_code"
+    BAD_AUTHENTICATOR = "bad_authenticator"
+    MESSAGE_AUTHENTICATOR_MISSING = "message_authenticator_missing"
+    UNSIGNED_PROXY_STATE = "unsigned_proxy_state"
+    INCOMPLETE = "incomplete"
+    OVERLOADED = "overloaded"
+    SPOOL_FULL = "spool_full"
+
+
+REJECTS = frozenset(
+    {
+        Reason.UNKNOWN_LOGIN,
+        Reason.WRONG_PASSWORD,
+        Reason.BLOCKED,
+        Reason.CREDENTIALS_MISSING,
+        Reason.CREDENTIALS_CONTRADICTORY,
+        Reason.METHOD_UNSUPPORTED,
+        Reason.AUTHORIZE_ONLY,
+    }
+)
+#: Discards that tell of a fault or an attack and are worth a (rate-limited) line in the log.
+SUSPICIOUS = frozenset(
+    {
+        Reason.UNKNOWN_CLIENT,
+        Reason.MALFORMED,
+        Reason.UNEXPECTED_CODE,
+        Reason.BAD_AUTHENTICATOR,
+        Reason.MESSAGE_AUTHENTICATOR_MISSING,
+        Reason.UNSIGNED_PROXY_STATE,
+        Reason.INCOMPLETE,
+        Reason.OVERLOADED,
+        Reason.SPOOL_FULL,
+    }
+)

@@ -1,0 +1,194 @@
+"""What a RADIUS worker knows, in memory: subscribers by login, policies by fingerprint, NAS by source address.
+
+It is filled and kept current by messages from the node's feeder (see `feed`). A full snapshot (`begin` to `end`) is
+built aside and takes the old one's place at its end, so that requests meet the old or the new one, never half of
+one. Rows are small: a worker holds them for a million services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any, Final
+
+import msgspec
+
+from aaa.authenticator import SharedSecret
+from aaa.vendors import VendorAdapter, adapter
+from core.access import Access
+from core.policy import Policy
+
+#: Source addresses inside CIDR entries whose NAS is remembered.
+NETWORK_CACHE_MAX: Final = 10_000
+
+
+class NasRow(msgspec.Struct, array_like=True):
+    """A NAS as the feeder tells it."""
+
+    nas_id: int
+    name: str
+    address: str
+    secret: bytes
+    vendor: str
+    message_authenticator: str
+    message_authenticator_learned: str | None
+    names: dict[str, Any]
+    strip_realm: bool
+    lowercase: bool
+    #: Fingerprint of the emergency plan's policy while the emergency switch is on.
+    emergency_fingerprint: str | None
+
+
+class Client:
+    """A NAS that asks us."""
+
+    __slots__ = (
+        "adapter",
+        "counts",
+        "emergency_fingerprint",
+        "is_network",
+        "learns",
+        "lowercase",
+        "message_authenticator",
+        "name",
+        "names",
+        "names_key",
+        "nas_id",
+        "secret",
+        "strip_realm",
+        "vendor",
+    )  # fmt: skip
+
+    def __init__(self, row: NasRow) -> None:
+        self.nas_id = row.nas_id
+        self.name = row.name
+        self.secret = SharedSecret(row.secret)
+        self.vendor = row.vendor
+        self.adapter: VendorAdapter = adapter(row.vendor)
+        self.names = row.names
+        self.names_key = repr(sorted(row.names.items())) if row.names else ""
+        self.strip_realm = row.strip_realm
+        self.lowercase = row.lowercase
+        self.emergency_fingerprint = row.emergency_fingerprint
+        self.is_network = "/" in row.address
+        #: "auto" only until the first request taught us (see decision.learned_mode).
+        self.message_authenticator = row.message_authenticator
+        if row.message_authenticator == "auto" and row.message_authenticator_learned:
+            self.message_authenticator = row.message_authenticator_learned
+        #: Whether what holds now was learned: then Proxy-State must be signed all the same.
+        self.learns = row.message_authenticator == "auto"
+        #: Packets by Reason since this worker started; the worker carries them over when the entry changes.
+        self.counts: dict[str, int] = {}
+
+
+class Clients:
+    """NAS entries by source address; a longer prefix wins over a shorter one."""
+
+    __slots__ = ("_cache", "_exact", "_networks")
+
+    def __init__(self, clients: Iterable[tuple[str, Client]] = ()) -> None:
+        self._exact: dict[str, Client] = {}
+        self._networks: list[tuple[IPv4Network | IPv6Network, Client]] = []
+        self._cache: dict[str, Client] = {}
+        for address, client in clients:
+            if client.is_network:
+                self._networks.append((ip_network(address), client))
+            else:
+                self._exact[address] = client
+        self._networks.sort(key=lambda entry: entry[0].prefixlen, reverse=True)
+
+    def find(self, address: str) -> Client | None:
+        """The NAS that sends from this address (as the socket gives it)."""
+        return self._exact.get(address) or self._cache.get(address) or self._search(address)
+
+    def all(self) -> list[Client]:
+        return [*self._exact.values(), *(client for _, client in self._networks)]
+
+    def _search(self, address: str) -> Client | None:
+        plain = ip_address(address.partition("%")[0])
+        mapped = getattr(plain, "ipv4_mapped", None)
+        if mapped is not None:
+            return self.find(str(mapped))
+        for network, client in self._networks:
+            if plain in network:
+                if len(self._cache) >= NETWORK_CACHE_MAX:
+                    self._cache.clear()
+                self._cache[address] = client
+                return client
+        return None
+
+
+class PolicyEntry:
+    """A policy with its reply attributes, encoded once per vendor and local names."""
+
+    __slots__ = ("_encoded", "blocked", "fingerprint", "fingerprint_octets", "policy")
+
+    def __init__(self, fingerprint: str, policy: Policy) -> None:
+        self.fingerprint = fingerprint
+        self.fingerprint_octets = bytes.fromhex(fingerprint)
+        self.policy = policy
+        self.blocked = policy.access is Access.BLOCKED
+        self._encoded: dict[tuple[str, str], bytes] = {}
+
+    def attributes_for(self, client: Client) -> bytes:
+        key = (client.vendor, client.names_key)
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            encoded = client.adapter.accept_attributes(self.policy, client.names)
+            self._encoded[key] = encoded
+        return encoded
+
+
+class Subscriber:
+    """A service that authenticates."""
+
+    __slots__ = ("entry", "password", "service_id")
+
+    def __init__(self, service_id: int, password: bytes, entry: PolicyEntry) -> None:
+        self.service_id = service_id
+        self.password = password
+        self.entry = entry
+
+
+class Snapshot:
+    """Everything one worker decides from. Methods named after the feed's messages change it."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.revision = 0
+        self.clients = Clients()
+        self.policies: dict[str, PolicyEntry] = {}
+        self.subscribers: dict[bytes, Subscriber] = {}
+        self._logins: dict[int, bytes] = {}
+
+    def add_policies(self, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        for fingerprint, body in rows:
+            if fingerprint not in self.policies:
+                self.policies[fingerprint] = PolicyEntry(fingerprint, Policy.from_body(body))
+
+    def set_services(self, rows: Iterable[tuple[int, bytes | None, bytes, str]]) -> None:
+        """Rows of (service id, login, password, fingerprint); a login of None takes the service away."""
+        for service_id, login, password, fingerprint in rows:
+            before = self._logins.get(service_id)
+            if before is not None and before != login:
+                self._remove(service_id, before)
+            if login is not None:
+                self.subscribers[login] = Subscriber(service_id, password, self.policies[fingerprint])
+                self._logins[service_id] = login
+
+    def set_nas(self, rows: Iterable[NasRow]) -> None:
+        """All NAS entries; what was counted for those that stay goes on."""
+        counts = {client.nas_id: client.counts for client in self.clients.all()}
+        clients = []
+        for row in rows:
+            client = Client(row)
+            client.counts = counts.get(row.nas_id, {})
+            clients.append((row.address, client))
+        self.clients = Clients(clients)
+
+    def _remove(self, service_id: int, login: bytes) -> None:
+        del self._logins[service_id]
+        # The login may already belong to another service, told in the same batch before this one.
+        subscriber = self.subscribers.get(login)
+        if subscriber is not None and subscriber.service_id == service_id:
+            del self.subscribers[login]

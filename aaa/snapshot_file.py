@@ -1,0 +1,122 @@
+"""The feeder's memory on disk: the node's encrypted copy of the snapshot, from which it starts with the database away.
+
+The file is the feed itself: frames in the order in which a worker must hear them (a full snapshot, then deltas), each
+sealed under the keyring with its place in the file authenticated, so that frames can be neither read, changed, moved
+nor dropped from the middle. A torn tail is what a crash left of the last append, and is cut off.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from core.keyring import SNAPSHOT, Keyring, SealBroken
+
+_MAGIC: Final = b"PVDSNAP1"
+_LENGTH: Final = struct.Struct("!I")
+
+
+class NewFile(NamedTuple):
+    """A file written aside, not yet in place."""
+
+    path: Path
+    file: BinaryIO
+    end: int
+    frames: int
+
+
+class SnapshotFile:
+    """Append-only until another is adopted. One writer (the feeder); any number of readers up to a known end."""
+
+    def __init__(self, path: Path, keyring: Keyring) -> None:
+        self.path = path
+        self._keyring = keyring
+        self._file: BinaryIO | None = None
+        self._count = 0
+        #: Octets that hold whole frames.
+        self.end = 0
+        self._unsynced = False
+
+    def open(self) -> bool:
+        """Use the file that is there; False where there is none that can be read."""
+        if not self.path.exists():
+            return False
+        end, count = self._measure()
+        if count == 0:
+            return False
+        self._file = self.path.open("r+b")
+        self._file.truncate(end)
+        self._file.seek(end)
+        self.end, self._count = end, count
+        return True
+
+    def append(self, frame: bytes) -> None:
+        assert self._file is not None  # noqa: S101  (opened or adopted first)
+        self.end += self._write(self._file, frame, self._count)
+        self._count += 1
+        self._unsynced = True
+
+    def sync(self) -> None:
+        """Make what was appended durable; about once a second is enough, the database is the truth."""
+        if self._file is not None and self._unsynced:
+            os.fdatasync(self._file.fileno())
+            self._unsynced = False
+
+    def write_new(self, frames: Iterator[bytes]) -> NewFile:
+        """Write these frames to a file beside this one, whole and durable."""
+        scratch = self.path.with_suffix(".new")
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        file = os.fdopen(descriptor, "w+b")
+        file.write(_MAGIC)
+        end, count = len(_MAGIC), 0
+        for frame in frames:
+            end += self._write(file, frame, count)
+            count += 1
+        os.fsync(file.fileno())
+        return NewFile(scratch, file, end, count)
+
+    def adopt(self, new: NewFile) -> None:
+        """Put a new file in this one's place; readers of the old one read it to their end."""
+        new.path.rename(self.path)
+        if self._file is not None:
+            self._file.close()
+        self._file, self.end, self._count, self._unsynced = new.file, new.end, new.frames, False
+
+    def read(self, end: int | None = None) -> Iterator[bytes]:
+        """The frames up to `end` octets (all whole ones without it). Raises SealBroken for a foreign file."""
+        with self.path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise SealBroken(f"{self.path} is no snapshot of ours")
+            index, at = 0, len(_MAGIC)
+            while end is None or at < end:
+                head = file.read(_LENGTH.size)
+                if len(head) < _LENGTH.size:
+                    return
+                (length,) = _LENGTH.unpack(head)
+                sealed = file.read(length)
+                if len(sealed) < length:
+                    return
+                yield self._keyring.open(sealed, f"{SNAPSHOT}:{index}")
+                index, at = index + 1, at + _LENGTH.size + length
+
+    def _write(self, file: BinaryIO, frame: bytes, index: int) -> int:
+        sealed = self._keyring.seal(frame, f"{SNAPSHOT}:{index}")
+        file.write(_LENGTH.pack(len(sealed)) + sealed)
+        file.flush()
+        return _LENGTH.size + len(sealed)
+
+    def _measure(self) -> tuple[int, int]:
+        """(octets, frames) of the readable part."""
+        end, count = len(_MAGIC), 0
+        try:
+            for frame in self.read():
+                # What sealing adds: format, key id, nonce (12) and tag (16).
+                end += _LENGTH.size + len(frame) + 30
+                count += 1
+        except SealBroken:
+            pass
+        return end, count

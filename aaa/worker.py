@@ -1,0 +1,229 @@
+"""The loop of a RADIUS worker process: one thread, no database, nothing that waits.
+
+    poll -> drain up to BATCH datagrams of each ready socket -> `handle` each -> `end_batch` -> timers
+
+What a worker knows comes from the feeder. Until the first whole snapshot has come, datagrams are left in the
+kernel's buffer: a NAS that must ask again is better than a subscriber who is told that he does not exist.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from aaa.datagrams import Datagram, DatagramSocket, address_of
+from aaa.feed import FeedConnection, Message, SnapshotFollower, decode
+from aaa.packet import Packet
+from aaa.reasons import SUSPICIOUS, Reason
+from aaa.snapshot import Clients
+from aaa.tracing import TraceFilter, traced_exchange
+
+#: Sources remembered with their NAS.
+PEERS_MAX: Final = 50_000
+#: Housekeeping: counters to the feeder, expiry of caches.
+TICK_S: Final = 1.0
+#: One line in the log per source and reason in this time.
+LOG_INTERVAL_S: Final = 10.0
+LOG_KEYS_MAX: Final = 1000
+
+log = structlog.get_logger()
+
+
+class Peer:
+    """Somebody who sends: a source address and port, and the NAS that they are."""
+
+    __slots__ = ("address", "client", "port")
+
+    def __init__(self, name: bytes, clients: Clients) -> None:
+        self.address, self.port = address_of(name)
+        self.client = clients.find(self.address)
+
+
+class Arrival(NamedTuple):
+    """Where a datagram came from and how its reply leaves."""
+
+    socket: DatagramSocket
+    peer: Peer
+    datagram: Datagram
+
+    def reply(self, octets: bytes) -> None:
+        self.socket.reply(octets, self.datagram.name, self.datagram.control)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    name: str
+    sockets: list[socket.socket]
+    feed_path: str
+    #: Told once, when the first snapshot is there and the worker answers.
+    on_ready: Callable[[], None]
+
+
+class Worker(ABC):
+    """What authentication and accounting workers share. Subclasses handle one datagram at a time."""
+
+    role: str
+
+    def __init__(self, options: WorkerOptions, *, with_services: bool) -> None:
+        self.options = options
+        self.follower = SnapshotFollower(with_services=with_services)
+        self.now = time.monotonic()
+        #: Packets by Reason that belong to no NAS we know.
+        self.counts: dict[str, int] = {}
+        self.trace: TraceFilter | None = None
+        self._sockets = {one.fileno(): DatagramSocket(one) for one in options.sockets}
+        self._peers: dict[bytes, Peer] = {}
+        self._feed = FeedConnection(options.feed_path, {"name": options.name, "role": self.role})
+        self._poll = select.poll()
+        self._stopping = False
+        self._next_tick = self.now
+        self._logged: dict[tuple[str, str], float] = {}
+        self._busy_s = 0.0
+        self._handled = 0
+
+    @abstractmethod
+    def handle(self, arrival: Arrival) -> None:
+        """Work on one datagram."""
+
+    @abstractmethod
+    def end_batch(self) -> None:
+        """All datagrams that were waiting have been handled."""
+
+    @abstractmethod
+    def tick(self) -> None:
+        """About once a second."""
+
+    def timer_s(self) -> float:
+        """Seconds until the subclass wants `end_batch` again though nothing arrives."""
+        return TICK_S
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        self._await_snapshot()
+        self.options.on_ready()
+        for descriptor in self._sockets:
+            self._poll.register(descriptor, select.POLLIN)
+        while not self._stopping:
+            self._turn()
+        self._finish_batch()
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def count(self, reason: Reason, peer: Peer, **details: Any) -> None:  # noqa: ANN401
+        """Count a packet; say so in the log where it is suspicious, but not each time."""
+        counts = self.counts if peer.client is None else peer.client.counts
+        counts[reason] = counts.get(reason, 0) + 1
+        if reason in SUSPICIOUS:
+            self._log_discard(reason, peer, details)
+
+    def tell_feeder(self, kind: Message, body: object) -> None:
+        self._feed.send(kind, body)
+
+    def trace_exchange(self, packet: Packet, arrival: Arrival, reply: bytes, reason: str) -> None:
+        """Report an exchange to whoever watches; called only while somebody does."""
+        if self.trace is not None and self.trace.matches(packet, arrival.peer.address):
+            local = arrival.socket.socket.getsockname()
+            source = (arrival.peer.address, arrival.peer.port)
+            self.tell_feeder(Message.TRACE, traced_exchange(packet.octets, reply, source, local, reason))
+
+    def _turn(self) -> None:
+        wait_s = max(0.0, min(self._next_tick - self.now, self.timer_s()))
+        ready = self._poll.poll(wait_s * 1000)
+        started = self.now = time.monotonic()
+        for descriptor, _ in ready:
+            one = self._sockets.get(descriptor)
+            if one is None:
+                self._receive_feed()
+            else:
+                self._receive(one)
+        self._finish_batch()
+        if self.now >= self._next_tick:
+            self._tick()
+        self._busy_s += time.monotonic() - started
+
+    def _receive(self, one: DatagramSocket) -> None:
+        peers, handle = self._peers, self.handle
+        datagrams = one.receive()
+        for datagram in datagrams:
+            peer = peers.get(datagram.name)
+            if peer is None:
+                peer = self._meet(datagram.name)
+            handle(Arrival(one, peer, datagram))
+        self._handled += len(datagrams)
+
+    def _meet(self, name: bytes) -> Peer:
+        if len(self._peers) >= PEERS_MAX:
+            self._peers.clear()
+        peer = self._peers[name] = Peer(name, self.follower.current.clients)
+        return peer
+
+    def _finish_batch(self) -> None:
+        self.end_batch()
+        for one in self._sockets.values():
+            one.flush()
+
+    def _tick(self) -> None:
+        self._next_tick = self.now + TICK_S
+        self.tick()
+        if self._feed.fileno() < 0 and self._feed.connect():
+            self._poll.register(self._feed.fileno(), select.POLLIN)
+        self.tell_feeder(Message.COUNTERS, self._counters())
+
+    def _counters(self) -> dict[str, Any]:
+        clients = self.follower.current.clients.all()
+        return {
+            "nas": {client.name: client.counts for client in clients if client.counts},
+            "unknown": self.counts,
+            "busy_s": self._busy_s,
+            "packets": self._handled,
+            "revision": self.follower.current.revision,
+            "subscribers": len(self.follower.current.subscribers),
+        }
+
+    def _await_snapshot(self) -> None:
+        while not self.follower.ready and not self._stopping:
+            if self._feed.fileno() < 0:
+                if not self._feed.connect():
+                    time.sleep(0.05)
+                    continue
+                self._poll.register(self._feed.fileno(), select.POLLIN)
+            if self._poll.poll(1000):
+                self._receive_feed()
+        self.now = time.monotonic()
+
+    def _receive_feed(self) -> None:
+        descriptor = self._feed.fileno()
+        frames = self._feed.receive()
+        if frames is None:
+            self._poll.unregister(descriptor)
+            self.follower.forget_partial()
+            self.trace = None
+            return
+        for kind, body in frames:
+            if kind == Message.TRACE:
+                self.trace = TraceFilter.from_message(decode(kind, body))
+            else:
+                self.follower.apply(kind, body)
+            if kind in {Message.NAS, Message.REVISION}:
+                self._peers.clear()  # an address may belong to another NAS now
+
+    def _log_discard(self, reason: Reason, peer: Peer, details: dict[str, Any]) -> None:
+        key = (peer.address, reason)
+        if self.now - self._logged.get(key, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
+            return
+        if len(self._logged) >= LOG_KEYS_MAX:
+            self._logged.clear()
+        self._logged[key] = self.now
+        log.warning(
+            "radius packet discarded", reason=reason.value, source=peer.address, worker=self.options.name, **details
+        )
