@@ -1,0 +1,164 @@
+"""Does this request prove that it knows the password? The method is the request's choice: PAP, CHAP or MS-CHAP.
+
+Pure; randomness (the salts of MPPE keys) is passed in. Comparisons take constant time.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Final, NamedTuple
+
+from aaa import mschap
+from aaa.authenticator import SharedSecret, chap_response, hide_password, reveal_password, salt_encrypt
+from aaa.packet import Kind, Packet, vendor_attribute
+from aaa.reasons import Reason
+
+RandomOctets = Callable[[int], bytes]
+
+MICROSOFT: Final = 311
+MS_CHAP_RESPONSE: Final = 1
+MS_CHAP_ERROR: Final = 2
+MS_MPPE_ENCRYPTION_POLICY: Final = 7
+MS_MPPE_ENCRYPTION_TYPES: Final = 8
+MS_CHAP_CHALLENGE: Final = 11
+MS_CHAP_MPPE_KEYS: Final = 12
+MS_MPPE_SEND_KEY: Final = 16
+MS_MPPE_RECV_KEY: Final = 17
+MS_CHAP2_RESPONSE: Final = 25
+MS_CHAP2_SUCCESS: Final = 26
+_RESPONSE_OCTETS: Final = 50
+_CHAP_OCTETS: Final = 17
+#: Encryption allowed, with 40 or 128 bits: the NAS's own profile decides whether it is required.
+_MPPE_ALLOWED: Final = vendor_attribute(MICROSOFT, MS_MPPE_ENCRYPTION_POLICY, struct.pack("!I", 1)) + vendor_attribute(
+    MICROSOFT, MS_MPPE_ENCRYPTION_TYPES, struct.pack("!I", 6)
+)
+#: What a support person is told when a PAP password arrives as noise.
+HINT_WRONG_SECRET: Final = "wrong_shared_secret_likely"  # noqa: S105
+
+
+class Verdict(NamedTuple):
+    """`reason` is None for a right password. The attributes go into the accept or the reject."""
+
+    reason: Reason | None
+    method: str
+    accept_attributes: bytes = b""
+    reject_attributes: bytes = b""
+    hint: str = ""
+
+
+_PAP_RIGHT: Final = Verdict(None, "pap")
+_PAP_WRONG: Final = Verdict(Reason.WRONG_PASSWORD, "pap")
+_PAP_NOISE: Final = Verdict(Reason.WRONG_PASSWORD, "pap", hint=HINT_WRONG_SECRET)
+_CHAP_RIGHT: Final = Verdict(None, "chap")
+_CHAP_WRONG: Final = Verdict(Reason.WRONG_PASSWORD, "chap")
+_MISSING: Final = Verdict(Reason.CREDENTIALS_MISSING, "")
+_CONTRADICTORY: Final = Verdict(Reason.CREDENTIALS_CONTRADICTORY, "")
+_EAP: Final = Verdict(Reason.METHOD_UNSUPPORTED, "eap")
+
+
+def check(packet: Packet, password: bytes, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
+    """The verdict on an Access-Request. RFC 2865 4.1: User-Password and CHAP-Password exclude each other, and
+    RFC 3579 3.3 says the same of EAP-Message and either."""
+    hidden = packet.first(Kind.USER_PASSWORD)
+    chap = packet.first(Kind.CHAP_PASSWORD)
+    eap = packet.first(Kind.EAP_MESSAGE)
+    if (hidden is not None) + (chap is not None) + (eap is not None) > 1:
+        return _CONTRADICTORY
+    if hidden is not None:
+        return _check_pap(hidden, packet.authenticator, password, secret)
+    if chap is not None:
+        return _check_chap(chap, packet, password)
+    if eap is not None:
+        return _EAP
+    return _check_mschap(packet, password, secret, random_octets)
+
+
+def _check_pap(hidden: bytes, authenticator: bytes, password: bytes, secret: SharedSecret) -> Verdict:
+    plain = reveal_password(hidden, authenticator, secret)
+    if plain is None:
+        return _CONTRADICTORY
+    if compare_digest(plain, password):
+        return _PAP_RIGHT
+    return _PAP_WRONG if _readable(plain) else _PAP_NOISE
+
+
+def _check_chap(chap: bytes, packet: Packet, password: bytes) -> Verdict:
+    if len(chap) != _CHAP_OCTETS:
+        return _CONTRADICTORY
+    challenge = packet.first(Kind.CHAP_CHALLENGE) or packet.authenticator  # RFC 2865 5.3
+    return _CHAP_RIGHT if compare_digest(chap[1:], chap_response(chap[0], password, challenge)) else _CHAP_WRONG
+
+
+def _check_mschap(packet: Packet, password: bytes, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
+    challenges = packet.vendor_values(MICROSOFT, MS_CHAP_CHALLENGE)
+    version_2 = packet.vendor_values(MICROSOFT, MS_CHAP2_RESPONSE)
+    version_1 = packet.vendor_values(MICROSOFT, MS_CHAP_RESPONSE)
+    if not challenges or not (version_1 or version_2):
+        return _MISSING
+    if version_1 and version_2:
+        return _CONTRADICTORY
+    response = (version_2 or version_1)[0]
+    wanted = mschap.CHALLENGE_OCTETS_V2 if version_2 else mschap.CHALLENGE_OCTETS_V1
+    if len(response) != _RESPONSE_OCTETS or len(challenges[0]) != wanted:
+        return _CONTRADICTORY
+    if version_2:
+        return _check_version_2(packet, challenges[0], response, password, secret, random_octets)
+    return _check_version_1(packet, challenges[0], response, password, secret)
+
+
+def _check_version_1(
+    packet: Packet, challenge: bytes, response: bytes, password: bytes, secret: SharedSecret
+) -> Verdict:
+    # Ident, Flags, LM-Response (24), NT-Response (24); Flags 1 says to use the NT-Response (RFC 2548 2.1.3).
+    if response[1] != 1:
+        return Verdict(Reason.METHOD_UNSUPPORTED, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 3))
+    password_hash = mschap.nt_password_hash(password)
+    if not mschap.response_matches(response[26:50], challenge, password_hash):
+        return Verdict(Reason.WRONG_PASSWORD, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 2))
+    # RFC 2548 2.4.1: hidden like User-Password, which leaves a multiple of 16 octets as long as it is.
+    keys = hide_password(mschap.mppe_keys_v1(password_hash), packet.authenticator, secret)
+    return Verdict(None, "mschapv1", _MPPE_ALLOWED + vendor_attribute(MICROSOFT, MS_CHAP_MPPE_KEYS, keys))
+
+
+def _check_version_2(
+    packet: Packet,
+    authenticator_challenge: bytes,
+    response: bytes,
+    password: bytes,
+    secret: SharedSecret,
+    random_octets: RandomOctets,
+) -> Verdict:
+    # Ident, Flags, Peer-Challenge (16), Reserved (8), NT-Response (24) (RFC 2548 2.3.2).
+    ident, nt_response = response[0], response[26:50]
+    user_name = packet.first(Kind.USER_NAME) or b""
+    challenge = mschap.challenge_hash(response[2:18], authenticator_challenge, user_name)
+    password_hash = mschap.nt_password_hash(password)
+    if not mschap.response_matches(nt_response, challenge, password_hash):
+        return Verdict(Reason.WRONG_PASSWORD, "mschapv2", reject_attributes=_mschap_error(ident, 691, 3))
+    proof = mschap.authenticator_response(password_hash, nt_response, challenge)
+    send_key, receive_key = mschap.mppe_keys_v2(password_hash, nt_response)
+    salts = random_octets(3)
+    # The two salts differ in their second octet, as RFC 2548 2.4.2 asks within one packet.
+    send_salt, receive_salt = salts[:2], bytes((salts[2], salts[1] ^ 1))
+    authenticator = packet.authenticator
+    attributes = (
+        vendor_attribute(MICROSOFT, MS_CHAP2_SUCCESS, bytes((ident,)) + proof)
+        + _MPPE_ALLOWED
+        + vendor_attribute(MICROSOFT, MS_MPPE_SEND_KEY, salt_encrypt(send_key, send_salt, authenticator, secret))
+        + vendor_attribute(MICROSOFT, MS_MPPE_RECV_KEY, salt_encrypt(receive_key, receive_salt, authenticator, secret))
+    )
+    return Verdict(None, "mschapv2", attributes)
+
+
+def _mschap_error(ident: int, error: int, version: int) -> bytes:
+    """691 is "authentication failure"; R=0: do not try again with the same challenge (RFC 2759 section 6)."""
+    return vendor_attribute(MICROSOFT, MS_CHAP_ERROR, bytes((ident,)) + f"E={error} R=0 V={version}".encode())
+
+
+def _readable(plain: bytes) -> bool:
+    try:
+        return plain.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
