@@ -1,7 +1,7 @@
 """An Accounting-Request as a record: pure, and fast, because a busy node reads tens of thousands a second.
 
-RFC 2866, 2869 (Gigawords, Event-Timestamp), 3162, 4818. Event time is the NAS's own (Event-Timestamp) where its clock is
-sound, else the time of receipt less Acct-Delay-Time (RFC 5080 2.3.3).
+RFC 2866, 2869 (Gigawords, Event-Timestamp), 3162, 4818. Event time is the NAS's own (Event-Timestamp) where its
+clock is sound, else the time of receipt less Acct-Delay-Time (RFC 5080 2.3.3).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from aaa.packet import Kind, Packet, parse
 #: A NAS whose clock is further off than this is not believed about time.
 CLOCK_SKEW_MAX_S: Final = 24 * 3600
 CLOCK_AHEAD_MAX_S: Final = 300
+#: What a PostgreSQL bigint holds; no subscriber has moved eight exabytes.
+_COUNTER_MAX: Final = (1 << 63) - 1
 
 
 class Status(IntEnum):
@@ -106,7 +108,8 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
 
 
 def _counter(packet: Packet, octets: Kind, gigawords: Kind) -> int:
-    return (packet.integer(gigawords) or 0) << 32 | (packet.integer(octets) or 0)
+    counted = (packet.integer(gigawords) or 0) << 32 | (packet.integer(octets) or 0)
+    return min(counted, _COUNTER_MAX)
 
 
 def _event_time(received_at: float, stamp: int | None, delay_s: int) -> float:

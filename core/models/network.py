@@ -104,7 +104,8 @@ class Session(Base):
     )
 
     id: Mapped[Id]
-    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id"))
+    #: No foreign key: what was acknowledged must be stored even if its NAS was deleted meanwhile.
+    nas_id: Mapped[int]
     box: Mapped[str]
     acct_session_id: Mapped[str]
     #: 16 hexadecimal characters out of our Class; empty for a session that is not ours.

@@ -432,7 +432,6 @@ def upgrade() -> None:
         sa.Column("output_packets", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("session_seconds", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("interims", sa.Integer(), server_default="0", nullable=False),
-        sa.ForeignKeyConstraint(["nas_id"], ["nas.id"], name=op.f("fk_session_nas_id_nas")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
         postgresql_with={"fillfactor": "70"},
     )

@@ -1,0 +1,69 @@
+"""Tables that aaa owns: accounting records, how far each spool was shipped, and refused attempts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Date, Index, PrimaryKeyConstraint, SmallInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id
+
+
+class AccountingRow(Base):
+    """One distinct accounting packet. Partitioned by the day of receipt, so that old days go as a whole."""
+
+    __tablename__ = "accounting_record"
+    __table_args__ = (
+        PrimaryKeyConstraint("received_on", "dedupe_key"),
+        Index("ix_accounting_record_session", "nas_id", "acct_session_id"),
+        {"postgresql_partition_by": "RANGE (received_on)"},
+    )
+
+    received_on: Mapped[date] = mapped_column(Date)
+    dedupe_key: Mapped[bytes]
+    received_at: Mapped[datetime]
+    event_at: Mapped[datetime]
+    nas_id: Mapped[int]
+    box: Mapped[str]
+    source: Mapped[str]
+    status: Mapped[int] = mapped_column(SmallInteger)
+    acct_session_id: Mapped[str]
+    accept_id: Mapped[str]
+    service_id: Mapped[int | None]
+    login: Mapped[str]
+    session_seconds: Mapped[int]
+    input_octets: Mapped[int] = mapped_column(BigInteger)
+    output_octets: Mapped[int] = mapped_column(BigInteger)
+    terminate_cause: Mapped[int | None] = mapped_column(SmallInteger)
+    framed_ipv4: Mapped[str | None]
+    delegated_ipv6_prefix: Mapped[str | None]
+    calling_station_id: Mapped[str | None]
+
+
+class SpoolPosition(Base):
+    """Where the next record of a spool begins; committed with the records before it."""
+
+    __tablename__ = "spool_position"
+
+    node: Mapped[str] = mapped_column(primary_key=True)
+    spool: Mapped[str] = mapped_column(primary_key=True)
+    segment: Mapped[int]
+    position: Mapped[int]
+
+
+class AuthenticationAttempt(Base):
+    """A refused login, kept for a while to answer "why can't this subscriber connect?"."""
+
+    __tablename__ = "authentication_attempt"
+    __table_args__ = (Index("ix_authentication_attempt_login", "login", "id"),)
+
+    id: Mapped[Id]
+    at: Mapped[CreatedAt]
+    login: Mapped[str]
+    nas_id: Mapped[int]
+    source: Mapped[str]
+    calling_station_id: Mapped[str | None]
+    reason: Mapped[str]
+    method: Mapped[str]
+    hint: Mapped[str]
