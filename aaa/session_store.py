@@ -100,15 +100,19 @@ _REBOOT: Final = """
 UPDATE session SET stopped_at = to_timestamp(%(at)s), stop_kind = 'nas_reboot', terminate_cause = 11
 WHERE nas_id = %(nas_id)s AND box = %(box)s AND stopped_at IS NULL AND started_at < to_timestamp(%(at)s)
 """
-#: What began, or came back, on another policy than is intended by now (a hold between Accept and Start).
-_OWE_ENFORCEMENT: Final = """
+#: The join, and with it the enforcement owed to sessions that began on another policy than is intended by now (a
+#: hold between Accept and Start). The services are found from the rows just written, never by the session's key.
+_JOIN_AND_OWE: Final = f"""
+WITH joined AS (
+  {_UPSERT_SESSIONS}
+  RETURNING s.id, s.service_id, s.stopped_at, s.interims, s.class_fingerprint,
+            coalesce(s.applied_fingerprint, s.class_fingerprint) AS effective)
 INSERT INTO outbox (topic, queue, payload)
-SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', s.id)
-FROM folded f JOIN session s USING (nas_id, box, acct_session_id, accept_id)
-JOIN service v ON v.id = s.service_id
-WHERE s.stopped_at IS NULL AND s.class_fingerprint IS NOT NULL AND f.interims = 0
-  AND coalesce(s.applied_fingerprint, s.class_fingerprint) <> v.policy_fingerprint
-"""
+SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', j.id)
+FROM joined j JOIN service v ON v.id = j.service_id
+WHERE j.stopped_at IS NULL AND j.class_fingerprint IS NOT NULL AND j.interims = 0
+  AND j.effective <> v.policy_fingerprint
+"""  # noqa: S608
 _POSITION: Final = """
 INSERT INTO spool_position (node, spool, segment, position) VALUES (%s, %s, %s, %s)
 ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position
@@ -189,8 +193,7 @@ def _join_run(connection: Connection, run: Sequence[AccountingRecord]) -> None:
         cursor.execute("TRUNCATE folded")
         with cursor.copy(f"COPY folded ({_SESSION_COLUMNS}) FROM STDIN") as copy:
             copy.write("".join([_session_line(state) for state in fold(run)]).encode())
-        cursor.execute(_UPSERT_SESSIONS)
-        cursor.execute(_OWE_ENFORCEMENT)
+        cursor.execute(_JOIN_AND_OWE)
         if cursor.rowcount:
             cursor.execute("NOTIFY provedor_outbox")
 
