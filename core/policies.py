@@ -46,10 +46,15 @@ def refresh(session: Session, service_ids: Iterable[int]) -> list[Service]:
         keep(session, policy)
         service.access, service.policy_fingerprint = access, policy.fingerprint
         changes.note(session, ChangeKind.SERVICE, service.id)
-        outbox.enqueue(session, topics.SERVICE_OUT_OF_STEP, {"service_id": service.id})
+        owe_enforcement(session, service.id)
         moved.append(service)
     session.flush()
     return moved
+
+
+def owe_enforcement(session: Session, service_id: int) -> None:
+    """The live sessions of this service may not be what is intended: bring them in step after the commit."""
+    outbox.enqueue(session, topics.SERVICE_OUT_OF_STEP, {"service_id": service_id})
 
 
 def keep(session: Session, policy: Policy) -> str:

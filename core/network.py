@@ -1,0 +1,109 @@
+"""NAS entries: who may ask us, with which secret, and how they are to be treated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core import audit, changes, events, policies
+from core.access import Access
+from core.addresses import check_nas_address
+from core.audit import Actor
+from core.edits import apply_changes, flush_unique
+from core.errors import InvalidInput, NotFound
+from core.keyring import NAS_SECRET, Keyring
+from core.models.network import Nas
+from core.models.service import Plan
+from core.models.system import ChangeKind
+from core.policy import ServiceTerms, intended_policy
+
+_UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
+
+
+def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
+    plain = {key: value for key, value in values.items() if value is not None and key != "secret"}
+    nas = Nas(
+        **{"names": {}, "login_rules": {}, **plain, "address": check_nas_address(values["address"])},
+        secret_encrypted=_sealed(keyring, values["secret"]),
+    )
+    session.add(nas)
+    flush_unique(session, _UNIQUE)
+    _set_emergency_policy(session, nas)
+    changes.note(session, ChangeKind.NAS, nas.id)
+    audit.record(session, actor, "create", "nas", nas.id, {**_json(plain), "secret": "(changed)"})
+    events.record(session, "nas.created", "nas", nas.id)
+    return nas
+
+
+def get_nas(session: Session, nas_id: int) -> Nas:
+    nas = session.get(Nas, nas_id)
+    if nas is None:
+        raise NotFound("nas", nas_id)
+    return nas
+
+
+def find_by_name(session: Session, name: str) -> Nas:
+    nas = session.scalar(select(Nas).where(Nas.name == name))
+    if nas is None:
+        raise NotFound("nas", name)
+    return nas
+
+
+def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str, Any], actor: Actor) -> Nas:
+    plain = dict(values)
+    secret = plain.pop("secret", None)
+    if "address" in plain:
+        plain["address"] = check_nas_address(plain["address"])
+    if "message_authenticator" in plain:
+        plain["message_authenticator_learned"] = None  # `auto` learns anew
+    changed = _json(apply_changes(nas, plain))
+    if secret is not None:
+        nas.secret_encrypted = _sealed(keyring, secret)
+        changed["secret"] = "(changed)"  # noqa: S105
+    _set_emergency_policy(session, nas)
+    flush_unique(session, _UNIQUE)
+    if changed:
+        changes.note(session, ChangeKind.NAS, nas.id)
+        audit.record(session, actor, "update", "nas", nas.id, changed)
+        events.record(session, "nas.changed", "nas", nas.id)
+    return nas
+
+
+def learn_message_authenticator(session: Session, nas_id: int, mode: str) -> None:
+    """Keep what the first request of an `auto` NAS taught, once."""
+    learned = session.execute(
+        update(Nas)
+        .where(Nas.id == nas_id, Nas.message_authenticator_learned.is_(None))
+        .values(message_authenticator_learned=mode)
+        .returning(Nas.id)
+    ).first()
+    if learned:
+        changes.note(session, ChangeKind.NAS, nas_id)
+        events.record(session, "nas.message_authenticator_learned", "nas", nas_id, mode=mode)
+
+
+def _set_emergency_policy(session: Session, nas: Nas) -> None:
+    if nas.emergency_plan_id is None:
+        if nas.emergency:
+            raise InvalidInput("the emergency switch needs an emergency plan", field="emergency_plan_id")
+        nas.emergency_fingerprint = None
+        return
+    plan = session.get(Plan, nas.emergency_plan_id)
+    if plan is None:
+        raise InvalidInput(f"there is no plan {nas.emergency_plan_id}", field="emergency_plan_id")
+    policy = intended_policy(plan.terms(), ServiceTerms(), Access.FULL)
+    nas.emergency_fingerprint = policies.keep(session, policy)
+    session.flush()
+
+
+def _sealed(keyring: Keyring, secret: str) -> bytes:
+    if not secret or len(secret.encode()) > 128:
+        raise InvalidInput("a shared secret has 1 to 128 octets", field="secret")
+    return keyring.seal(secret, NAS_SECRET)
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value if isinstance(value, (int, dict, list)) else str(value) for key, value in values.items()}

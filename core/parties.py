@@ -1,0 +1,149 @@
+"""Companies, customers with their contacts, and contracts: created and changed with an audit entry each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from core import audit, events
+from core.audit import Actor
+from core.documents import normalise_document
+from core.edits import apply_changes, flush_unique
+from core.errors import Conflict, InvalidInput, NotFound
+from core.models.party import Company, Contact, Contract, ContractItem, ContractStatus, Customer
+from core.models.service import Service, ServiceStatus
+
+
+def create_company(session: Session, values: Mapping[str, Any], actor: Actor) -> Company:
+    company = Company(**{**values, "document": normalise_document(values["document"])})
+    session.add(company)
+    flush_unique(session, {"document": "document"})
+    audit.record(session, actor, "create", "company", company.id, dict(values))
+    return company
+
+
+def update_company(session: Session, company: Company, values: Mapping[str, Any], actor: Actor) -> Company:
+    changes = dict(values)
+    if "document" in changes:
+        changes["document"] = normalise_document(changes["document"])
+    changed = apply_changes(company, changes)
+    flush_unique(session, {"document": "document"})
+    audit.record(session, actor, "update", "company", company.id, changed)
+    return company
+
+
+def create_customer(
+    session: Session, values: Mapping[str, Any], contacts: Sequence[Mapping[str, Any]], actor: Actor
+) -> Customer:
+    plain = dict(values)
+    if plain.get("document"):
+        plain["document"] = normalise_document(plain["document"])
+    customer = Customer(**plain, contacts=[Contact(**contact) for contact in contacts])
+    session.add(customer)
+    flush_unique(session, {"document": "document", "external_ref": "external_ref"})
+    audit.record(session, actor, "create", "customer", customer.id, {**plain, "contacts": len(contacts)})
+    events.record(session, "customer.created", "customer", customer.id)
+    return customer
+
+
+def get_customer(session: Session, customer_id: int) -> Customer:
+    """With its contacts. Raises NotFound."""
+    customer = session.scalar(
+        select(Customer).where(Customer.id == customer_id).options(selectinload(Customer.contacts))
+    )
+    if customer is None:
+        raise NotFound("customer", customer_id)
+    return customer
+
+
+def update_customer(
+    session: Session,
+    customer: Customer,
+    values: Mapping[str, Any],
+    contacts: Sequence[Mapping[str, Any]] | None,
+    actor: Actor,
+) -> Customer:
+    """Change what is given; `contacts`, where given, replaces them all."""
+    plain = dict(values)
+    if plain.get("document"):
+        plain["document"] = normalise_document(plain["document"])
+    changed = apply_changes(customer, plain)
+    if contacts is not None:
+        customer.contacts = [Contact(**contact) for contact in contacts]
+        changed["contacts"] = len(contacts)
+    flush_unique(session, {"document": "document", "external_ref": "external_ref"})
+    audit.record(session, actor, "update", "customer", customer.id, changed)
+    return customer
+
+
+def create_contract(
+    session: Session, values: Mapping[str, Any], items: Sequence[Mapping[str, Any]], actor: Actor
+) -> Contract:
+    """The payer is the holder unless another customer is named."""
+    plain = {"payer_id": values["customer_id"], **{key: value for key, value in values.items() if value is not None}}
+    for field in ("customer_id", "payer_id"):
+        if session.get(Customer, plain[field]) is None:
+            raise InvalidInput(f"there is no customer {plain[field]}", field=field)
+    if plain.get("company_id") is not None and session.get(Company, plain["company_id"]) is None:
+        raise InvalidInput(f"there is no company {plain['company_id']}", field="company_id")
+    _check_items(items)
+    contract = Contract(**plain, items=[ContractItem(**item) for item in items])
+    session.add(contract)
+    session.flush()
+    audit.record(session, actor, "create", "contract", contract.id, {"customer_id": plain["customer_id"]})
+    events.record(session, "contract.created", "contract", contract.id)
+    return contract
+
+
+def get_contract(session: Session, contract_id: int) -> Contract:
+    """With its items. Raises NotFound."""
+    contract = session.scalar(select(Contract).where(Contract.id == contract_id).options(selectinload(Contract.items)))
+    if contract is None:
+        raise NotFound("contract", contract_id)
+    return contract
+
+
+def update_contract(
+    session: Session,
+    contract: Contract,
+    values: Mapping[str, Any],
+    items: Sequence[Mapping[str, Any]] | None,
+    actor: Actor,
+) -> Contract:
+    if values.get("payer_id") is not None and session.get(Customer, values["payer_id"]) is None:
+        raise InvalidInput(f"there is no customer {values['payer_id']}", field="payer_id")
+    changed = apply_changes(contract, values)
+    if items is not None:
+        _check_items(items)
+        contract.items = [ContractItem(**item) for item in items]
+        changed["items"] = len(items)
+    session.flush()
+    audit.record(session, actor, "update", "contract", contract.id, changed)
+    return contract
+
+
+def cancel_contract(session: Session, contract: Contract, actor: Actor, now: datetime) -> Contract:
+    """Raises Conflict while a service of it is not cancelled: ending a subscriber's access is never a side effect."""
+    open_service = session.scalar(
+        select(Service.id).where(Service.contract_id == contract.id, Service.status != ServiceStatus.CANCELLED).limit(1)
+    )
+    if open_service is not None:
+        raise Conflict(f"service {open_service} of this contract is not cancelled yet")
+    if contract.status is not ContractStatus.CANCELLED:
+        contract.status, contract.cancelled_at = ContractStatus.CANCELLED, now
+        session.flush()
+        audit.record(session, actor, "cancel", "contract", contract.id, {})
+        events.record(session, "contract.cancelled", "contract", contract.id)
+    return contract
+
+
+def _check_items(items: Sequence[Mapping[str, Any]]) -> None:
+    for item in items:
+        valid_from: date | None = item.get("valid_from")
+        valid_until: date | None = item.get("valid_until")
+        if valid_from and valid_until and valid_until < valid_from:
+            raise InvalidInput("an item ends before it begins", field="items")

@@ -1,0 +1,66 @@
+"""Plans: what a service gets on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core import audit, events, outbox, topics
+from core.audit import Actor
+from core.edits import apply_changes, flush_unique
+from core.errors import InvalidInput, NotFound
+from core.models.service import Plan
+
+#: Rate in the walled garden and under a throttle where the plan says nothing.
+DEFAULT_THROTTLE_KBPS = 1024
+DEFAULT_INTERIM_S = 300
+
+
+def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Plan:
+    plain = {
+        "throttle_down_kbps": DEFAULT_THROTTLE_KBPS,
+        "throttle_up_kbps": DEFAULT_THROTTLE_KBPS,
+        "interim_seconds": DEFAULT_INTERIM_S,
+        "price_cents": 0,
+        **{key: value for key, value in values.items() if value is not None},
+    }
+    plan = Plan(**plain)
+    _check(plan)
+    session.add(plan)
+    flush_unique(session, {"name": "name"})
+    audit.record(session, actor, "create", "plan", plan.id, plain)
+    events.record(session, "plan.created", "plan", plan.id)
+    return plan
+
+
+def get_plan(session: Session, plan_id: int) -> Plan:
+    plan = session.get(Plan, plan_id)
+    if plan is None:
+        raise NotFound("plan", plan_id)
+    return plan
+
+
+def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor) -> Plan:
+    """The services on it follow in chunks, in the background."""
+    changed = apply_changes(plan, values)
+    _check(plan)
+    flush_unique(session, {"name": "name"})
+    if changed:
+        audit.record(session, actor, "update", "plan", plan.id, changed)
+        events.record(session, "plan.changed", "plan", plan.id)
+        outbox.enqueue(session, topics.PLAN_CHANGED, {"plan_id": plan.id, "after_service_id": 0})
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    """MikroTik refuses a threshold above its burst; so do we, before a subscriber's session does."""
+    burst = plan.burst
+    if burst is None:
+        return
+    for direction in ("down", "up"):
+        if burst[f"{direction}_kbps"] < getattr(plan, f"{direction}_kbps"):
+            raise InvalidInput(f"the burst's {direction}_kbps is below the plan's rate", field="burst")
+        if burst[f"{direction}_threshold_kbps"] > burst[f"{direction}_kbps"]:
+            raise InvalidInput(f"the {direction} threshold is above the burst itself", field="burst")

@@ -1,0 +1,125 @@
+"""Services: one access at one installation address, with its credentials and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import addresses, audit, changes, events, policies
+from core.audit import Actor
+from core.edits import apply_changes, flush_unique
+from core.errors import Conflict, InvalidInput, NotFound
+from core.keyring import SERVICE_PASSWORD, Keyring
+from core.logins import check_login, check_password
+from core.models.party import Contract, ContractStatus
+from core.models.service import Plan, Service, ServiceStatus
+from core.models.system import ChangeKind
+
+_UNIQUE = {"login": "login", "ipv4_address": "ipv4_address"}
+
+
+def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Service:
+    """Raises InvalidInput or Conflict naming the field."""
+    plain = _checked({key: value for key, value in values.items() if value is not None}, keyring)
+    if ("login" in plain) != ("password_encrypted" in plain):
+        raise InvalidInput("a service that logs in has both login and password", field="password")
+    plan = _existing_plan(session, plain["plan_id"])
+    contract = session.get(Contract, plain["contract_id"])
+    if contract is None:
+        raise InvalidInput(f"there is no contract {plain['contract_id']}", field="contract_id")
+    if contract.status is ContractStatus.CANCELLED:
+        raise Conflict(f"contract {contract.id} is cancelled", field="contract_id")
+    service = Service(**{"ipv4_routes": [], "address": {}, **plain})
+    service.policy_fingerprint = policies.keep(session, policies.initial_policy(plan, service))
+    session.add(service)
+    flush_unique(session, _UNIQUE)
+    changes.note(session, ChangeKind.SERVICE, service.id)
+    audit.record(session, actor, "create", "service", service.id, _audited(plain))
+    events.record(session, "service.created", "service", service.id, login=service.login)
+    return service
+
+
+def get_service(session: Session, service_id: int) -> Service:
+    service = session.get(Service, service_id)
+    if service is None:
+        raise NotFound("service", service_id)
+    return service
+
+
+def find_by_login(session: Session, login: str) -> Service | None:
+    """The service that uses this login now, else the last one that did."""
+    return session.scalar(
+        select(Service)
+        .where(Service.login == login)
+        .order_by((Service.status == ServiceStatus.CANCELLED).asc(), Service.id.desc())
+        .limit(1)
+    )
+
+
+def update_service(
+    session: Session, keyring: Keyring, service: Service, values: Mapping[str, Any], actor: Actor
+) -> Service:
+    if service.status is ServiceStatus.CANCELLED:
+        raise Conflict(f"service {service.id} is cancelled")
+    plain = _checked(values, keyring)
+    if "plan_id" in plain:
+        _existing_plan(session, plain["plan_id"])
+    changed = apply_changes(service, plain)
+    if (service.login is None) != (service.password_encrypted is None):
+        raise InvalidInput("a service that logs in has both login and password", field="password")
+    flush_unique(session, _UNIQUE)
+    if changed:
+        changes.note(session, ChangeKind.SERVICE, service.id)
+        audit.record(session, actor, "update", "service", service.id, _audited(changed))
+        events.record(session, "service.changed", "service", service.id)
+        policies.refresh(session, [service.id])
+    return service
+
+
+def cancel_service(session: Session, service: Service, actor: Actor, now: datetime) -> Service:
+    """The end of it: the login is free for another, and whoever is online with it is disconnected."""
+    if service.status is ServiceStatus.CANCELLED:
+        return service
+    service.status, service.cancelled_at = ServiceStatus.CANCELLED, now
+    session.flush()
+    changes.note(session, ChangeKind.SERVICE, service.id)
+    audit.record(session, actor, "cancel", "service", service.id, {})
+    events.record(session, "service.cancelled", "service", service.id)
+    policies.owe_enforcement(session, service.id)
+    return service
+
+
+def _existing_plan(session: Session, plan_id: int) -> Plan:
+    plan = session.get(Plan, plan_id)
+    if plan is None:
+        raise InvalidInput(f"there is no plan {plan_id}", field="plan_id")
+    return plan
+
+
+def _checked(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
+    """The values in canonical form, the password sealed."""
+    plain = dict(values)
+    if plain.get("login") is not None:
+        plain["login"] = check_login(plain["login"])
+    if "password" in plain:
+        password = plain.pop("password")
+        plain["password_encrypted"] = None
+        if password is not None:
+            plain["password_encrypted"] = keyring.seal(check_password(password), SERVICE_PASSWORD)
+    if plain.get("ipv4_address"):
+        plain["ipv4_address"] = addresses.check_ipv4_address(plain["ipv4_address"])
+    if plain.get("ipv4_routes"):
+        plain["ipv4_routes"] = [addresses.check_ipv4_network(route) for route in plain["ipv4_routes"]]
+    for field in ("ipv6_prefix", "delegated_ipv6_prefix"):
+        if plain.get(field):
+            plain[field] = addresses.check_ipv6_prefix(plain[field], field=field)
+    return plain
+
+
+def _audited(values: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in values.items() if key != "password_encrypted"}
+    return {**shown, "password": "(changed)"} if "password_encrypted" in values else shown
