@@ -17,5 +17,5 @@ class Periodic(NamedTuple):
 
     name: str
     every_s: float
-    run: Callable[[Session], None]
+    run: Callable[[Session], object]
     queue: str = "default"

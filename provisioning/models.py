@@ -1,0 +1,49 @@
+"""Tables of provisioning: every step that enforcement took, and the pace of disconnects per NAS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Float, Index, Integer
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id
+
+
+class EnforcementStep(Base):
+    """One thing done to one session, and what came of it."""
+
+    __tablename__ = "enforcement_step"
+    __table_args__ = (
+        Index("ix_enforcement_step_session", "session_id", "id"),
+        Index("ix_enforcement_step_service", "service_id", "id"),
+    )
+
+    id: Mapped[Id]
+    at: Mapped[CreatedAt]
+    session_id: Mapped[int]
+    service_id: Mapped[int | None]
+    nas_id: Mapped[int]
+    #: coa, disconnect
+    action: Mapped[str]
+    reason: Mapped[str]
+    from_fingerprint: Mapped[str | None]
+    to_fingerprint: Mapped[str | None]
+    #: ack, nak, timeout, unreachable
+    outcome: Mapped[str]
+    error_cause: Mapped[int | None] = mapped_column(Integer)
+    duration_ms: Mapped[float] = mapped_column(Float)
+
+
+class NasPace(Base):
+    """A token bucket of disconnects for one NAS, and how it answers (see provisioning.pace)."""
+
+    __tablename__ = "nas_pace"
+
+    nas_id: Mapped[int] = mapped_column(primary_key=True)
+    tokens: Mapped[float] = mapped_column(Float)
+    filled_at: Mapped[datetime]
+    #: Time-outs in a row since the last answer.
+    silent: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    #: Nobody is to try before this time, but for one probe.
+    closed_until: Mapped[datetime | None]

@@ -1,0 +1,72 @@
+"""How fast and whether a NAS may be asked: a bucket of disconnects, and a breaker for one that does not answer.
+
+Both live in one row per NAS, so that all workers of all nodes share them. The breaker keeps a dead NAS from occupying
+the workers that a paying subscriber on another NAS needs: after SILENT_MAX time-outs in a row nobody tries for
+CLOSED_FOR, then one may.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from provisioning.models import NasPace
+
+SILENT_MAX = 3
+CLOSED_FOR = timedelta(seconds=20)
+
+
+def take_disconnect(session: Session, nas_id: int, per_minute: int, now: datetime) -> bool:
+    """Take one token; False when the NAS has had its disconnects for now. A bucket holds ten seconds' worth."""
+    pace = _locked(session, nas_id, per_minute, now)
+    burst = max(1.0, per_minute / 6)
+    elapsed_s = max(0.0, (now - pace.filled_at).total_seconds())
+    tokens = min(burst, pace.tokens + elapsed_s * per_minute / 60)
+    granted = tokens >= 1
+    pace.tokens, pace.filled_at = tokens - granted, now
+    session.flush()
+    return granted
+
+
+def may_ask(session: Session, nas_id: int, now: datetime) -> bool:
+    """Whether the breaker lets a request to this NAS through; the one that probes shuts it for the others."""
+    closed_until = session.scalar(select(NasPace.closed_until).where(NasPace.nas_id == nas_id))
+    if closed_until is None:
+        return True
+    probing = session.execute(
+        update(NasPace)
+        .where(NasPace.nas_id == nas_id, NasPace.closed_until <= now)
+        .values(closed_until=now + CLOSED_FOR)
+        .returning(NasPace.nas_id)
+    ).first()
+    return probing is not None
+
+
+def record_answer(session: Session, nas_id: int) -> None:
+    """The NAS lives."""
+    session.execute(
+        update(NasPace)
+        .where(NasPace.nas_id == nas_id, (NasPace.silent > 0) | NasPace.closed_until.is_not(None))
+        .values(silent=0, closed_until=None)
+    )
+
+
+def record_silence(session: Session, nas_id: int, per_minute: int, now: datetime) -> bool:
+    """One more time-out; True when this one shut the breaker."""
+    pace = _locked(session, nas_id, per_minute, now)
+    pace.silent += 1
+    shut = pace.silent == SILENT_MAX
+    if pace.silent >= SILENT_MAX:
+        pace.closed_until = now + CLOSED_FOR
+    session.flush()
+    return shut
+
+
+def _locked(session: Session, nas_id: int, per_minute: int, now: datetime) -> NasPace:
+    session.execute(
+        insert(NasPace).values(nas_id=nas_id, tokens=max(1.0, per_minute / 6), filled_at=now).on_conflict_do_nothing()
+    )
+    return session.scalars(select(NasPace).where(NasPace.nas_id == nas_id).with_for_update()).one()

@@ -1,0 +1,44 @@
+"""Finds live sessions whose policy is not the intended one, whatever caused it, and owes their enforcement.
+
+The events of a change reach enforcement at once; this sweep is for what slipped through: a packet lost for good, a
+session accepted on an old snapshot, a policy edited while enforcement was frozen. One indexed query; what is owed already or
+was tried a moment ago is left alone.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+#: Sessions taken up in one sweep.
+LIMIT = 2000
+#: A session tried less than this ago is not owed again by the sweep.
+QUIET_S = 30
+
+_OWE = text(
+    """
+    INSERT INTO outbox (topic, queue, payload)
+    SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', s.id)
+    FROM session s
+    JOIN service v ON v.id = s.service_id
+    JOIN nas n ON n.id = s.nas_id
+    WHERE s.stopped_at IS NULL
+      AND s.class_fingerprint IS NOT NULL
+      AND (coalesce(s.applied_fingerprint, s.class_fingerprint) <> v.policy_fingerprint OR v.status = 'cancelled')
+      AND NOT n.emergency
+      AND NOT EXISTS (SELECT FROM enforcement_step e
+                      WHERE e.session_id = s.id AND e.at > now() - make_interval(secs => :quiet))
+      AND NOT EXISTS (SELECT FROM outbox o
+                      WHERE o.topic = 'provisioning.session_out_of_step'
+                        AND (o.payload->>'session_id')::bigint = s.id)
+    LIMIT :limit
+    """
+)
+
+
+def sweep(session: Session) -> int:
+    """Owe what is out of step; returns how many sessions."""
+    owed = session.execute(_OWE, {"quiet": QUIET_S, "limit": LIMIT}).rowcount  # type: ignore[attr-defined]
+    if owed:
+        session.execute(text("NOTIFY provedor_outbox"))
+    return int(owed)
