@@ -1,8 +1,8 @@
 """Bringing live sessions in step: facts from the database, a decision, the network, the outcome back.
 
 No row is locked while the network is waited for. Each session has an advisory lock for the time of its chain, so that
-two workers never talk to a NAS about the same one. What cannot be done now (NAS silent, pace, window, freeze) is owed again
-for later, never slept for.
+two workers never talk to a NAS about the same one. What cannot be done now (NAS silent, pace, window, freeze) is owed
+again for later, never slept for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds live sessions whose policy is not the intended one, whatever caused it, and owes their enforcement.
 
 The events of a change reach enforcement at once; this sweep is for what slipped through: a packet lost for good, a
-session accepted on an old snapshot, a policy edited while enforcement was frozen. One indexed query; what is owed already or
-was tried a moment ago is left alone.
+session accepted on an old snapshot, a policy edited while enforcement was frozen. One indexed query; what is owed
+already or was tried a moment ago is left alone.
 """
 
 from __future__ import annotations

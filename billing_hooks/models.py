@@ -1,0 +1,67 @@
+"""Tables of billing: gateway accounts, the inbox, the suspension policy and the runs it made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index, Integer, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+
+
+class InboxStatus(StrEnum):
+    RECEIVED = "received"
+    DONE = "done"
+    #: Understood as far as it goes and impossible to apply: a person looks at it.
+    FAILED = "failed"
+
+
+class GatewayAccount(Versioned, Base):
+    """Whom webhooks may come from. Up to two secrets are valid at once, so that one can be rotated."""
+
+    __tablename__ = "gateway_account"
+
+    id: Mapped[Id]
+    gateway: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    secret_encrypted: Mapped[bytes]
+    previous_secret_encrypted: Mapped[bytes | None]
+    enabled: Mapped[bool] = mapped_column(default=True, server_default="true")
+
+
+class InboxEntry(Base):
+    """A webhook that was authentic, as it came. Unique by account and event id."""
+
+    __tablename__ = "inbox_entry"
+    __table_args__ = (
+        UniqueConstraint("account_id", "event_id"),
+        Index("ix_inbox_entry_open", "received_at", postgresql_where=text("status = 'received'")),
+    )
+
+    id: Mapped[Id]
+    account_id: Mapped[int]
+    gateway: Mapped[str]
+    event_id: Mapped[str]
+    body: Mapped[bytes]
+    received_at: Mapped[CreatedAt]
+    status: Mapped[InboxStatus] = mapped_column(
+        enum_column(InboxStatus), default=InboxStatus.RECEIVED, server_default="received"
+    )
+    error: Mapped[str | None]
+    done_at: Mapped[datetime | None]
+
+
+class BillingRun(Base):
+    """One run of the suspension engine, with what it decided and why."""
+
+    __tablename__ = "billing_run"
+
+    id: Mapped[Id]
+    at: Mapped[CreatedAt]
+    considered: Mapped[int] = mapped_column(Integer)
+    placed: Mapped[int] = mapped_column(Integer)
+    lifted: Mapped[int] = mapped_column(Integer)
+    decisions: Mapped[dict[str, Any]]
