@@ -1,0 +1,94 @@
+"""Celery: one task that does the work of an outbox row, one that runs a periodic job.
+
+The broker carries ids, never the work itself. A message that is lost is published again when its row's lease runs out;
+one that comes twice finds no row, or finds it locked.
+"""
+
+from __future__ import annotations
+
+import structlog
+from celery import Celery
+from prometheus_client import Counter, Histogram
+
+from core import outbox
+from core.work import Handler
+from provedor.runtime import Runtime
+
+WORK_TASK = "provedor.work"
+PERIODIC_TASK = "provedor.periodic"
+#: Short, so that a frozen broker delays nobody: what could not be published is published again.
+SOCKET_TIMEOUT_S = 2.0
+
+WORK = Counter("provedor_work_total", "Outbox work by topic and outcome", ["topic", "outcome"])
+WORK_SECONDS = Histogram("provedor_work_seconds", "Time a handler took", ["topic"])
+log = structlog.get_logger()
+
+
+def make_app(broker_url: str) -> Celery:
+    """For publishing; `register` adds the tasks where they are to run."""
+    app = Celery("provedor", broker=broker_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_default_queue="default",
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "visibility_timeout": 120,
+            "socket_timeout": SOCKET_TIMEOUT_S,
+            "socket_connect_timeout": SOCKET_TIMEOUT_S,
+            "retry_on_timeout": False,
+        },
+        task_serializer="json",
+        accept_content=["json"],
+    )
+    return app
+
+
+def register(app: Celery, runtime: Runtime) -> None:
+    handlers = runtime.handlers()
+    jobs = {job.name: job for job in runtime.periodic()}
+
+    @app.task(name=WORK_TASK)  # type: ignore[untyped-decorator]
+    def work(item_id: int) -> None:
+        do_work(runtime, handlers, item_id)
+
+    @app.task(name=PERIODIC_TASK)  # type: ignore[untyped-decorator]
+    def periodic(name: str) -> None:
+        with runtime.database.transaction() as session:
+            jobs[name].run(session)
+
+    app.conf.beat_schedule = {
+        name: {
+            "task": PERIODIC_TASK,
+            "schedule": job.every_s,
+            "args": [name],
+            # A run that nobody fetched in time is not worth two: the next is on its way.
+            "options": {"queue": job.queue, "expires": job.every_s},
+        }
+        for name, job in jobs.items()
+    }
+
+
+def do_work(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> None:
+    """Run the handler of one outbox row in the transaction that deletes the row."""
+    topic = "gone"
+    try:
+        with runtime.database.transaction() as session:
+            item = outbox.claim(session, item_id)
+            if item is None:
+                return
+            topic = item.topic
+            with WORK_SECONDS.labels(topic).time():
+                handlers[topic](session, item.payload)
+            outbox.complete(session, item)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the row stays and is tried again)
+        WORK.labels(topic, "failed").inc()
+        log.warning("work failed, it will be tried again", item_id=item_id, topic=topic, error=type(error).__name__)
+        with runtime.database.transaction() as session:
+            outbox.record_failure(session, item_id, f"{type(error).__name__}: {error}")
+    else:
+        WORK.labels(topic, "done").inc()

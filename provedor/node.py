@@ -1,0 +1,160 @@
+"""`provedor up`: embedded services where no URL is set, migrations, then the node's processes under the supervisor."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+import uvicorn
+from api.app import create_app
+from prometheus_client import start_http_server
+
+from core.errors import ConfigurationError
+from provedor.celery_app import make_app, register
+from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
+from provedor.migrate import head_revision, migrate
+from provedor.processes import run_until_term
+from provedor.radius import radius_children
+from provedor.relay import Relay
+from provedor.runtime import Runtime
+from provedor.settings import Settings
+from provedor.supervisor import Child, Supervisor
+
+ROLES = ("radius", "api", "worker", "beat")
+RELAY_METRICS = 3
+ENFORCE_METRICS = 4
+DEFAULT_METRICS = 5
+#: Sessions brought in step at the same time by one worker process; most of the time they wait for a NAS.
+ENFORCE_THREADS = 12
+DEFAULT_THREADS = 3
+
+
+def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], list[Child]] | None = None,
+             prepare: Callable[[Runtime], None] | None = None) -> None:  # fmt: skip
+    """Returns when told to stop. Raises ConfigurationError."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.run_directory.mkdir(exist_ok=True, mode=0o700)
+    with ExitStack() as stack:
+        stack.enter_context(_only_one(settings))
+        runtime = _start_services(settings, stack)
+        if set(roles) - {"radius"}:
+            migrate(runtime.database_url)
+        if prepare is not None:
+            prepare(runtime)
+        runtime.keyring  # noqa: B018  (makes the key file before anybody needs it)
+        children = _children(runtime, roles)
+        children += extra(runtime) if extra else []
+        runtime.database.dispose()
+        Supervisor(children, lambda: _announce(settings, roles)).run()
+
+
+def resolve_runtime(settings: Settings) -> Runtime:
+    """For commands beside a running node: the same URLs that it uses."""
+    database_url = settings.database_url or EmbeddedPostgres(settings.data / "postgres").url
+    broker_url = settings.broker_url or EmbeddedValkey(settings.data / "valkey").url
+    return Runtime(settings, database_url, broker_url)
+
+
+def _start_services(settings: Settings, stack: ExitStack) -> Runtime:
+    database_url, broker_url = settings.database_url, settings.broker_url
+    if not database_url:
+        postgres = EmbeddedPostgres(settings.data / "postgres")
+        postgres.start()
+        stack.callback(postgres.stop)
+        database_url = postgres.url
+    if not broker_url:
+        valkey = EmbeddedValkey(settings.data / "valkey")
+        valkey.start()
+        stack.callback(valkey.stop)
+        broker_url = valkey.url
+    return Runtime(settings, database_url, broker_url)
+
+
+def _children(runtime: Runtime, roles: list[str]) -> list[Child]:
+    children: list[Child] = []
+    if "radius" in roles:
+        children += radius_children(runtime)
+    if "api" in roles:
+        children.append(Child("api", lambda ready: _run_api(runtime, ready)))
+    if "worker" in roles:
+        children += [
+            Child("relay", lambda ready: _run_relay(runtime, ready)),
+            Child("enforce", lambda ready: _run_worker(runtime, "enforce", ENFORCE_THREADS, ENFORCE_METRICS, ready)),
+            Child(
+                "worker",
+                lambda ready: _run_worker(runtime, "default,notify,provision", DEFAULT_THREADS, DEFAULT_METRICS, ready),
+            ),
+        ]
+    if "beat" in roles:
+        children.append(Child("beat", lambda ready: _run_beat(runtime, ready)))
+    return children
+
+
+def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings = runtime.settings
+    app = create_app(runtime.database, runtime.keyring, clock=runtime.clock, schema_head=head_revision())
+    config = uvicorn.Config(
+        app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,
+        timeout_graceful_shutdown=3, server_header=False,
+    )  # fmt: skip
+    server = _Server(config, ready)
+    server.run()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _run_relay(runtime: Runtime, ready: Callable[[], None]) -> None:
+    relay = Relay(runtime, ready)
+    start_http_server(runtime.settings.metrics_port + RELAY_METRICS, addr="127.0.0.1")
+    run_until_term(relay.run, relay.stop)
+
+
+def _run_worker(runtime: Runtime, queues: str, threads: int, metrics: int, ready: Callable[[], None]) -> None:
+    app = make_app(runtime.broker_url)
+    register(app, runtime)
+    start_http_server(runtime.settings.metrics_port + metrics, addr="127.0.0.1")
+    ready()
+    app.worker_main(
+        ["worker", "--pool=threads", f"--concurrency={threads}", f"--queues={queues}", "--without-gossip",
+         "--without-mingle", "--without-heartbeat", "--loglevel=WARNING", f"--hostname={queues.split(',', maxsplit=1)[0]}@%h"]
+    )  # fmt: skip
+
+
+def _run_beat(runtime: Runtime, ready: Callable[[], None]) -> None:
+    app = make_app(runtime.broker_url)
+    register(app, runtime)
+    ready()
+    app.Beat(loglevel="WARNING", schedule=str(runtime.settings.run_directory / "beat"), quiet=True).run()
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[IO[str]]:
+    """A second `up` on the same data directory is refused."""
+    with (settings.data / "node.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"another `provedor up` runs on PROVEDOR_DATA {settings.data}") from None
+        yield file
+
+
+def _announce(settings: Settings, roles: list[str]) -> None:
+    parts = ["provedor ready"]
+    if "api" in roles:
+        parts.append(f"http://{settings.http_host}:{settings.http_port}")
+    if "radius" in roles:
+        parts.append(f"auth {settings.radius_host} {settings.radius_auth_port}")
+        parts.append(f"acct {settings.radius_host} {settings.radius_acct_port}")
+    print("  ".join(parts), flush=True)  # noqa: T201  (the one line that scripts wait for)

@@ -1,0 +1,30 @@
+"""How a threaded child of the supervisor hears SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+
+def run_until_term(run: Callable[[], None], stop: Callable[[], None]) -> None:
+    """`run` in a thread, so that SIGTERM finds the main thread waiting and is heard at once."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            run()
+        except BaseException as error:  # noqa: BLE001  (told to the main thread, which raises it)
+            failures.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    ended.wait()
+    stop()
+    thread.join(4)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,138 @@
+"""The RADIUS processes of a node: workers on inherited sockets, the feeder and the shipper."""
+
+from __future__ import annotations
+
+import gc
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client import start_http_server
+from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
+
+from aaa.acct_worker import AccountingWorker
+from aaa.auth_worker import AuthenticationWorker
+from aaa.feeder import Feeder
+from aaa.shipper import Shipper
+from aaa.sockets import bind_group
+from aaa.spool import SpoolWriter
+from aaa.worker import WorkerOptions
+from core import network
+from provedor.processes import run_until_term
+from provedor.runtime import Runtime
+from provedor.settings import Settings
+from provedor.supervisor import Child
+
+FEEDER_METRICS = 1
+SHIPPER_METRICS = 2
+
+
+def radius_children(runtime: Runtime) -> list[Child]:
+    """Binds the ports now, in the supervisor, so that a worker that is killed loses no datagram."""
+    settings = runtime.settings
+    workers = settings.radius_workers
+    auth = _bind(settings, settings.radius_auth_port)
+    acct = _bind(settings, settings.radius_acct_port)
+    return [
+        Child("feeder", lambda ready: run_feeder(runtime, ready)),
+        Child("shipper", lambda ready: run_shipper(runtime, ready)),
+        *(Child(f"auth-{n}", _auth_main(settings, f"auth-{n}", auth[n])) for n in range(workers)),
+        *(Child(f"acct-{n}", _acct_main(settings, f"acct-{n}", acct[n])) for n in range(workers)),
+    ]
+
+
+def _bind(settings: Settings, port: int) -> list[list[socket.socket]]:
+    """For each worker, its socket on each address."""
+    groups = [bind_group(address, port, settings.radius_workers) for address in settings.radius_addresses]
+    return [[group[worker] for group in groups] for worker in range(settings.radius_workers)]
+
+
+def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
+    def main(ready: Callable[[], None]) -> None:
+        options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
+        AuthenticationWorker(options, str(settings.run_directory / "attempts.sock")).run()
+
+    return main
+
+
+def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
+    def main(ready: Callable[[], None]) -> None:
+        options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
+        AccountingWorker(options, SpoolWriter(settings.spool_directory / name)).run()
+
+    return main
+
+
+def _settled(ready: Callable[[], None]) -> Callable[[], None]:
+    """The snapshot is there: keep the collector from walking it again and again. The hot path makes no cycles."""
+
+    def settle() -> None:
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        ready()
+
+    return settle
+
+
+def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings = runtime.settings
+
+    def learned(nas_id: int, mode: str) -> None:
+        with runtime.database.transaction() as session:
+            network.learn_message_authenticator(session, nas_id, mode)
+
+    feeder = Feeder(
+        database_url=runtime.libpq_url,
+        keyring=runtime.keyring,
+        file=settings.data / "snapshot" / "snapshot.bin",
+        socket_path=settings.run_directory / "feed.sock",
+        on_ready=ready,
+        on_learned=learned,
+    )
+    REGISTRY.register(WorkerMetrics(feeder))
+    start_http_server(settings.metrics_port + FEEDER_METRICS, addr="127.0.0.1")
+    run_until_term(feeder.run, feeder.stop)
+
+
+def run_shipper(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings = runtime.settings
+    settings.spool_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shipper = Shipper(
+        node=settings.node,
+        directory=settings.spool_directory,
+        attempts_socket=settings.run_directory / "attempts.sock",
+        database_url=runtime.libpq_url,
+        on_ready=ready,
+    )
+    start_http_server(settings.metrics_port + SHIPPER_METRICS, addr="127.0.0.1")
+    run_until_term(shipper.run, shipper.stop)
+
+
+class WorkerMetrics:
+    """The workers' counters, which the feeder hears every second, as Prometheus metrics."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        self._feeder = feeder
+
+    def collect(self) -> Iterator[Metric]:
+        packets = CounterMetricFamily("provedor_radius_packets", "Packets", labels=["worker", "nas", "reason"])
+        busy = CounterMetricFamily("provedor_radius_busy_seconds", "Time spent working", labels=["worker"])
+        revision = GaugeMetricFamily("provedor_radius_revision", "Revision a worker stands at", labels=["worker"])
+        subscribers = GaugeMetricFamily("provedor_radius_subscribers", "Logins a worker knows", labels=["worker"])
+        for worker, counters in list(self._feeder.counters.items()):
+            _add_packets(packets, worker, counters)
+            busy.add_metric([worker], counters["busy_s"])
+            revision.add_metric([worker], counters["revision"])
+            subscribers.add_metric([worker], counters["subscribers"])
+        return iter([packets, busy, revision, subscribers])
+
+
+def _add_packets(family: CounterMetricFamily, worker: str, counters: dict[str, Any]) -> None:
+    for nas, counts in [*counters["nas"].items(), ("", counters["unknown"])]:
+        for reason, count in counts.items():
+            family.add_metric([worker, nas, str(reason)], count)
+
+
+def feed_path(settings: Settings) -> str:
+    return str(settings.run_directory / "feed.sock")

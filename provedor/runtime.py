@@ -1,0 +1,73 @@
+"""The composition root: what a process of this node is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from aaa.coa import CoaClient
+from billing_hooks import tasks as billing_tasks
+from billing_hooks.standing import SuspensionPolicy
+from billing_hooks.suspension import Suspension
+from core import changes, policies, sessions, topics
+from core.clock import Clock, utc_now
+from core.database import Database, libpq_url, psycopg_url
+from core.keyring import Keyring, load_keyring
+from core.work import Handler, Periodic
+from provedor.settings import Settings
+from provisioning import tasks as provisioning_tasks
+from provisioning.enforce import Enforcer
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Made in each process after the fork; `database_url` and `broker_url` are resolved (embedded or given)."""
+
+    settings: Settings
+    database_url: str
+    broker_url: str
+    clock: Clock = utc_now
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(psycopg_url(self.database_url), pool_size=8)
+
+    @property
+    def libpq_url(self) -> str:
+        return libpq_url(self.database_url)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return load_keyring(self.settings.key_file)
+
+    @cached_property
+    def suspension(self) -> Suspension:
+        return Suspension(SuspensionPolicy(), ZoneInfo(self.settings.timezone), self.clock)
+
+    @cached_property
+    def enforcer(self) -> Enforcer:
+        client = CoaClient(source=self.settings.coa_source or None)
+        return Enforcer(client, self.keyring, self.clock, self.window_open)
+
+    def window_open(self, now: datetime) -> bool:
+        hour = now.astimezone(ZoneInfo(self.settings.timezone)).hour
+        return self.settings.window_first_hour <= hour < self.settings.window_last_hour
+
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
+                session, payload["plan_id"], payload["after_service_id"]
+            ),
+            **billing_tasks.handlers(self.suspension, self.clock),
+            **provisioning_tasks.handlers(self.enforcer),
+        }
+
+    def periodic(self) -> list[Periodic]:
+        return [
+            Periodic("core.close_stale", 60.0, lambda session: sessions.close_stale(session, now=self.clock())),
+            Periodic("core.forget_changes", 3600.0, changes.forget_before),
+            *billing_tasks.periodic(self.suspension, self.clock),
+            *provisioning_tasks.periodic(),
+        ]
