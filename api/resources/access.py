@@ -1,0 +1,172 @@
+"""Services, their holds, and sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+
+from api import schemas
+from api.context import Db, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference
+from api.idempotency import OnceOnly
+from api.resources.views import hold_view, service_view, session_view
+from core import explain, holds, outbox, services, sessions, topics
+from core.errors import NotFound
+from core.models.network import Nas, Session
+from core.models.service import Hold, Service, ServiceStatus
+
+service_routes = APIRouter(prefix="/services", tags=["services"])
+hold_routes = APIRouter(prefix="/services/{service_id}/holds", tags=["holds"])
+session_routes = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+@service_routes.get("")
+def list_services(
+    session: Db, _: Who, paged: Paged, login: str | None = None, contract_id: str | None = None,
+    plan_id: str | None = None, status: ServiceStatus | None = None,
+) -> schemas.PageOf[schemas.ServiceOut]:  # fmt: skip
+    query = select(Service)
+    if login is not None:
+        query = query.where(Service.login == login)
+    if contract_id is not None:
+        query = query.where(Service.contract_id == reference(contract_id, "contract_id"))
+    if plan_id is not None:
+        query = query.where(Service.plan_id == reference(plan_id, "plan_id"))
+    if status is not None:
+        query = query.where(Service.status == status)
+    rows, cursor = list_page(session, query, Service.id, paged)
+    return schemas.PageOf(items=[service_view(session, row) for row in rows], next_cursor=cursor)
+
+
+@service_routes.post("", status_code=201, response_model=schemas.ServiceOut)
+def create_service(body: schemas.ServiceIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    values = _service_values(body.model_dump(exclude_none=True))
+    return once.created(service_view(session, services.create_service(session, given.keyring, values, caller.actor)))
+
+
+@service_routes.get("/{service_id}")
+def get_service(service_id: str, session: Db, _: Who) -> schemas.ServiceOut:
+    return service_view(session, _service(session, service_id))
+
+
+@service_routes.patch("/{service_id}")
+def update_service(
+    service_id: str, body: schemas.ServicePatch, session: Db, caller: Who, given: Given, if_match: IfMatch = None
+) -> schemas.ServiceOut:
+    service = _service(session, service_id)
+    check_version(service.version, if_match)
+    values = _service_values(body.model_dump(exclude_unset=True))
+    services.update_service(session, given.keyring, service, values, caller.actor)
+    return service_view(session, service)
+
+
+@service_routes.delete("/{service_id}")
+def cancel_service(service_id: str, session: Db, caller: Who, given: Given) -> schemas.ServiceOut:
+    service = services.cancel_service(session, _service(session, service_id), caller.actor, given.clock())
+    return service_view(session, service)
+
+
+@service_routes.post("/{service_id}/disconnect", status_code=202)
+def disconnect_service(service_id: str, session: Db, caller: Who) -> dict[str, int]:
+    """Ends the live sessions of a service; the CPE logs in again."""
+    live = sessions.active_of_service(session, _service(session, service_id).id)
+    for one in live:
+        _owe_disconnect(session, one.id, caller.actor.name)
+    return {"sessions": len(live)}
+
+
+@service_routes.get("/{service_id}/explain")
+def explain_service(service_id: str, session: Db, _: Who, given: Given, language: str = "pt_BR") -> dict[str, Any]:
+    """Why this subscriber can or cannot connect, in words."""
+    found = explain.explain_service(session, _service(session, service_id), given.clock(), language)
+    return explain.as_json(found)
+
+
+@service_routes.get("/{service_id}/usage")
+def usage(service_id: str, session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:
+    """The sessions of a service with their octets, oldest first."""
+    return _sessions(session, select(Session).where(Session.service_id == _service(session, service_id).id), paged)
+
+
+@hold_routes.get("")
+def list_holds(service_id: str, session: Db, _: Who) -> schemas.PageOf[schemas.HoldOut]:
+    live = holds.live_holds(session, _service(session, service_id).id)
+    return schemas.PageOf(items=[hold_view(hold) for hold in live], next_cursor=None)
+
+
+@hold_routes.post("", status_code=201, response_model=schemas.HoldOut)
+def place_hold(
+    service_id: str, body: schemas.HoldIn, session: Db, caller: Who, given: Given, once: OnceOnly
+) -> Response:
+    hold = holds.place_hold(
+        session, parse_id(service_id, "service"), reason=body.reason, effect=body.effect, until=body.until,
+        note=body.note, actor=caller.actor, now=given.clock(),
+    )  # fmt: skip
+    return once.created(hold_view(hold))
+
+
+@hold_routes.delete("/{hold_id}")
+def lift_hold(service_id: str, hold_id: str, session: Db, caller: Who, given: Given) -> schemas.HoldOut:
+    hold = session.get(Hold, parse_id(hold_id, "hold"))
+    if hold is None or str(hold.service_id) != service_id:
+        raise NotFound("hold", hold_id)
+    return hold_view(holds.lift_hold(session, hold.id, actor=caller.actor, now=given.clock()))
+
+
+@session_routes.get("")
+def list_sessions(
+    session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: str | None = None,
+    nas_id: str | None = None, acct_session_id: str | None = None,
+) -> schemas.PageOf[schemas.SessionOut]:  # fmt: skip
+    query = select(Session)
+    if active is not None:
+        query = query.where(Session.stopped_at.is_(None) if active else Session.stopped_at.is_not(None))
+    if service_id is not None:
+        query = query.where(Session.service_id == reference(service_id, "service_id"))
+    if nas_id is not None:
+        query = query.where(Session.nas_id == reference(nas_id, "nas_id"))
+    if acct_session_id is not None:
+        query = query.where(Session.acct_session_id == acct_session_id)
+    return _sessions(session, query, paged)
+
+
+@session_routes.get("/{session_id}")
+def get_session(session_id: str, session: Db, _: Who) -> schemas.SessionOut:
+    found = sessions.get_session(session, parse_id(session_id, "session"))
+    return _session(session, found)
+
+
+@session_routes.post("/{session_id}/disconnect", status_code=202)
+def disconnect_session(session_id: str, session: Db, caller: Who) -> dict[str, int]:
+    found = sessions.get_session(session, parse_id(session_id, "session"))
+    _owe_disconnect(session, found.id, caller.actor.name)
+    return {"sessions": 1}
+
+
+def _sessions(session: Db, query: Any, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:  # noqa: ANN401
+    rows, cursor = list_page(session, query, Session.id, paged)
+    return schemas.PageOf(items=[_session(session, row) for row in rows], next_cursor=cursor)
+
+
+def _session(session: Db, found: Session) -> schemas.SessionOut:
+    service = session.get(Service, found.service_id) if found.service_id else None
+    nas = session.get(Nas, found.nas_id)
+    return session_view(found, service.policy_fingerprint if service else None, nas.octets_direction if nas else None)
+
+
+def _owe_disconnect(session: Db, session_id: int, who: str) -> None:
+    outbox.enqueue(session, topics.SESSION_DISCONNECT, {"session_id": session_id, "reason": f"asked for by {who}"})
+
+
+def _service(session: Db, service_id: str) -> Service:
+    return services.get_service(session, parse_id(service_id, "service"))
+
+
+def _service_values(values: dict[str, Any]) -> dict[str, Any]:
+    for field in ("contract_id", "plan_id"):
+        if field in values:
+            values[field] = reference(values[field], field)
+    if "address" in values:
+        values["address"] = {key: value for key, value in values["address"].items() if value is not None}
+    return values
