@@ -126,7 +126,7 @@ Paged = Annotated[Page, Depends(page)]
 
 
 def list_page(
-    session: Session, query: Select[tuple[_Row]], id_column: InstrumentedAttribute[int], paged: Page
+    session: Session, query: Select[_Row], id_column: InstrumentedAttribute[int], paged: Page
 ) -> tuple[list[_Row], str | None]:
     """One page in the order of ids, and the cursor of the next."""
     rows = list(session.scalars(query.where(id_column > paged.after).order_by(id_column).limit(paged.limit + 1)))

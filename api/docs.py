@@ -17,8 +17,8 @@ def render_docs(document: dict[str, Any]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Provedor API</title><style>{_STYLE}</style><h1>Provedor API</h1>",
-        "<p>Send <code>Authorization: Bearer TOKEN</code>. The machine's copy: "
-        "<a href='/api/openapi.json'>openapi.json</a>.</p>",
+        "<p>Send <code>Authorization: Bearer TOKEN</code>.</p>",
+        "<p>The machine's copy: <a href='/api/openapi.json'>openapi.json</a>.</p>",
     ]
     group = ""
     for path, methods in document["paths"].items():
@@ -37,4 +37,5 @@ def _operation(method: str, path: str, operation: dict[str, Any], document: dict
     schema = document["components"]["schemas"].get(name, {}).get("properties", {})
     shown = f"<pre>{escape(json.dumps(schema, indent=1))}</pre>" if schema else ""
     about = escape(operation.get("description", operation.get("summary", "")))
-    return f"<details><summary><b>{method.upper()}</b> <code>{escape(path)}</code></summary><p>{about}</p>{shown}</details>"
+    head = f"<b>{method.upper()}</b> <code>{escape(path)}</code>"
+    return f"<details><summary>{head}</summary><p>{about}</p>{shown}</details>"

@@ -1,7 +1,7 @@
 """Idempotency-Key on POST: the same key with the same body gets the same answer, for a day.
 
-The key is written in the transaction of the change itself, so either both are kept or neither. A second request that arrives
-while the first is at work waits for it, and then finds its answer.
+The key is written in the transaction of the change itself, so either both are kept or neither. A second request that
+arrives while the first is at work waits for it, and then finds its answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Why can this subscriber connect, or not? Findings in words, from what the database knows, with what to do next.
 
-`diagnose` is pure: facts in, findings out, worst first. `explain_service` gathers the facts. Recent refusals are handed in
-by whoever has them (aaa keeps them), so that this stays below.
+`diagnose` is pure: facts in, findings out, worst first. `explain_service` gathers the facts. Recent refusals are
+handed in by whoever has them (aaa keeps them), so that this stays below.
 """
 
 from __future__ import annotations
@@ -125,7 +125,6 @@ def diagnose(facts: Facts, language: str) -> Explanation:
 def explain_service(
     session: DatabaseSession,
     service: Service,
-    now: datetime,  # noqa: ARG001  (kept for callers that gather attempts by time)
     language: str,
     attempts: Callable[[str], Sequence[Attempt]] | None = None,
 ) -> Explanation:

@@ -52,6 +52,13 @@ def find_by_name(session: Session, name: str) -> Nas:
     return nas
 
 
+def find_by_address(session: Session, address: str) -> Nas:
+    nas = session.scalar(select(Nas).where(Nas.address == check_nas_address(address)))
+    if nas is None:
+        raise NotFound("NAS at", address)
+    return nas
+
+
 def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str, Any], actor: Actor) -> Nas:
     plain = dict(values)
     secret = plain.pop("secret", None)

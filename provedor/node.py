@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import IO
 
 import uvicorn
-from api.app import create_app
 from prometheus_client import start_http_server
 
+from api.app import create_app
 from core.errors import ConfigurationError
 from provedor.celery_app import make_app, register
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -126,10 +126,11 @@ def _run_worker(runtime: Runtime, queues: str, threads: int, metrics: int, ready
     register(app, runtime)
     start_http_server(runtime.settings.metrics_port + metrics, addr="127.0.0.1")
     ready()
+    name = queues.partition(",")[0]
+    options = ["--pool=threads", f"--concurrency={threads}", f"--queues={queues}", f"--hostname={name}@%h"]
     app.worker_main(
-        ["worker", "--pool=threads", f"--concurrency={threads}", f"--queues={queues}", "--without-gossip",
-         "--without-mingle", "--without-heartbeat", "--loglevel=WARNING", f"--hostname={queues.split(',', maxsplit=1)[0]}@%h"]
-    )  # fmt: skip
+        ["worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
+    )
 
 
 def _run_beat(runtime: Runtime, ready: Callable[[], None]) -> None:

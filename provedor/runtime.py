@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from aaa.attempts import forget_attempts
 from aaa.coa import CoaClient
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
@@ -68,6 +69,7 @@ class Runtime:
         return [
             Periodic("core.close_stale", 60.0, lambda session: sessions.close_stale(session, now=self.clock())),
             Periodic("core.forget_changes", 3600.0, changes.forget_before),
+            Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),
         ]

@@ -1,8 +1,9 @@
 """The supervisor: one single-threaded parent that forks a node's processes, watches them, and ends them.
 
-Children are forked, not spawned: everything was imported once, and the pages are shared until written. A child that dies is
-forked again, after a pause that doubles from 0.1 to 10 seconds and is forgotten after a minute of health. A child says
-"ready" by one octet on a pipe. If the supervisor is killed, the kernel sends SIGTERM to every child (PR_SET_PDEATHSIG).
+Children are forked, not spawned: everything was imported once, and the pages are shared until written. A child
+that dies is forked again, after a pause that doubles from 0.1 to 10 seconds and is forgotten after a minute of
+health. A child says "ready" by one octet on a pipe. If the supervisor is killed, the kernel sends SIGTERM to every
+child (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations

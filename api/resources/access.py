@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 
+from aaa.attempts import recent_attempts
 from api import schemas
 from api.context import Db, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference
 from api.idempotency import OnceOnly
@@ -16,6 +17,7 @@ from core.errors import NotFound
 from core.models.network import Nas, Session
 from core.models.service import Hold, Service, ServiceStatus
 
+Language = Literal["pt_BR", "en"]
 service_routes = APIRouter(prefix="/services", tags=["services"])
 hold_routes = APIRouter(prefix="/services/{service_id}/holds", tags=["holds"])
 session_routes = APIRouter(prefix="/sessions", tags=["sessions"])
@@ -79,7 +81,9 @@ def disconnect_service(service_id: str, session: Db, caller: Who) -> dict[str, i
 @service_routes.get("/{service_id}/explain")
 def explain_service(service_id: str, session: Db, _: Who, given: Given, language: str = "pt_BR") -> dict[str, Any]:
     """Why this subscriber can or cannot connect, in words."""
-    found = explain.explain_service(session, _service(session, service_id), given.clock(), language)
+    found = explain.explain_service(
+        session, _service(session, service_id), language, lambda login: recent_attempts(session, login)
+    )
     return explain.as_json(found)
 
 

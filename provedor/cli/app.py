@@ -1,0 +1,21 @@
+"""All commands, put together; heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import typer
+
+from provedor.cli import billing, enforcement, explain, node, radius, simulate, users
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Network provisioning and RADIUS for providers.")
+app.command()(node.up)
+app.command()(node.demo)
+app.command()(node.settings)
+app.command()(node.doctor)
+app.command()(explain.explain)
+app.add_typer(users.user_app, name="user")
+app.add_typer(users.token_app, name="token")
+app.add_typer(enforcement.enforcement_app, name="enforcement")
+app.add_typer(enforcement.nas_app, name="nas")
+app.add_typer(billing.billing_app, name="billing")
+app.add_typer(radius.radius_app, name="radius")
+app.add_typer(simulate.simulate_app, name="simulate")
