@@ -79,7 +79,7 @@ def disconnect_service(service_id: str, session: Db, caller: Who) -> dict[str, i
 
 
 @service_routes.get("/{service_id}/explain")
-def explain_service(service_id: str, session: Db, _: Who, given: Given, language: str = "pt_BR") -> dict[str, Any]:
+def explain_service(service_id: str, session: Db, _: Who, language: Language = "pt_BR") -> dict[str, Any]:
     """Why this subscriber can or cannot connect, in words."""
     found = explain.explain_service(
         session, _service(session, service_id), language, lambda login: recent_attempts(session, login)

@@ -25,8 +25,8 @@ from provedor.settings import load_settings
 radius_app = typer.Typer(no_args_is_help=True, help="test and watch RADIUS")
 
 
-@radius_app.command()
-def test(
+@radius_app.command("test")
+def authenticate(
     login: str,
     method: Annotated[str, typer.Option(help="pap, chap or mschapv2")] = "pap",
     server: Annotated[str, typer.Option(help="address of the RADIUS server")] = "127.0.0.1",
