@@ -40,7 +40,8 @@ def describe(packet: Packet) -> list[tuple[str, str]]:
 
 def _describe_vendor(field: bytes) -> list[tuple[str, str]]:
     vendor = int.from_bytes(field[:4], "big")
-    described, at = [], 4
+    described: list[tuple[str, str]] = []
+    at = 4
     while at + 2 <= len(field):
         end = at + field[at + 1]
         if end > len(field) or end < at + 2:

@@ -1,8 +1,8 @@
 """The simulated BRAS as a machine: octets and time in, octets out. `runner` gives it sockets and a clock.
 
-Timers lie in one heap. Requests are retransmitted unchanged as RouterOS does (every 1.1 s, three times), then given up: an
-authentication that nobody answers is tried again after a redial pause, an accounting packet after its next occasion, but a
-Stop is tried until it is answered.
+Timers lie in one heap. Requests are retransmitted unchanged as RouterOS does (every 1.1 s, three times), then given
+up: an authentication that nobody answers is tried again after a redial pause, an accounting packet after its next
+occasion, but a Stop is tried until it is answered.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How RouterOS speaks RADIUS: its requests, what it takes from replies, and what it answers to CoA and Disconnect.
 
-Source: RouterOS manual, RADIUS (2026-05): keys given in a CoA are all matched; rate limit and timeouts change live; address,
-pool, routes and address list do not, and are refused here with Error-Cause 401.
+Source: RouterOS manual, RADIUS (2026-05): keys given in a CoA are all matched; rate limit and timeouts change live;
+address, pool, routes and address list do not, and are refused here with Error-Cause 401.
 """
 
 from __future__ import annotations
