@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,7 @@ def create_account(session: Session, keyring: Keyring, gateway: str, name: str, 
     """Whom webhooks may come from. Raises InvalidInput or Conflict."""
     if gateway not in ADAPTERS:
         raise InvalidInput(f"there is no gateway {gateway}", field="gateway")
+    ADAPTERS[gateway].check_secret(secret)
     account = GatewayAccount(gateway=gateway, name=name, secret_encrypted=keyring.seal(secret, GATEWAY_SECRET))
     session.add(account)
     flush_unique(session, {"name": "name"})
@@ -68,19 +69,24 @@ def receive(session: Session, keyring: Keyring, gateway: str, headers: Mapping[s
 
 
 def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
-    """Do what a stored event says. What cannot be done is kept with its reason for a person, and told as an event."""
+    """Do what a stored event says, in whatever order events come.
+
+    What cannot be done is kept with its reason for a person, and told as an event; a reversal that overtook its
+    payment waits for it.
+    """
     entry = session.scalar(select(InboxEntry).where(InboxEntry.id == inbox_id).with_for_update())
     if entry is None or entry.status is not InboxStatus.RECEIVED:
         return
     try:
         with session.begin_nested():
-            _apply(session, entry.gateway, ADAPTERS[entry.gateway].read(entry.body), clock)
+            awaits = _apply(session, entry.gateway, ADAPTERS[entry.gateway].read(entry.body), clock)
     except (WebhookMalformed, NotFound, Conflict) as error:
         entry.status, entry.error = InboxStatus.FAILED, error.detail
         events.record(session, "webhook.failed", "inbox", entry.id, gateway=entry.gateway, detail=error.detail)
         log.warning("webhook could not be applied", inbox_id=entry.id, gateway=entry.gateway, detail=error.detail)
     else:
-        entry.status, entry.done_at = InboxStatus.DONE, clock()
+        entry.status = InboxStatus.DONE if awaits is None else InboxStatus.WAITING
+        entry.awaits, entry.done_at = awaits, clock() if awaits is None else None
     session.flush()
 
 
@@ -108,9 +114,11 @@ def _authenticate(
     raise WebhookNotAuthentic
 
 
-def _apply(session: Session, gateway: str, notice: Notice, clock: Clock) -> None:
+def _apply(session: Session, gateway: str, notice: Notice, clock: Clock) -> str | None:
+    """Do it; returns the payment's id where a reversal has to wait for it."""
     actor = Actor(f"gateway:{gateway}")
     if isinstance(notice, PaymentReceived):
+        _lock_payment(session, gateway, notice.payment_id)
         invoice = _invoice(session, gateway, notice)
         invoices.record_payment(
             session,
@@ -122,13 +130,28 @@ def _apply(session: Session, gateway: str, notice: Notice, clock: Clock) -> None
             gateway=gateway,
             external_id=notice.payment_id,
         )
+        _wake(session, gateway, notice.payment_id)
     elif isinstance(notice, PaymentReversed):
+        _lock_payment(session, gateway, notice.payment_id)
         payment_id = session.scalar(
             select(Payment.id).where(Payment.gateway == gateway, Payment.external_id == notice.payment_id)
         )
         if payment_id is None:
-            raise NotFound("payment", notice.payment_id)
+            return notice.payment_id
         invoices.reverse_payment(session, payment_id, now=clock(), actor=actor)
+    return None
+
+
+def _lock_payment(session: Session, gateway: str, payment_id: str) -> None:
+    """One event of a payment at a time: else a payment and its reversal could each miss the other."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{gateway}:{payment_id}", 0))))
+
+
+def _wake(session: Session, gateway: str, payment_id: str) -> None:
+    waiting = (InboxEntry.status == InboxStatus.WAITING, InboxEntry.gateway == gateway, InboxEntry.awaits == payment_id)
+    woken = update(InboxEntry).where(*waiting).values(status=InboxStatus.RECEIVED).returning(InboxEntry.id)
+    for inbox_id in session.scalars(woken).all():
+        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": inbox_id})
 
 
 def _invoice(session: Session, gateway: str, notice: PaymentReceived) -> Invoice:

@@ -15,6 +15,8 @@ from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
 class InboxStatus(StrEnum):
     RECEIVED = "received"
     DONE = "done"
+    #: A reversal that came before its payment; the payment's arrival wakes it.
+    WAITING = "waiting"
     #: Understood as far as it goes and impossible to apply: a person looks at it.
     FAILED = "failed"
 
@@ -39,6 +41,7 @@ class InboxEntry(Base):
     __table_args__ = (
         UniqueConstraint("account_id", "event_id"),
         Index("ix_inbox_entry_open", "received_at", postgresql_where=text("status = 'received'")),
+        Index("ix_inbox_entry_waiting", "gateway", "awaits", postgresql_where=text("status = 'waiting'")),
     )
 
     id: Mapped[Id]
@@ -51,6 +54,8 @@ class InboxEntry(Base):
         enum_column(InboxStatus), default=InboxStatus.RECEIVED, server_default="received"
     )
     error: Mapped[str | None]
+    #: The gateway's id of the payment that a waiting entry is about.
+    awaits: Mapped[str | None]
     done_at: Mapped[datetime | None]
 
 

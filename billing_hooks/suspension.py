@@ -3,12 +3,15 @@
 `apply_standing` is for one contract whose standing may have changed: it only ever lifts, so that a payment restores
 within a second and at any hour. `run` looks at every contract with an open overdue invoice or a billing hold and also
 places. Both can be killed anywhere and run again: a hold that is there is not placed twice.
+
+Both take the contract's row before they judge it. So a payment that commits while a run works is either seen by the
+run, or its own `apply_standing` waits until the run has committed and lifts what it placed.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, tzinfo
+from datetime import date, tzinfo
 from typing import Any
 
 from sqlalchemy import distinct, func, or_, select
@@ -58,6 +61,7 @@ class Suspension:
 
     def apply_standing(self, session: Session, contract_id: int) -> int:
         """Lift the contract's billing holds if it owes no more; returns how many."""
+        _lock_contract(session, contract_id)
         live = _billing_holds(session, contract_id)
         if not live or self._standing(session, contract_id).owes:
             return 0
@@ -71,27 +75,26 @@ class Suspension:
         if dry_run:
             return plan
         self._guard(session, plan, force=force)
-        for change in plan:
-            self._apply(session, change)
-        placed = sum(change.action == "place" for change in plan)
-        if plan:
+        done = [change for change in plan if self._apply(session, change)]
+        if done:
+            placed = sum(change.action == "place" for change in done)
             session.add(
                 BillingRun(
                     considered=len(plan),
                     placed=placed,
-                    lifted=len(plan) - placed,
-                    decisions={"changes": [asdict(change) for change in plan]},
+                    lifted=len(done) - placed,
+                    decisions={"changes": [asdict(change) for change in done]},
                 )
             )
             session.flush()
-        return plan
+        return done
 
     def plan(self, session: Session) -> list[Change]:
         """What a run would do now, and why, in the order of the contracts."""
         now = self.clock()
         may_place = may_begin(self.policy, now, self.zone)
         changes = []
-        for contract_id, name in _candidates(session, now):
+        for contract_id, name in _candidates(session, now.astimezone(self.zone).date()):
             change = self._plan_contract(session, contract_id, name, may_place=may_place)
             if change is not None:
                 changes.append(change)
@@ -120,10 +123,14 @@ class Suspension:
             return
         raise RunUnsafe(f"the run would restrict {placing} of {total} contracts; look at the dry run, then force it")
 
-    def _apply(self, session: Session, change: Change) -> None:
+    def _apply(self, session: Session, change: Change) -> bool:
+        """Judge again under the contract's lock, and do it only if the plan still says the same."""
+        _lock_contract(session, change.contract_id)
+        may_place = may_begin(self.policy, self.clock(), self.zone)
+        if self._plan_contract(session, change.contract_id, change.customer, may_place=may_place) != change:
+            return False
         if change.action == "lift":
-            self.apply_standing(session, change.contract_id)
-            return
+            return self.apply_standing(session, change.contract_id) > 0
         for service_id in change.service_ids:
             holds.place_hold(
                 session,
@@ -134,16 +141,22 @@ class Suspension:
                 now=self.clock(),
                 note=change.reason,
             )
+        return True
 
 
 def _change(action: str, contract_id: int, name: str, services: set[int], verdict: Standing) -> Change:
     return Change(action, contract_id, name, tuple(sorted(services)), verdict.reason, verdict.reason_pt)
 
 
-def _candidates(session: Session, now: datetime) -> list[tuple[int, str]]:
+def _lock_contract(session: Session, contract_id: int) -> None:
+    """Weaker than FOR UPDATE: an invoice that is being written for the contract does not wait for this."""
+    session.execute(select(Contract.id).where(Contract.id == contract_id).with_for_update(key_share=True))
+
+
+def _candidates(session: Session, today: date) -> list[tuple[int, str]]:
     """Contracts that owe something overdue or have a billing hold, with their holder's name."""
     overdue = select(distinct(Invoice.contract_id)).where(
-        Invoice.status == InvoiceStatus.OPEN, Invoice.due_date < now.date()
+        Invoice.status == InvoiceStatus.OPEN, Invoice.due_date < today
     )
     held = (
         select(distinct(Service.contract_id))

@@ -37,7 +37,9 @@ def create_invoice(session: Session, values: Mapping[str, Any], actor: Actor) ->
 
 def get_invoice(session: Session, invoice_id: int, *, lock: bool = False) -> Invoice:
     query = select(Invoice).where(Invoice.id == invoice_id)
-    invoice = session.scalar(query.with_for_update() if lock else query)
+    if lock:  # what was read before the lock may be old by now
+        query = query.with_for_update().execution_options(populate_existing=True)
+    invoice = session.scalar(query)
     if invoice is None:
         raise NotFound("invoice", invoice_id)
     return invoice
@@ -89,6 +91,7 @@ def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: 
     if payment is None:
         raise NotFound("payment", payment_id)
     invoice = get_invoice(session, payment.invoice_id, lock=True)
+    session.refresh(payment)
     if payment.reversed_at is None:
         payment.reversed_at = now
         audit.record(session, actor, "reverse", "payment", payment.id, {"invoice_id": invoice.id})
@@ -144,7 +147,7 @@ def _known_payment(
 
 
 def _settle(session: Session, invoice: Invoice, at: datetime) -> None:
-    """Paid or open again, by the sum; a cancelled invoice that is paid all the same counts as paid."""
+    """Paid or open again, by the sum. A cancelled invoice stays cancelled, or a reversal would make it owed."""
     session.flush()
     total = session.scalar(
         select(func.coalesce(func.sum(Payment.amount_cents), 0)).where(
@@ -152,7 +155,9 @@ def _settle(session: Session, invoice: Invoice, at: datetime) -> None:
         )
     )
     paid = (total or 0) >= invoice.amount_cents
-    if paid and invoice.status is not InvoiceStatus.PAID:
+    if paid and invoice.status is InvoiceStatus.CANCELLED:
+        events.record(session, "invoice.paid_though_cancelled", "invoice", invoice.id, contract_id=invoice.contract_id)
+    elif paid and invoice.status is not InvoiceStatus.PAID:
         invoice.status, invoice.paid_at = InvoiceStatus.PAID, at
         events.record(session, "invoice.paid", "invoice", invoice.id, contract_id=invoice.contract_id)
     elif not paid and invoice.status is InvoiceStatus.PAID:

@@ -21,6 +21,7 @@ from core.models import (
     ServiceKind,
     Vendor,
 )
+from core.policy import PlanTerms
 
 _numbers = itertools.count(1)
 
@@ -87,3 +88,7 @@ def make_nas(session: Session, keyring: Keyring, *, secret: str = "testing123", 
     session.flush()
     changes.note(session, ChangeKind.NAS, nas.id)
     return nas
+
+
+def plan_terms() -> PlanTerms:
+    return PlanTerms(200_000, 50_000, None, "residential", None, 300, None, 1024, 1024)

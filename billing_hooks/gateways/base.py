@@ -49,6 +49,9 @@ Notice = PaymentReceived | PaymentReversed | Irrelevant
 
 
 class GatewayAdapter(Protocol):
+    def check_secret(self, secret: str) -> None:
+        """Refuse a secret that could verify nothing. Raises InvalidInput."""
+
     def authenticate(self, secret: str, headers: Mapping[str, str], body: bytes) -> str:
         """The event's id, by which a repetition is known. Raises WebhookNotAuthentic or WebhookMalformed."""
 

@@ -9,10 +9,10 @@ refuses timestamps off by more than five minutes. The payload is `{"type", "time
 
 from __future__ import annotations
 
-import binascii
+import base64
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -25,21 +25,31 @@ from billing_hooks.gateways.base import (
     WebhookMalformed,
     WebhookNotAuthentic,
 )
+from core.errors import InvalidInput
 
-EVENT_ID_OCTETS_MAX = 255
+EVENT_ID_LENGTH_MAX = 255
+SECRET_PREFIX = "whsec_"  # noqa: S105
+#: The specification's bounds for the key behind the prefix.
+SECRET_OCTETS_MIN, SECRET_OCTETS_MAX = 24, 64
+
+#: Years that a payment can lie in: a sender's mistake must not become a date that no clock shows.
+YEAR_MIN, YEAR_MAX = 2000, 2100
+
+#: An id as others make them: it is stored and indexed, so without NUL and of bounded length.
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
 
 
 class _Payment(msgspec.Struct):
-    payment_id: str
+    payment_id: _Id
     amount_cents: int
     paid_at: datetime
     invoice_id: str | None = None
-    charge_id: str | None = None
-    method: str = "unknown"
+    charge_id: _Id | None = None
+    method: _Id = "unknown"
 
 
 class _Reversal(msgspec.Struct):
-    payment_id: str
+    payment_id: _Id
 
 
 class _Event(msgspec.Struct):
@@ -48,42 +58,60 @@ class _Event(msgspec.Struct):
 
 
 class StandardWebhooks:
+    def check_secret(self, secret: str) -> None:
+        """`whsec_` and 24 to 64 octets in base64, as the specification has it."""
+        try:
+            octets = len(base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True))
+        except ValueError:
+            octets = 0
+        if not secret.startswith(SECRET_PREFIX) or not SECRET_OCTETS_MIN <= octets <= SECRET_OCTETS_MAX:
+            raise InvalidInput("the secret must be whsec_ and 24 to 64 octets in base64", field="secret")
+
     def authenticate(self, secret: str, headers: Mapping[str, str], body: bytes) -> str:
         wanted = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
         try:
-            Webhook(secret).verify(body, wanted)
-        except (WebhookVerificationError, binascii.Error, UnicodeError):
+            Webhook(secret).verify(body, wanted, json_parse=False)
+        except (WebhookVerificationError, ValueError):  # ValueError: a signature header in no known shape
             raise WebhookNotAuthentic from None
-        except ValueError:
-            raise WebhookMalformed("the body is not JSON", field="body") from None
-        if len(wanted["webhook-id"]) > EVENT_ID_OCTETS_MAX:
-            raise WebhookMalformed("the event id is too long", field="webhook-id")
-        return wanted["webhook-id"]
+        event_id = wanted["webhook-id"]
+        if len(event_id) > EVENT_ID_LENGTH_MAX or "\0" in event_id:
+            raise WebhookMalformed("the event id is too long or holds NUL", field="webhook-id")
+        _decode(body)
+        return event_id
 
     def read(self, body: bytes) -> Notice:
         try:
-            event = msgspec.json.decode(body, type=_Event)
+            event = _decode(body)
             if event.type in {"payment.received", "invoice.paid"}:
                 return _payment(msgspec.convert(event.data, _Payment))
             if event.type == "payment.reversed":
                 return PaymentReversed(msgspec.convert(event.data, _Reversal).payment_id)
         except msgspec.ValidationError as error:
-            raise WebhookMalformed(str(error), field="data") from None
-        except msgspec.DecodeError:
-            raise WebhookMalformed("the body is not JSON", field="body") from None
+            raise WebhookMalformed(f"data: {error}", field="data") from None
         return Irrelevant(event.type)
+
+
+def _decode(body: bytes) -> _Event:
+    try:
+        return msgspec.json.decode(body, type=_Event)
+    except msgspec.ValidationError as error:
+        raise WebhookMalformed(f"the body is no event: {error}", field="body") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise WebhookMalformed("the body is not JSON, or nested too deep", field="body") from None
 
 
 def _payment(data: _Payment) -> PaymentReceived:
     if data.paid_at.tzinfo is None:
-        raise WebhookMalformed("paid_at needs a time zone", field="data.paid_at")
+        raise WebhookMalformed("data.paid_at needs a time zone", field="data.paid_at")
+    if not YEAR_MIN <= data.paid_at.year <= YEAR_MAX:
+        raise WebhookMalformed("data.paid_at lies in no year of ours", field="data.paid_at")
     if not 0 < data.amount_cents < 1 << 53:
-        raise WebhookMalformed("amount_cents must be positive", field="data.amount_cents")
+        raise WebhookMalformed("data.amount_cents must be positive", field="data.amount_cents")
     if data.invoice_id is None and data.charge_id is None:
-        raise WebhookMalformed("neither invoice_id nor charge_id is given", field="data.invoice_id")
+        raise WebhookMalformed("data: neither invoice_id nor charge_id is given", field="data.invoice_id")
     invoice_id = None
     if data.invoice_id is not None:
         if not data.invoice_id.isascii() or not data.invoice_id.isdigit() or len(data.invoice_id) > 18:
-            raise WebhookMalformed("invoice_id is no id of ours", field="data.invoice_id")
+            raise WebhookMalformed("data.invoice_id is no id of ours", field="data.invoice_id")
         invoice_id = int(data.invoice_id)
     return PaymentReceived(invoice_id, data.charge_id, data.payment_id, data.amount_cents, data.paid_at, data.method)

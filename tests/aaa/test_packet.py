@@ -1,0 +1,191 @@
+"""The codec: any octets give a packet or MalformedPacket, and pyrad reads and writes the same octets."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyrad.client import Client as _PyradClient  # noqa: F401  (pyrad is complete)
+from pyrad.dictionary import Dictionary
+from pyrad.packet import AuthPacket
+
+from aaa.accept_class import class_attribute, decode_class
+from aaa.authenticator import (
+    SharedSecret,
+    hide_password,
+    message_authenticator_valid,
+    request_authenticator_valid,
+    response_valid,
+    reveal_password,
+    salt_decrypt,
+    salt_encrypt,
+    sign_access_request,
+    sign_reply,
+    sign_request,
+)
+from aaa.dictionary import describe
+from aaa.packet import (
+    Kind,
+    MalformedPacket,
+    attribute,
+    header,
+    parse,
+    readable,
+    text_attribute,
+    vendor_attribute,
+)
+
+VECTORS = Path(__file__).parent.parent / "vectors"
+DICTIONARY = Dictionary(str(Path(__file__).parent.parent.parent / "aaa" / "dictionaries" / "dictionary"))
+attributes = st.lists(st.tuples(st.integers(1, 255), st.binary(min_size=1, max_size=253)), max_size=12)
+secrets = st.binary(min_size=1, max_size=100)
+authenticators = st.binary(min_size=16, max_size=16)
+
+
+def encoded(pairs: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(attribute(kind, value) for kind, value in pairs)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.binary(min_size=16, max_size=80).map(lambda b: struct.pack("!BBH", 1, 1, len(b) + 4) + b)
+)
+def test_any_octets_are_a_packet_or_malformed_and_nothing_else(octets: bytes) -> None:
+    try:
+        packet = parse(octets)
+    except MalformedPacket:
+        return
+    assert (
+        header(packet.code, packet.identifier, len(packet.octets) - 20)
+        + packet.authenticator
+        + encoded_all(packet.attributes)
+        == packet.octets
+    )
+    describe(packet)
+
+
+def encoded_all(pairs: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(bytes((kind, len(value) + 2)) + value for kind, value in pairs)
+
+
+@given(attributes, authenticators, st.binary(max_size=30))
+def test_parsing_gives_back_what_was_encoded_and_ignores_padding(
+    pairs: list[tuple[int, bytes]], authenticator: bytes, padding: bytes
+) -> None:
+    body = encoded(pairs)
+    packet = parse(header(1, 7, len(body)) + authenticator + body + padding)
+    assert packet.attributes == pairs
+    for kind, _ in pairs:
+        assert packet.every(kind) == [value for number, value in pairs if number == kind]
+        assert packet.first(kind) == packet.every(kind)[0]
+
+
+@given(attributes.filter(bool), authenticators)
+def test_a_packet_cut_anywhere_is_malformed(pairs: list[tuple[int, bytes]], authenticator: bytes) -> None:
+    body = encoded(pairs)
+    octets = header(1, 7, len(body)) + authenticator + body
+    for length in range(len(octets)):
+        with pytest.raises(MalformedPacket):
+            parse(octets[:length])
+
+
+def vectors(name: str) -> list[list[str]]:
+    lines = [line for line in (VECTORS / name).read_text().splitlines() if line and not line.startswith("#")]
+    return [[part.strip() for part in line.split("|")] for line in lines]
+
+
+@pytest.mark.parametrize(("name", "secret", "request_hex", "reply_hex"), vectors("rfc2865.txt"))
+def test_the_rfcs_own_examples(name: str, secret: str, request_hex: str, reply_hex: str) -> None:
+    shared = SharedSecret(secret.encode())
+    request, reply = parse(bytes.fromhex(request_hex)), parse(bytes.fromhex(reply_hex))
+    assert response_valid(reply, request.authenticator, shared)
+    hidden = request.first(Kind.USER_PASSWORD)
+    assert hidden is not None
+    assert reveal_password(hidden, request.authenticator, shared) == b"arctangent"
+    assert hide_password(b"arctangent", request.authenticator, shared) == hidden
+
+
+@given(
+    secrets, st.text(min_size=1, max_size=40).filter(lambda s: len(s.encode()) <= 128 and "\0" not in s), authenticators
+)
+def test_pyrad_reads_our_password_and_we_read_pyrads(secret: bytes, password: str, authenticator: bytes) -> None:
+    theirs = AuthPacket(id=1, secret=secret, authenticator=authenticator, dict=DICTIONARY)
+    ours = SharedSecret(secret)
+    hidden = theirs.PwCrypt(password)
+    assert reveal_password(hidden, authenticator, ours) == password.encode()
+    assert hide_password(password.encode(), authenticator, ours) == hidden
+
+
+@given(secrets, attributes, authenticators)
+def test_pyrad_accepts_our_message_authenticator(
+    secret: bytes, pairs: list[tuple[int, bytes]], authenticator: bytes
+) -> None:
+    body = encoded([pair for pair in pairs if pair[0] not in {26, 80}])
+    octets = sign_access_request(9, authenticator, body, SharedSecret(secret))
+    theirs = AuthPacket(packet=octets, secret=secret, dict=DICTIONARY)
+    assert theirs.verify_message_authenticator()
+    assert message_authenticator_valid(parse(octets), SharedSecret(secret))
+
+
+@given(secrets, attributes, authenticators, st.data())
+def test_a_changed_bit_fails_verification(
+    secret: bytes, pairs: list[tuple[int, bytes]], authenticator: bytes, data: st.DataObject
+) -> None:
+    shared = SharedSecret(secret)
+    body = encoded([pair for pair in pairs if pair[0] != Kind.MESSAGE_AUTHENTICATOR])
+    signed = sign_request(43, 3, body, shared, message_authenticator=True)
+    assert request_authenticator_valid(parse(signed), shared)
+    bit = data.draw(st.integers(0, len(signed) * 8 - 1))
+    broken = bytearray(signed)
+    broken[bit // 8] ^= 1 << bit % 8
+    try:
+        packet = parse(bytes(broken))
+    except MalformedPacket:
+        return
+    assert not request_authenticator_valid(packet, shared)
+
+
+@given(secrets, attributes, authenticators)
+def test_a_reply_has_its_message_authenticator_first_and_verifies(
+    secret: bytes, pairs: list[tuple[int, bytes]], authenticator: bytes
+) -> None:
+    shared = SharedSecret(secret)
+    reply = parse(sign_reply(2, 5, authenticator, encoded([p for p in pairs if p[0] != 80]), shared))
+    assert reply.attributes[0][0] == Kind.MESSAGE_AUTHENTICATOR
+    assert response_valid(reply, authenticator, shared, message_authenticator_required=True)
+    assert not response_valid(reply, authenticator, SharedSecret(secret + b"x"))
+
+
+@given(secrets, st.binary(min_size=1, max_size=40), authenticators, st.binary(min_size=2, max_size=2))
+def test_salt_encryption_is_undone(secret: bytes, value: bytes, authenticator: bytes, salt: bytes) -> None:
+    shared = SharedSecret(secret)
+    assert salt_decrypt(salt_encrypt(value, salt, authenticator, shared), authenticator, shared) == value
+
+
+@given(st.integers(0, (1 << 63) - 1), st.binary(min_size=8, max_size=8), st.binary(min_size=8, max_size=8))
+def test_class_round_trips(service_id: int, accept_id: bytes, fingerprint: bytes) -> None:
+    octets = class_attribute(service_id, accept_id, fingerprint)
+    assert octets[0] == Kind.CLASS
+    assert len(octets) == octets[1]
+    assert decode_class(octets[2:]) == (service_id, accept_id.hex(), fingerprint.hex())
+
+
+@given(st.binary(max_size=40))
+def test_a_strange_class_is_nobodys(value: bytes) -> None:
+    assert decode_class(value) is None or value.startswith(b"PVD1")
+
+
+@given(st.binary(max_size=60))
+def test_text_from_the_network_is_printable(value: bytes) -> None:
+    assert readable(value).isprintable()
+
+
+def test_a_vendors_values_are_found_in_any_of_its_attributes() -> None:
+    body = text_attribute(1, "x") + vendor_attribute(14988, 8, b"1k/2k") + vendor_attribute(9, 1, b"a=b")
+    packet = parse(header(2, 1, len(body)) + bytes(16) + body)
+    assert packet.vendor_values(14988, 8) == [b"1k/2k"]
+    assert packet.vendor_values(14988, 9) == []
+    assert ("Mikrotik-Rate-Limit", "1k/2k") in describe(packet)

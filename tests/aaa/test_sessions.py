@@ -1,0 +1,171 @@
+"""Sessions from accounting: order, loss and repetition do not change the outcome, in Python and in SQL."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aaa.accounting import AccountingRecord, Status, read_record
+from aaa.authenticator import SharedSecret, sign_request
+from aaa.packet import Kind, integer_attribute, text_attribute
+from aaa.session_store import ensure_partitions, store_batch
+from aaa.sessions import fold, merge, state_of
+from core.database import libpq_url
+
+BASE = 1_795_000_000
+SECRET = SharedSecret(b"x")
+
+
+def make(session: str, status: int, at: int, seconds: int = 0, octets: int = 0, **more: Any) -> AccountingRecord:
+    body = (
+        text_attribute(Kind.USER_NAME, "ana")
+        + text_attribute(Kind.NAS_IDENTIFIER, more.get("box", "bras"))
+        + integer_attribute(Kind.ACCT_STATUS_TYPE, status)
+        + text_attribute(Kind.ACCT_SESSION_ID, session)
+        + integer_attribute(Kind.EVENT_TIMESTAMP, BASE + at)
+        + integer_attribute(Kind.ACCT_SESSION_TIME, seconds)
+        + integer_attribute(Kind.ACCT_INPUT_OCTETS, octets & 0xFFFFFFFF)
+        + integer_attribute(Kind.ACCT_INPUT_GIGAWORDS, octets >> 32)
+    )
+    packet = sign_request(4, 1, body, SECRET, message_authenticator=False)
+    return read_record((BASE + at + 1) * 10**9, 1, "192.0.2.1", packet)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[AccountingRecord]:
+    """A life of one to three sessions, of which some packets are lost."""
+    records = []
+    for number in range(draw(st.integers(1, 3))):
+        name, begin = f"s{number}", draw(st.integers(0, 500))
+        lives = draw(st.integers(1, 6))
+        records.append(make(name, Status.START, begin))
+        for turn in range(1, lives):
+            records.append(make(name, Status.INTERIM, begin + turn * 60, turn * 60, turn * 3_000_000_000))
+        if draw(st.booleans()):
+            records.append(make(name, Status.STOP, begin + lives * 60, lives * 60, lives * 3_000_000_000))
+    kept = draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
+    return [one for one, keep in zip(records, kept, strict=True) if keep] or records[:1]
+
+
+@given(histories(), st.randoms())
+def test_any_order_gives_the_same_sessions(records: list[AccountingRecord], chance: random.Random) -> None:
+    shuffled = records[:]
+    chance.shuffle(shuffled)
+    assert fold(shuffled) == fold(records)
+
+
+@given(histories())
+def test_merging_a_state_with_itself_changes_no_counter(records: list[AccountingRecord]) -> None:
+    for state in fold(records):
+        assert merge(state, state)._replace(interims=state.interims) == state
+
+
+@given(histories(), st.integers(0, 20))
+def test_merging_is_associative(records: list[AccountingRecord], cut: int) -> None:
+    same = [state_of(one) for one in records if one.acct_session_id == records[0].acct_session_id]
+    left = same[0]
+    for other in same[1:]:
+        left = merge(left, other)
+    right = same[-1]
+    for other in reversed(same[:-1]):
+        right = merge(other, right)
+    assert left == right
+
+
+@pytest.fixture
+def connection(database_url: str) -> Any:
+    with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        ensure_partitions(connection, datetime.fromtimestamp(BASE - 86400, UTC).date(), 4)
+        yield connection
+
+
+def stored(connection: Any) -> dict[str, tuple[Any, ...]]:
+    rows = connection.execute(
+        "SELECT acct_session_id, started_at, updated_at, stopped_at, stop_kind, session_seconds, input_octets, "
+        "interims FROM session"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+@given(histories(), st.randoms(), st.integers(1, 4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_database_joins_as_the_pure_merge_does(
+    connection: Any, records: list[AccountingRecord], chance: random.Random, size: int
+) -> None:
+    connection.execute("TRUNCATE session, accounting_record, spool_position")
+    arriving = records + chance.sample(records, chance.randint(0, len(records)))  # with repetitions
+    chance.shuffle(arriving)
+    for start in range(0, len(arriving), size):
+        store_batch(connection, arriving[start : start + size], ("node", "spool", 1, start))
+    wanted = {
+        state.key[2]: (
+            datetime.fromtimestamp(state.started_at, UTC),
+            datetime.fromtimestamp(state.updated_at, UTC),
+            datetime.fromtimestamp(state.stopped_at, UTC) if state.stopped_at else None,
+            "stop" if state.stopped_at else None,
+            state.session_seconds,
+            state.input_octets,
+            state.interims,
+        )
+        for state in fold(records)
+    }
+    assert stored(connection) == wanted
+    count = connection.execute("SELECT count(*) FROM accounting_record").fetchone()[0]
+    assert count == len({one.dedupe_key for one in records})
+
+
+def test_a_late_interim_never_reopens_what_the_nas_stopped(connection: Any) -> None:
+    stop = make("s", Status.STOP, 600, 600, 9000)
+    late = make("s", Status.INTERIM, 300, 300, 4000)
+    for one in (stop, late):
+        store_batch(connection, [one], ("node", "spool", 1, 0))
+    assert stored(connection)["s"][3] == "stop"
+    assert stored(connection)["s"][5] == 9000
+
+
+def test_accounting_on_closes_the_boxs_sessions_and_a_later_interim_reopens(connection: Any) -> None:
+    store_batch(connection, [make("s", Status.START, 0), make("t", Status.START, 0, box="other")], ("n", "s", 1, 0))
+    store_batch(connection, [make("0", Status.ON, 100)], ("n", "s", 1, 1))
+    assert stored(connection)["s"][3] == "nas_reboot"
+    assert stored(connection)["t"][3] is None
+    store_batch(connection, [make("s", Status.INTERIM, 160, 160)], ("n", "s", 1, 2))
+    assert stored(connection)["s"][3] is None
+
+
+def test_a_retransmit_across_midnight_is_one_record(connection: Any) -> None:
+    one = make("s", Status.START, 0)
+    midnight = (int(one.received_at) // 86400 + 1) * 86400
+    before, after = one._replace(received_at=midnight - 5.0), one._replace(received_at=midnight + 5.0)
+    store_batch(connection, [before], ("n", "s", 1, 0))
+    store_batch(connection, [after], ("n", "s", 1, 1))
+    assert connection.execute("SELECT count(*) FROM accounting_record").fetchone()[0] == 1
+
+
+@given(st.binary(max_size=60))
+def test_hostile_text_survives_copy(connection: Any, value: bytes) -> None:
+    body = (
+        integer_attribute(Kind.ACCT_STATUS_TYPE, 1)
+        + text_attribute(Kind.ACCT_SESSION_ID, "x")
+        + bytes((Kind.USER_NAME, len(value) + 2)) + value
+        + bytes((Kind.CALLING_STATION_ID, len(value) + 2)) + value
+        + integer_attribute(Kind.ACCT_INPUT_GIGAWORDS, 0xFFFFFFFF)
+    )  # fmt: skip
+    packet = sign_request(4, 1, body, SECRET, message_authenticator=False)
+    record = read_record(BASE * 10**9, 1, "192.0.2.1", packet)
+    store_batch(connection, [record], ("n", "s", 1, 0))
+    found = connection.execute(
+        "SELECT login FROM accounting_record WHERE dedupe_key = %s", (record.dedupe_key,)
+    ).fetchone()
+    assert found is not None
+
+
+test_hostile_text_survives_copy = settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)(test_hostile_text_survives_copy)
