@@ -1,0 +1,56 @@
+"""Invoices and signed webhooks for tests, as a gateway's documents have them."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+from standardwebhooks import Webhook
+
+from core import invoices
+from core.audit import Actor
+from core.models import Contract, Invoice
+
+SECRET = "whsec_" + base64.b64encode(b"a gateway's secret of octets").decode()
+OTHER_SECRET = "whsec_" + base64.b64encode(b"somebody else's secret octets").decode()
+PAID_AT = "2026-11-24T12:00:00Z"
+
+_numbers = itertools.count(1)
+
+
+def make_invoice(session: Session, contract: Contract, **values: Any) -> Invoice:
+    defaults: dict[str, Any] = {"contract_id": contract.id, "due_date": date(2026, 11, 10), "amount_cents": 9990}
+    return invoices.create_invoice(session, defaults | values, Actor("test:billing"))
+
+
+def payment_event(invoice: Invoice, payment_id: str = "pay_1", **data: Any) -> bytes:
+    defaults = {
+        "invoice_id": str(invoice.id), "payment_id": payment_id, "amount_cents": invoice.amount_cents,
+        "paid_at": PAID_AT, "method": "pix",
+    }  # fmt: skip
+    return event("payment.received", **defaults | data)
+
+
+def reversal_event(payment_id: str = "pay_1") -> bytes:
+    return event("payment.reversed", payment_id=payment_id)
+
+
+def event(type_: str, **data: Any) -> bytes:
+    return json.dumps({"type": type_, "timestamp": PAID_AT, "data": data}).encode()
+
+
+def signed(
+    body: bytes, *, event_id: str | None = None, secret: str = SECRET, at: datetime | None = None
+) -> Mapping[str, str]:
+    """The three headers. `at` is the wall clock's time, because the library reads the wall clock."""
+    event_id, at = event_id or f"msg_{next(_numbers)}", at or datetime.now(UTC)
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(event_id, at, body.decode()),
+    }
