@@ -1,0 +1,189 @@
+"""The API as a program sees it: create, read, change, and errors that name the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from api.access import may
+from core.database import Database
+from core.models.system import AuditEntry, Role
+
+PLAN = {"name": "Fibra 200", "down_kbps": 200_000, "up_kbps": 100_000, "address_pool": "residential"}
+
+
+def make_service(client: TestClient, **values: Any) -> dict[str, Any]:
+    plan = client.post("/api/v1/plans", json=PLAN | {"name": f"p-{id(values)}"}).json()
+    customer = client.post("/api/v1/customers", json={"name": "Ana", "kind": "person"}).json()
+    contract = client.post(
+        "/api/v1/contracts", json={"customer_id": customer["id"], "due_day": 10, "started_on": "2026-01-01"}
+    ).json()
+    body = {"contract_id": contract["id"], "plan_id": plan["id"], "login": "ana", "password": "s3cret"} | values
+    answer = client.post("/api/v1/services", json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+def test_a_service_from_plan_to_hold(client: TestClient) -> None:
+    service = make_service(client)
+    assert service["access"] == "full"
+    assert "password" not in service
+    held = client.post(f"/api/v1/services/{service['id']}/holds", json={"reason": "admin", "effect": "throttle"})
+    assert held.status_code == 201
+    assert client.get(f"/api/v1/services/{service['id']}").json()["access"] == "throttled"
+    lifted = client.delete(f"/api/v1/services/{service['id']}/holds/{held.json()['id']}")
+    assert lifted.json()["lifted_by"].startswith("token:")
+    assert client.get(f"/api/v1/services/{service['id']}").json()["access"] == "full"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("plans", PLAN | {"down_kbps": 0}, "down_kbps"),
+        ("plans", PLAN | {"quota_bytes": 1}, "quota_bytes"),
+        ("plans", PLAN | {"name": "a\0b"}, "name"),
+        ("customers", {"name": "A", "kind": "person", "document": "111.111.111-11"}, "document"),
+        ("companies", {"name": "A", "document": "11.222.333/0001-82"}, "document"),
+        ("contracts", {"customer_id": "99999", "due_day": 1, "started_on": "2026-01-01"}, "customer_id"),
+        ("nas", {"name": "n", "address": "300.1.1.1", "secret": "s", "vendor": "mikrotik"}, "address"),
+        ("nas", {"name": "n", "address": "0.0.0.0/0", "secret": "s", "vendor": "mikrotik"}, "address"),
+        ("nas", {"name": "n", "address": "192.0.2.1", "secret": "s", "vendor": "acme"}, "vendor"),
+        ("nas", {"name": "n", "address": "192.0.2.1", "secret": "s", "vendor": "generic", "emergency": True},
+         "emergency_plan_id"),
+    ],
+)  # fmt: skip
+def test_bad_input_names_its_field(client: TestClient, path: str, body: dict[str, Any], field: str) -> None:
+    answer = client.post(f"/api/v1/{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ipv4_address", "224.0.0.1"),
+        ("ipv6_prefix", "2001:db8::1/64"),
+        ("delegated_ipv6_prefix", "2001:db8::"),
+        ("login", "a" * 254),
+        ("ipv4_routes", ["10.0.0.1/8"]),
+    ],
+)
+def test_a_services_values_are_checked_in_the_fields_own_terms(client: TestClient, field: str, value: Any) -> None:
+    service = make_service(client)
+    answer = client.patch(f"/api/v1/services/{service['id']}", json={field: value})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == field
+
+
+def test_a_login_is_unique_until_its_service_is_cancelled(client: TestClient) -> None:
+    service = make_service(client)
+    again = {"contract_id": service["contract_id"], "plan_id": service["plan_id"], "login": "ana", "password": "x"}
+    assert client.post("/api/v1/services", json=again).json()["field"] == "login"
+    client.delete(f"/api/v1/services/{service['id']}")
+    assert client.post("/api/v1/services", json=again).status_code == 201
+
+
+def test_an_idempotency_key_does_a_thing_once(client: TestClient) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = client.post("/api/v1/plans", json=PLAN, headers=headers)
+    again = client.post("/api/v1/plans", json=PLAN, headers=headers)
+    other = client.post("/api/v1/plans", json=PLAN | {"up_kbps": 5}, headers=headers)
+    assert first.json() == again.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert (other.status_code, other.json()["field"]) == (422, "Idempotency-Key")
+
+
+def test_a_change_of_an_old_version_is_refused(client: TestClient) -> None:
+    plan = client.post("/api/v1/plans", json=PLAN).json()
+    ok = client.patch(f"/api/v1/plans/{plan['id']}", json={"up_kbps": 7}, headers={"If-Match": f'"{plan["version"]}"'})
+    stale = client.patch(
+        f"/api/v1/plans/{plan['id']}", json={"up_kbps": 8}, headers={"If-Match": f'"{plan["version"]}"'}
+    )
+    assert ok.json()["up_kbps"] == 7
+    assert ok.json()["down_kbps"] == PLAN["down_kbps"]
+    assert stale.status_code == 412
+
+
+def test_lists_go_on_where_the_cursor_says(client: TestClient) -> None:
+    for number in range(5):
+        client.post("/api/v1/plans", json=PLAN | {"name": f"plan {number}"})
+    seen, cursor = [], None
+    while True:
+        page = client.get("/api/v1/plans", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [item["name"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [f"plan {number}" for number in range(5)]
+    assert client.get("/api/v1/plans", params={"cursor": "x"}).json()["field"] == "cursor"
+
+
+def test_every_route_has_a_rule_and_the_rule_holds(client_for: Any, client: TestClient) -> None:
+    document = client.get("/api/openapi.json").json()
+    clients = {role: client_for(role) for role in Role}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for role, one in clients.items():
+                answer = one.request(method, path.replace("{", "").replace("}", ""), json={})
+                allowed = may(role, operation["tags"][0], method.upper())
+                assert (answer.status_code != 403) == allowed, (role, method, path, answer.text)
+
+
+def test_without_a_token_there_is_nothing(client: TestClient) -> None:
+    for headers in ({"Authorization": ""}, {"Authorization": "Bearer pvd_wrong"}):
+        answer = client.get("/api/v1/plans", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_personal_data_is_masked_for_who_does_not_need_it(client: TestClient, client_for: Any) -> None:
+    contact = {"role": "billing", "name": "Ana", "email": "ana@example.com"}
+    made = client.post(
+        "/api/v1/customers",
+        json={"name": "Ana", "kind": "person", "document": "529.982.247-25", "contacts": [contact]},
+    ).json()
+    seen = client_for(Role.READONLY).get(f"/api/v1/customers/{made['id']}").json()
+    assert (made["document"], seen["document"]) == ("52998224725", "*********25")
+    assert seen["contacts"][0]["email"] == "*************om"
+
+
+def test_secrets_are_in_no_answer_and_no_audit_entry(client: TestClient, database: Database) -> None:
+    body = {"name": "n", "address": "192.0.2.1", "secret": "very-secret-1", "vendor": "mikrotik"}
+    answer = client.post("/api/v1/nas", json=body)
+    make_service(client, password="very-secret-2")
+    assert "very-secret" not in answer.text
+    with database.transaction() as session:
+        entries = session.scalars(select(AuditEntry)).all()
+        assert not any("very-secret" in str(entry.changes) for entry in entries)
+        assert any(entry.changes.get("secret") == "(changed)" for entry in entries)
+
+
+def test_large_bodies_and_strange_paths_are_problems(client: TestClient) -> None:
+    assert client.post("/api/v1/plans", content=b"x" * (1024 * 1024 + 1)).status_code == 413
+    for answer in (client.get("/nowhere"), client.get("/api/v1/plans/99999999999999999999")):
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert client.put("/api/v1/plans").status_code == 405
+
+
+def test_health_readiness_metrics_and_docs(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").status_code == 200
+    assert "provedor_http_seconds" in client.get("/metrics").text
+    page = client.get("/api/docs").text
+    assert "/api/v1/services" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_explain_speaks_both_languages(client: TestClient) -> None:
+    service = make_service(client)
+    client.post(f"/api/v1/services/{service['id']}/holds", json={"reason": "abuse", "effect": "block"})
+    for language, word in (("pt_BR", "Bloqueio por abuse"), ("en", "Hold for abuse")):
+        found = client.get(f"/api/v1/services/{service['id']}/explain", params={"language": language}).json()
+        assert found["can_connect"] is False
+        assert found["summary"].startswith(word)
