@@ -86,6 +86,8 @@ def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
         log.warning("webhook could not be applied", inbox_id=entry.id, gateway=entry.gateway, detail=error.detail)
     else:
         entry.status = InboxStatus.DONE if awaits is None else InboxStatus.WAITING
+        if awaits is not None:
+            events.record(session, "webhook.waiting", "inbox", entry.id, gateway=entry.gateway, payment=awaits)
         entry.awaits, entry.done_at = awaits, clock() if awaits is None else None
     session.flush()
 

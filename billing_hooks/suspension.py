@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, tzinfo
 from typing import Any
 
-from sqlalchemy import distinct, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from billing_hooks.models import BillingRun
@@ -155,11 +155,9 @@ def _lock_contract(session: Session, contract_id: int) -> None:
 
 def _candidates(session: Session, today: date) -> list[tuple[int, str]]:
     """Contracts that owe something overdue or have a billing hold, with their holder's name."""
-    overdue = select(distinct(Invoice.contract_id)).where(
-        Invoice.status == InvoiceStatus.OPEN, Invoice.due_date < today
-    )
+    overdue = select(Invoice.contract_id).where(Invoice.status == InvoiceStatus.OPEN, Invoice.due_date < today)
     held = (
-        select(distinct(Service.contract_id))
+        select(Service.contract_id)
         .join(Hold, Hold.service_id == Service.id)
         .where(Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
     )

@@ -1,0 +1,265 @@
+"""The engine over days and under races: nobody is cut who paid, and everybody who paid is given back."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from billing_factories import make_invoice
+from factories import make_contract, make_service
+from sqlalchemy import event, func, select, text
+from sqlalchemy.orm import Session
+
+from billing_hooks import tasks
+from billing_hooks.models import BillingRun
+from billing_hooks.standing import SuspensionPolicy
+from billing_hooks.suspension import Suspension
+from core import holds, invoices, topics
+from core.access import Access, HoldEffect, HoldReason
+from core.audit import Actor
+from core.clock import ManualClock
+from core.database import Database
+from core.keyring import Keyring
+from core.models import Contract, Event, Hold, Invoice, Service
+
+ZONE = ZoneInfo("America/Sao_Paulo")
+TUESDAY_TEN = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(TUESDAY_TEN)
+
+
+@pytest.fixture
+def suspension(clock: ManualClock) -> Suspension:
+    return Suspension(SuspensionPolicy(), ZONE, clock)
+
+
+def make_debtor(session: Session, keyring: Keyring, actor: Actor) -> tuple[Service, Invoice]:
+    contract = make_contract(session)
+    invoice = make_invoice(session, contract, due_date=date(2026, 10, 20))
+    invoices.mark_notified(session, invoice, TUESDAY_TEN - timedelta(days=20), actor)
+    return make_service(session, keyring, contract=contract), invoice
+
+
+def pay(session: Session, invoice: Invoice, clock: ManualClock, actor: Actor) -> None:
+    invoices.record_payment(
+        session, invoice.id, amount_cents=invoice.amount_cents, paid_at=clock(), method="pix", actor=actor
+    )
+
+
+def billing_holds(session: Session) -> int:
+    return session.scalar(select(func.count()).where(Hold.reason == HoldReason.BILLING)) or 0
+
+
+def test_a_month_of_one_subscriber(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    def at(day: int, hour: int, month: int = 11) -> list[str]:
+        clock.now = datetime(2026, month, day, hour, tzinfo=ZONE).astimezone(UTC)
+        return [change.action for change in suspension.run(session)]
+
+    contract = make_contract(session)
+    service = make_service(session, keyring, contract=contract)
+    invoice = make_invoice(session, contract, due_date=date(2026, 11, 3))
+
+    # day 3: due today
+    assert at(3, 10) == []
+    # day 4: overdue, and nobody told the payer: nothing happens
+    assert at(4, 10) == []
+    # day 5: the notice reaches the payer; its 15 full days begin tomorrow
+    invoices.mark_notified(session, invoice, clock.now + timedelta(days=1), actor)
+    assert at(5, 23) == []
+    # day 20: the last of the 15 days
+    assert at(20, 10) == []
+    # days 21 and 22: a weekend; nothing begins
+    assert at(21, 10) == at(22, 10) == []
+    # day 23: Monday, before and after business hours
+    assert at(23, 7) == at(23, 18) == []
+    # day 24: Tuesday morning: restricted, and a second run does nothing more
+    assert (at(24, 8), at(24, 9)) == (["place"], [])
+    assert service.access is Access.WALLED_GARDEN
+    # day 28: the subscriber contests on a Saturday night: given back at once
+    clock.now = datetime(2026, 11, 28, 23, 30, tzinfo=ZONE).astimezone(UTC)
+    invoices.set_contested(session, invoice, True, actor)
+    assert suspension.apply_standing(session, contract.id) == 1
+    assert service.access is Access.FULL
+    # day 30: rejected; restricted again by the next run
+    invoices.set_contested(session, invoice, False, actor)
+    assert at(30, 10) == ["place"]
+    # 6 December: paid on a Sunday night
+    clock.now = datetime(2026, 12, 6, 23, tzinfo=ZONE).astimezone(UTC)
+    pay(session, invoice, clock, actor)
+    assert suspension.apply_standing(session, contract.id) == 1
+    assert service.access is Access.FULL
+    # 7 December: nothing happens, and two restrictions are on record with their reason
+    assert at(7, 10, month=12) == []
+    notes = session.scalars(select(Hold.note).order_by(Hold.id)).all()
+    assert notes == [
+        f"invoice {invoice.id} is {days} days overdue and its notice has run" for days in (21, 27)
+    ]  # fmt: skip
+
+
+def test_a_partial_payment_or_another_open_debt_gives_nothing_back(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    service, invoice = make_debtor(session, keyring, actor)
+    contract = session.get_one(Contract, invoice.contract_id)
+    second = make_invoice(session, contract, due_date=date(2026, 10, 25))
+    invoices.mark_notified(session, second, TUESDAY_TEN - timedelta(days=20), actor)
+    suspension.run(session)
+
+    pay(session, invoice, clock, actor)
+    assert suspension.apply_standing(session, contract.id) == 0
+    assert service.access is Access.WALLED_GARDEN
+
+    pay(session, second, clock, actor)
+    assert suspension.apply_standing(session, contract.id) == 1
+
+
+def test_only_the_services_of_the_owing_contract_are_touched(
+    session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
+) -> None:
+    owing, invoice = make_debtor(session, keyring, actor)
+    customer_id = session.get_one(Contract, invoice.contract_id).customer_id
+    neighbour = make_service(session, keyring, contract=make_contract(session, customer_id=customer_id))
+    suspension.run(session)
+    assert (owing.access, neighbour.access) == (Access.WALLED_GARDEN, Access.FULL)
+
+
+def test_a_run_is_recorded_with_who_and_why_and_a_dry_run_changes_nothing(
+    session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
+) -> None:
+    service, _ = make_debtor(session, keyring, actor)
+    planned = suspension.run(session, dry_run=True)
+    assert (billing_holds(session), session.scalars(select(BillingRun)).all()) == (0, [])
+
+    assert suspension.run(session) == planned
+    record = session.scalars(select(BillingRun)).one()
+    assert (record.placed, record.lifted) == (1, 0)
+    (decision,) = record.decisions["changes"]
+    assert (decision["service_ids"], decision["reason_pt"]) == ([service.id], planned[0].reason_pt)
+
+
+def test_a_run_lifts_what_a_lost_notice_left_behind(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    service, invoice = make_debtor(session, keyring, actor)
+    suspension.run(session)
+    pay(session, invoice, clock, actor)
+    assert [change.action for change in suspension.run(session)] == ["lift"]
+    assert service.access is Access.FULL
+
+
+def test_the_scheduled_run_that_is_not_safe_asks_a_person(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock
+) -> None:
+    careful = Suspension(SuspensionPolicy(count_floor=0), ZONE, clock)
+    service, _ = make_debtor(session, keyring, actor)
+    run = next(work for work in tasks.periodic(careful, clock) if work.name == "billing.run")
+    run.run(session)
+    assert service.access is Access.FULL
+    assert "billing.run_stopped" in session.scalars(select(Event.type)).all()
+
+
+def test_the_paid_path_is_a_handful_of_statements(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    _, invoice = make_debtor(session, keyring, actor)
+    suspension.run(session)
+    pay(session, invoice, clock, actor)
+    handler = tasks.handlers(suspension, clock)[topics.STANDING_CHANGED.name]
+    session.expire_all()
+    statements: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda *given: statements.append(given[2]))
+    handler(session, {"contract_id": invoice.contract_id})
+    session.flush()
+    assert len([one for one in statements if "SAVEPOINT" not in one]) <= 16, statements
+
+
+def test_holds_of_other_reasons_do_not_stop_or_follow_billings(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    service, invoice = make_debtor(session, keyring, actor)
+    holds.place_hold(session, service.id, reason=HoldReason.ADMIN, effect=HoldEffect.BLOCK, actor=actor, now=clock())
+    suspension.run(session)
+    pay(session, invoice, clock, actor)
+    suspension.apply_standing(session, invoice.contract_id)
+    assert service.access is Access.BLOCKED
+
+
+def test_who_pays_between_plan_and_apply_is_not_cut(
+    database: Database, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    with database.transaction() as session:
+        _, invoice = make_debtor(session, keyring, actor)
+
+    with database.transaction() as run:
+        plan = suspension.plan(run)
+        assert [change.action for change in plan] == ["place"]
+        with database.transaction() as other:
+            pay(other, invoice, clock, actor)
+        assert suspension._apply(run, plan[0]) is False
+
+    with database.transaction() as session:
+        assert billing_holds(session) == 0
+
+
+def test_who_pays_while_a_run_is_uncommitted_is_given_back_after_it(
+    database: Database, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    with database.transaction() as session:
+        _, invoice = make_debtor(session, keyring, actor)
+    lifted: list[int] = []
+
+    def paid() -> None:
+        with database.transaction() as session:
+            pay(session, invoice, clock, actor)
+        with database.transaction() as session:
+            lifted.append(suspension.apply_standing(session, invoice.contract_id))
+
+    payer = threading.Thread(target=paid)
+    with database.transaction() as run:
+        assert len(suspension.run(run)) == 1
+        payer.start()
+        wait_until_blocked(run)
+    payer.join(timeout=20)
+    assert lifted == [1]
+
+
+def wait_until_blocked(session: Session) -> None:
+    """Until another transaction of this database waits for a lock; at most two hundred looks."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    for _ in range(200):
+        session.execute(text("SELECT pg_stat_clear_snapshot()"))
+        if session.scalar(waiting):
+            return
+        session.execute(text("SELECT pg_sleep(0.02)"))
+    pytest.fail("nobody waits for the run")
+
+
+def test_two_runs_at_once_place_one_hold(
+    database: Database, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
+) -> None:
+    with database.transaction() as session:
+        make_debtor(session, keyring, actor)
+    start = threading.Barrier(2)
+
+    def work() -> None:
+        with database.transaction() as session:
+            suspension.plan(session)
+            start.wait(timeout=10)
+            suspension.run(session)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=20)
+    with database.transaction() as session:
+        assert billing_holds(session) == 1
