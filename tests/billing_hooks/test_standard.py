@@ -28,7 +28,6 @@ PAYMENT = {"invoice_id": "7", "payment_id": "p", "amount_cents": 9990, "paid_at"
 
 def test_the_known_vector_of_standard_webhooks_comes_out() -> None:
     """The key, message and signature that the published libraries test themselves against."""
-
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     at = datetime.fromtimestamp(1614265330, UTC)
     signature = Webhook(secret).sign("msg_p5jXN8AQM9LWM0D4loKWxJek", at, '{"test": 2432232314}')
