@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import audit, changes, events, policies
+from core import audit, changes, events, outbox, policies
 from core.access import Access
 from core.addresses import check_nas_address
 from core.audit import Actor
@@ -72,6 +72,8 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
         changed["secret"] = "(changed)"  # noqa: S105
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)
+    if changed.get("enforcement_frozen") is False or changed.get("emergency") is False:
+        outbox.hasten(session, "provisioning.")
     if changed:
         changes.note(session, ChangeKind.NAS, nas.id)
         audit.record(session, actor, "update", "nas", nas.id, changed)

@@ -43,6 +43,17 @@ def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: 
     session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
+def hasten(session: Session, topic_prefix: str) -> None:
+    """What waits under these topics is due now: whatever it waited for is over."""
+    session.execute(
+        update(OutboxItem)
+        .where(OutboxItem.topic.startswith(topic_prefix), OutboxItem.due_at > func.now())
+        .values(due_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(text(f"NOTIFY {CHANNEL}"))
+
+
 def lease_due(session: Session, limit: int) -> list[Due]:
     """Take up to `limit` rows that are due, each leased for LEASE, oldest first."""
     due = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core import audit
+from core import audit, outbox
 from core.audit import Actor
 from core.models.system import Setting
 
@@ -21,4 +21,6 @@ def enforcement_frozen(session: Session) -> bool:
 def freeze_enforcement(session: Session, frozen: bool, actor: Actor) -> None:
     row = insert(Setting).values(key=_ENFORCEMENT, value={"frozen": frozen})
     session.execute(row.on_conflict_do_update(index_elements=["key"], set_={"value": row.excluded.value}))
+    if not frozen:
+        outbox.hasten(session, "provisioning.")
     audit.record(session, actor, "freeze" if frozen else "resume", "enforcement", "all", {})

@@ -133,7 +133,15 @@ def _run_worker(runtime: Runtime, queues: str, threads: int, metrics: int, ready
     name = queues.partition(",")[0]
     options = ["--pool=threads", f"--concurrency={threads}", f"--queues={queues}", f"--hostname={name}@%h"]
     app.worker_main(
-        ["worker", *options, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
+        [
+            "--quiet",
+            "worker",
+            *options,
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+        ]
     )
 
 

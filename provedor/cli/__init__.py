@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from provedor.cli.app import app
+from provedor.logs import configure_logs
 
 
 def main() -> None:
     """The entry point: an error of ours is one sentence, never a traceback."""
     from core.errors import ConfigurationError, ProvedorError  # noqa: PLC0415
 
+    configure_logs()
     try:
         app()
     except ConfigurationError as error:
