@@ -94,9 +94,15 @@ def pay(node: Node, invoice: dict[str, Any], message: str) -> int:
 
 
 def owe(node: Node, service: dict[str, Any]) -> dict[str, Any]:
-    return node.post("/invoices", {
-        "contract_id": service["contract_id"], "due_date": str(datetime.now(UTC).date() - timedelta(days=40)), "amount_cents": 9990,
-        "notified_at": (datetime.now(UTC) - timedelta(days=30)).isoformat()})  # fmt: skip
+    """An invoice 40 days overdue whose notice reached 30 days ago."""
+    now = datetime.now(UTC)
+    body = {
+        "contract_id": service["contract_id"],
+        "due_date": str(now.date() - timedelta(days=40)),
+        "amount_cents": 9990,
+        "notified_at": (now - timedelta(days=30)).isoformat(),
+    }
+    return node.post("/invoices", body)
 
 
 def restrict(node: Node, service: dict[str, Any], effect: str) -> None:
