@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +16,30 @@ from core.errors import ConfigurationError
 from provedor.settings import load_settings
 
 PROGRAM = """
-import os, sys, time
+import os, time
 from provedor.supervisor import Child, Supervisor
 def child(ready):
     ready()
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # one write: the two processes share the pipe
     time.sleep(60)
-Supervisor([Child("one", child)], lambda: print("ready", flush=True)).run()
-print("ended", flush=True)
+Supervisor([Child("one", child)], lambda: os.write(1, b"ready\\n")).run()
 """
 
 
 @pytest.fixture
-def supervisor() -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+def supervisor() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        yield process
+        process.kill()
 
 
 def read_child(supervisor: subprocess.Popen[str]) -> int:
     assert supervisor.stdout is not None
-    while not (line := supervisor.stdout.readline().strip()).isdigit():
-        assert line, "the supervisor ended"
+    said = []
+    while not (line := supervisor.stdout.readline()).strip().isdigit():
+        said.append(line)
+        assert line, f"the supervisor ended: {said}"
     return int(line)
 
 
