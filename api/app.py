@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from datetime import tzinfo
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -33,12 +34,12 @@ REQUESTS = Histogram("provedor_http_seconds", "HTTP requests by route and status
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(database: Database, keyring: Keyring, *, clock: Clock, schema_head: str) -> FastAPI:
+def create_app(database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str) -> FastAPI:
     app = FastAPI(
         title="Provedor", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
         description="Network provisioning and RADIUS/AAA control plane for internet providers.",
     )  # fmt: skip
-    app.state.services = Services(database, keyring, clock)
+    app.state.services = Services(database, keyring, clock, zone)
     app.state.schema_head = schema_head
     problems.install(app)
     app.add_exception_handler(Replay, _replay)

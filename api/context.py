@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Request
@@ -35,6 +36,8 @@ class Services:
     database: Database
     keyring: Keyring
     clock: Clock
+    #: The provider's zone, in which an invoice is due.
+    zone: tzinfo
 
 
 @dataclass(frozen=True, slots=True)

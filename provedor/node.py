@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
+from zoneinfo import ZoneInfo
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -99,7 +100,10 @@ def _children(runtime: Runtime, roles: list[str]) -> list[Child]:
 
 def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
-    app = create_app(runtime.database, runtime.keyring, clock=runtime.clock, schema_head=head_revision())
+    app = create_app(
+        runtime.database, runtime.keyring, clock=runtime.clock, zone=ZoneInfo(settings.timezone),
+        schema_head=head_revision(),
+    )  # fmt: skip
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=3, server_header=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
@@ -111,4 +110,4 @@ def _account_view(account: GatewayAccount) -> schemas.GatewayAccountOut:
 
 
 def _today(given: Given) -> date:
-    return given.clock().astimezone(ZoneInfo("America/Sao_Paulo")).date()
+    return given.clock().astimezone(given.zone).date()

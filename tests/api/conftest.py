@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,7 +22,7 @@ ClientFor = Callable[[Role], TestClient]
 
 @pytest.fixture
 def client_for(database: Database, keyring: Keyring) -> ClientFor:
-    app = create_app(database, keyring, clock=utc_now, schema_head=head_revision())
+    app = create_app(database, keyring, clock=utc_now, zone=UTC, schema_head=head_revision())
 
     def make(role: Role) -> TestClient:
         with database.transaction() as session:

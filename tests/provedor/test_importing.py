@@ -1,0 +1,76 @@
+"""Import from CSV: good rows land, bad rows say why, a second run changes nothing."""
+
+from __future__ import annotations
+
+import io
+from datetime import date
+
+import pytest
+from factories import make_plan
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from core.audit import Actor
+from core.database import Database
+from core.errors import InvalidInput
+from core.keyring import Keyring
+from core.models.service import Service
+from provedor.importing import Importer
+
+FILE = """login,password,plan,customer_name,document,due_day,ipv4_address
+ana,senha1,Fibra,Ana,529.982.247-25,5,100.64.0.9
+bia,senha2,Fibra,Bia,,,
+caio,,Fibra,Caio,,,
+davi,x,Nada,Davi,,,
+eva,x,Fibra,Eva,111.111.111-11,,
+fabio,x,Fibra,Fabio,,99,
+gil,x,Fibra,Gil,,,300.1.1.1
+"""
+
+
+@pytest.fixture
+def importer(database: Database, keyring: Keyring) -> Importer:
+    with database.transaction() as session:
+        make_plan(session, name="Fibra")
+    return Importer(database, keyring, Actor("test"), date(2026, 11, 24))
+
+
+def count(database: Database) -> int:
+    with database.transaction() as session:
+        return session.scalar(select(func.count()).select_from(Service)) or 0
+
+
+def test_good_rows_land_and_bad_rows_say_why(importer: Importer, database: Database) -> None:
+    results = list(importer.run(io.StringIO(FILE), dry_run=False))
+    assert [result.outcome for result in results] == ["created"] * 2 + ["rejected"] * 5
+    reasons = [result.reason.split(":")[0] for result in results if result.reason]
+    assert reasons == ["password", "plan", "document", "due_day", "ipv4_address"]
+    assert [result.line for result in results] == list(range(2, 9))
+    again = list(importer.run(io.StringIO(FILE), dry_run=False))
+    assert [result.outcome for result in again] == ["exists"] * 2 + ["rejected"] * 5
+    assert count(database) == 2
+
+
+def test_a_dry_run_keeps_nothing(importer: Importer, database: Database) -> None:
+    results = list(importer.run(io.StringIO(FILE), dry_run=True))
+    assert [result.outcome for result in results][:2] == ["created", "created"]
+    assert count(database) == 0
+
+
+def test_a_missing_column_is_named(importer: Importer) -> None:
+    with pytest.raises(InvalidInput, match="customer_name"):
+        list(importer.run(io.StringIO("login,password,plan\n"), dry_run=False))
+
+
+@given(st.lists(st.lists(st.text(max_size=12), min_size=4, max_size=4), max_size=4))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_rows_are_created_or_rejected(importer: Importer, rows: list[list[str]]) -> None:
+    import csv
+
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerows([["login", "password", "plan", "customer_name"], *rows])
+    file.seek(0)
+    for result in importer.run(file, dry_run=True):
+        assert result.outcome in {"created", "rejected", "exists"}
