@@ -87,6 +87,9 @@ class EmbeddedPostgres:
     def start(self) -> None:
         self._prepare_directories()
         binaries = self._binaries()
+        if self._data.exists() and not self._password_file.exists():
+            # As root the cluster lies outside DATA. Its DATA was deleted: nothing is destroyed, a new one begins.
+            self._data.rename(self._home / f"data.orphaned-{time.time_ns()}")
         if not (self._data / "PG_VERSION").exists():
             self._initialise(binaries)
         version = (self._data / "PG_VERSION").read_text().strip()
