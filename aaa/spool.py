@@ -8,13 +8,18 @@ The writer buffers appends; `flush` writes them at once and waits for the disk (
 worker answer. It never appends to a segment that an earlier process wrote: a torn tail there was never acknowledged
 and is skipped. A segment is closed when it is full; the shipper deletes it when all of it is committed.
 
-What goes wrong: a full disk (ENOSPC) or a short write leaves the segment cut back to its last good record, `flush`
-raises SpoolError, nothing is acknowledged, and the next flush tries again. After a failed fdatasync the kernel may have
-dropped the pages, so the segment is given up and a new one begun.
+A segment's number is the second in which it was begun, or one more than the last: a directory that was lost and made
+anew never repeats a number, to which the database may hold a position.
+
+What goes wrong: on a full disk (ENOSPC) or a short write, `flush` raises SpoolError, nothing is acknowledged, and the
+next flush tries again. Where some octets were written, the segment is cut back to its last good record and given up,
+as it is after a failed fdatasync: the shipper reads without waiting for the disk, and may have committed a position
+behind the cut, where what came later would be skipped.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -65,12 +70,15 @@ class SpoolWriter:
         self._segment_octets_max = segment_octets_max
         self._spool_octets_max = spool_octets_max
         self._pending: list[bytes] = []
+        self._batch_began_s = 0
         self._descriptor = -1
         self._written = 0
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def append(self, received_at_ns: int, nas_id: int, source: str, packet: bytes) -> None:
         """Buffer a record; it is kept only once `flush` has returned."""
+        if not self._pending:
+            self._batch_began_s = received_at_ns // 1_000_000_000
         address = source.encode()
         payload = _PREFIX.pack(received_at_ns, nas_id, len(address)) + address + packet
         self._pending.append(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
@@ -93,24 +101,23 @@ class SpoolWriter:
             self._descriptor = -1
 
     def _write(self, octets: bytes) -> None:
-        try:
-            written = os.write(self._descriptor, octets)
-        except OSError:
-            self._cut_back()
-            raise
+        written = os.write(self._descriptor, octets)
         if written < len(octets):  # the disk is full, or RLIMIT_FSIZE is reached
-            self._cut_back()
-            raise OSError(28, "no space left for the whole batch")
+            self._give_up_segment()
+            raise OSError(errno.ENOSPC, "no space left for the whole batch")
         try:
             os.fdatasync(self._descriptor)
         except OSError:
-            self._cut_back()
-            self.close()
+            self._give_up_segment()
             raise
         self._written += written
 
-    def _cut_back(self) -> None:
-        os.ftruncate(self._descriptor, self._written)
+    def _give_up_segment(self) -> None:
+        """Cut back to what was acknowledged; if even that fails, the rest is a torn tail to the shipper."""
+        try:
+            os.ftruncate(self._descriptor, self._written)
+        finally:
+            self.close()
 
     def _make_room(self, octets: int) -> None:
         if self._descriptor >= 0 and self._written + octets <= self._segment_octets_max:
@@ -120,11 +127,17 @@ class SpoolWriter:
         kept = sum(_size(self._directory, number) for number in segments)
         if kept + octets > self._spool_octets_max:
             raise SpoolError(f"{self._directory} holds {kept} octets that wait for PostgreSQL: the bound is reached")
-        path = segment_path(self._directory, segments[-1] + 1 if segments else 1)
+        self._begin_segment(max(segments[-1] + 1 if segments else 1, self._batch_began_s))
+
+    def _begin_segment(self, number: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._descriptor = os.open(path, flags, 0o600)
+        self._descriptor = os.open(segment_path(self._directory, number), flags, 0o600)
         self._written = 0
-        _sync_directory(self._directory)
+        try:
+            _sync_directory(self._directory)
+        except OSError:  # the file might not be there after a power cut
+            self.close()
+            raise
 
 
 def list_segments(directory: Path) -> list[int]:
@@ -158,7 +171,7 @@ def find_next_record(path: Path, offset: int) -> int | None:
     """Where a readable record begins after damage at `offset`; None when there is none."""
     octets = path.read_bytes()
     for at in range(offset + 1, len(octets) - _HEAD.size):
-        if next(_parse(octets[at : at + RECORD_OCTETS_MAX + _HEAD.size], at, 1), None) is not None:
+        if _payload_at(octets, at) is not None:
             return at
     return None
 
@@ -166,20 +179,26 @@ def find_next_record(path: Path, offset: int) -> int | None:
 def _parse(octets: bytes, base: int, limit: int) -> Iterator[SpooledRecord]:
     at = 0
     for _ in range(limit):
-        if len(octets) - at < _HEAD.size:
+        payload = _payload_at(octets, at)
+        if payload is None:
             return
-        length, checksum = _HEAD.unpack_from(octets, at)
-        start, end = at + _HEAD.size, at + _HEAD.size + length
-        if not _PREFIX.size <= length <= RECORD_OCTETS_MAX or end > len(octets):
-            return
-        payload = octets[start:end]
-        if zlib.crc32(payload) != checksum:
-            return
+        at += _HEAD.size + len(payload)
         received_at_ns, nas_id, address_length = _PREFIX.unpack_from(payload)
         packet_at = _PREFIX.size + address_length
         source = payload[_PREFIX.size : packet_at].decode("ascii", "replace")
-        yield SpooledRecord(received_at_ns, nas_id, source, payload[packet_at:], base + end)
-        at = end
+        yield SpooledRecord(received_at_ns, nas_id, source, payload[packet_at:], base + at)
+
+
+def _payload_at(octets: bytes, at: int) -> bytes | None:
+    """The payload of the whole and undamaged record that begins there; None where none does."""
+    start = at + _HEAD.size
+    if start > len(octets):
+        return None
+    length, checksum = _HEAD.unpack_from(octets, at)
+    if not _PREFIX.size <= length <= RECORD_OCTETS_MAX or start + length > len(octets):
+        return None
+    payload = octets[start : start + length]
+    return payload if zlib.crc32(payload) == checksum else None
 
 
 def _size(directory: Path, number: int) -> int:
