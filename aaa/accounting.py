@@ -1,7 +1,14 @@
 """An Accounting-Request as a record: pure, and fast, because a busy node reads tens of thousands a second.
 
-RFC 2866, 2869 (Gigawords, Event-Timestamp), 3162, 4818. Event time is the NAS's own (Event-Timestamp) where its
-clock is sound, else the time of receipt less Acct-Delay-Time (RFC 5080 2.3.3).
+RFC 2866, 2869 (Gigawords, Event-Timestamp), 3162, 4818.
+
+Event time is the NAS's own (Event-Timestamp) where its clock is sound, else the time of receipt less Acct-Delay-Time
+(RFC 5080 2.3.3). A clock that is hours off, as one set to local time is, must not be believed: its live sessions
+would look as if nobody had heard of them for hours. What lay in the NAS for long says so in Acct-Delay-Time.
+
+A packet and its retransmits, which may differ in Acct-Delay-Time and so in Identifier and authenticator, have one
+dedupe key: NAS, box, session, status and the moment. The moment is Event-Timestamp; without one, session time and
+counters tell one interim from the next, and an Accounting-On or -Off, which has none, counts once a minute.
 """
 
 from __future__ import annotations
@@ -12,11 +19,13 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from aaa.accept_class import find_class
-from aaa.packet import Kind, Packet, parse
+from aaa.packet import Kind, parse, readable
 
-#: A NAS whose clock is further off than this is not believed about time.
-CLOCK_SKEW_MAX_S: Final = 24 * 3600
-CLOCK_AHEAD_MAX_S: Final = 300
+#: A NAS whose clock is further off than this is not believed about time. Together with one interim interval it
+#: must stay below the shortest silence that makes a session stale (core.sessions).
+CLOCK_SKEW_MAX_S: Final = 300
+#: Longer delays than this are nonsense.
+DELAY_MAX_S: Final = 24 * 3600
 #: What a PostgreSQL bigint holds; no subscriber has moved eight exabytes.
 _COUNTER_MAX: Final = (1 << 63) - 1
 
@@ -27,6 +36,47 @@ class Status(IntEnum):
     INTERIM = 3
     ON = 7
     OFF = 8
+
+
+_BOX_STATUSES: Final = frozenset({Status.ON, Status.OFF})
+# Looked up together, as plain numbers: a member of an enumeration costs more than what is done with its value.
+_TEXTS: Final = tuple(
+    int(kind)
+    for kind in (
+        Kind.USER_NAME,
+        Kind.ACCT_SESSION_ID,
+        Kind.NAS_IDENTIFIER,
+        Kind.NAS_PORT_ID,
+        Kind.CALLING_STATION_ID,
+        Kind.CALLED_STATION_ID,
+    )
+)
+_INTEGERS: Final = tuple(
+    int(kind)
+    for kind in (
+        Kind.ACCT_STATUS_TYPE,
+        Kind.ACCT_SESSION_TIME,
+        Kind.EVENT_TIMESTAMP,
+        Kind.ACCT_DELAY_TIME,
+        Kind.ACCT_INPUT_OCTETS,
+        Kind.ACCT_INPUT_GIGAWORDS,
+        Kind.ACCT_OUTPUT_OCTETS,
+        Kind.ACCT_OUTPUT_GIGAWORDS,
+        Kind.ACCT_INPUT_PACKETS,
+        Kind.ACCT_OUTPUT_PACKETS,
+        Kind.ACCT_TERMINATE_CAUSE,
+    )
+)
+_ADDRESSES: Final = tuple(
+    int(kind)
+    for kind in (
+        Kind.NAS_IP_ADDRESS,
+        Kind.NAS_IPV6_ADDRESS,
+        Kind.FRAMED_IP_ADDRESS,
+        Kind.FRAMED_IPV6_PREFIX,
+        Kind.DELEGATED_IPV6_PREFIX,
+    )
+)
 
 
 class AccountingRecord(NamedTuple):
@@ -61,23 +111,27 @@ class AccountingRecord(NamedTuple):
 
 
 def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) -> AccountingRecord:
-    """The record in a packet that was verified before it was spooled."""
+    """The record in a packet that was verified before it was spooled. Raises MalformedPacket."""
     packet = parse(octets)
-    first, integer = packet.first, packet.integer
-    received_at = received_at_ns / 1e9
-    status = integer(Kind.ACCT_STATUS_TYPE) or 0
-    acct_session_id = packet.text(Kind.ACCT_SESSION_ID) or ""
-    nas_address = _address(first(Kind.NAS_IP_ADDRESS) or first(Kind.NAS_IPV6_ADDRESS)) or source
-    box = packet.text(Kind.NAS_IDENTIFIER) or nas_address
+    get = packet.firsts.get
+    login, acct_session_id, identifier, nas_port_id, calling, called = [
+        None if value is None else readable(value) for value in map(get, _TEXTS)
+    ]
+    status, session_seconds, stamp, delay_s, low_in, high_in, low_out, high_out, packets_in, packets_out, cause = [
+        int.from_bytes(value, "big") if value is not None and len(value) == 4 else 0 for value in map(get, _INTEGERS)
+    ]
+    nas_ipv4, nas_ipv6, framed_ipv4, framed_ipv6_prefix, delegated_ipv6_prefix = map(get, _ADDRESSES)
+    nas_address = _address(nas_ipv4 or nas_ipv6) or source
+    box = identifier or nas_address
     ours = find_class(packet.every(Kind.CLASS))
     accept_id = ours.accept_id if ours else ""
-    input_octets = _counter(packet, Kind.ACCT_INPUT_OCTETS, Kind.ACCT_INPUT_GIGAWORDS)
-    output_octets = _counter(packet, Kind.ACCT_OUTPUT_OCTETS, Kind.ACCT_OUTPUT_GIGAWORDS)
-    session_seconds = integer(Kind.ACCT_SESSION_TIME) or 0
-    stamp = integer(Kind.EVENT_TIMESTAMP)
-    event_at = _event_time(received_at, stamp, integer(Kind.ACCT_DELAY_TIME) or 0)
-    moment = f"@{stamp}" if stamp else f"{session_seconds}:{input_octets}:{output_octets}"
-    key = f"{nas_id}|{box}|{acct_session_id}|{accept_id}|{status}|{moment}"
+    input_octets = min(high_in << 32 | low_in, _COUNTER_MAX)
+    output_octets = min(high_out << 32 | low_out, _COUNTER_MAX)
+    received_at = received_at_ns / 1e9
+    event_at = _event_time(received_at, stamp, delay_s)
+    moment = f"@{stamp}" if stamp else _moment(status, event_at, (session_seconds, input_octets, output_octets))
+    # No text from the network holds a control character: the separator separates.
+    key = f"{nas_id}\n{box}\n{acct_session_id or ''}\n{accept_id}\n{status}\n{moment}"
     return AccountingRecord(
         received_at,
         event_at,
@@ -85,38 +139,41 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
         box,
         source,
         status,
-        acct_session_id,
+        acct_session_id or "",
         accept_id,
         (ours.service_id or None) if ours else None,
         ours.fingerprint if ours else None,
-        packet.text(Kind.USER_NAME) or "",
+        login or "",
         session_seconds,
         input_octets,
         output_octets,
-        integer(Kind.ACCT_INPUT_PACKETS) or 0,
-        integer(Kind.ACCT_OUTPUT_PACKETS) or 0,
-        _small(integer(Kind.ACCT_TERMINATE_CAUSE)),
+        packets_in,
+        packets_out,
+        cause if 0 < cause < 1 << 15 else None,
         nas_address,
-        packet.text(Kind.NAS_PORT_ID),
-        packet.text(Kind.CALLING_STATION_ID),
-        packet.text(Kind.CALLED_STATION_ID),
-        _ipv4(first(Kind.FRAMED_IP_ADDRESS)),
-        _prefix(first(Kind.FRAMED_IPV6_PREFIX)),
-        _prefix(first(Kind.DELEGATED_IPV6_PREFIX)),
+        nas_port_id,
+        calling,
+        called,
+        _ipv4(framed_ipv4) if framed_ipv4 else None,
+        _prefix(framed_ipv6_prefix) if framed_ipv6_prefix else None,
+        _prefix(delegated_ipv6_prefix) if delegated_ipv6_prefix else None,
         blake2b(key.encode(), digest_size=16).digest(),
     )
 
 
-def _counter(packet: Packet, octets: Kind, gigawords: Kind) -> int:
-    counted = (packet.integer(gigawords) or 0) << 32 | (packet.integer(octets) or 0)
-    return min(counted, _COUNTER_MAX)
+def _moment(status: int, event_at: float, counted: tuple[int, int, int]) -> str:
+    """What tells this event without a time stamp from the session's (or the box's) others of the same status."""
+    if status in _BOX_STATUSES:
+        return f"~{event_at // 60:.0f}"
+    return "{}:{}:{}".format(*counted)
 
 
-def _event_time(received_at: float, stamp: int | None, delay_s: int) -> float:
-    """RFC 2869 5.3, distrusting a clock that is far off; never later than a little after receipt."""
-    if stamp and -CLOCK_SKEW_MAX_S < stamp - received_at < CLOCK_AHEAD_MAX_S:
+def _event_time(received_at: float, stamp: int, delay_s: int) -> float:
+    """RFC 2869 5.3, where the NAS's clock agrees with ours; else what our clock and Acct-Delay-Time say."""
+    ours = received_at - min(delay_s, DELAY_MAX_S)
+    if stamp and (abs(stamp - ours) <= CLOCK_SKEW_MAX_S or abs(stamp - received_at) <= CLOCK_SKEW_MAX_S):
         return float(stamp)
-    return received_at - min(delay_s, CLOCK_SKEW_MAX_S)
+    return ours
 
 
 def _address(value: bytes | None) -> str | None:
@@ -125,15 +182,11 @@ def _address(value: bytes | None) -> str | None:
     return socket.inet_ntop(socket.AF_INET if len(value) == 4 else socket.AF_INET6, value)
 
 
-def _ipv4(value: bytes | None) -> str | None:
-    return socket.inet_ntoa(value) if value is not None and len(value) == 4 else None
+def _ipv4(value: bytes) -> str | None:
+    return socket.inet_ntoa(value) if len(value) == 4 else None
 
 
-def _prefix(value: bytes | None) -> str | None:
-    if value is None or not 2 <= len(value) <= 18 or value[1] > 128:
+def _prefix(value: bytes) -> str | None:
+    if not 2 <= len(value) <= 18 or value[1] > 128:
         return None
     return f"{socket.inet_ntop(socket.AF_INET6, value[2:].ljust(16, bytes(1)))}/{value[1]}"
-
-
-def _small(value: int | None) -> int | None:
-    return value if value is not None and value < 1 << 15 else None

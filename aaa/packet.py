@@ -11,7 +11,7 @@ octets beyond Length are padding and ignored. Attributes keep their order; a Ven
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 
 from core.errors import ProvedorError
@@ -120,6 +120,11 @@ class Packet:
             attributes.append((octets[offset], octets[offset + 2 : end]))
             offset = end
         return attributes
+
+    @property
+    def firsts(self) -> Mapping[int, bytes]:
+        """The value of the first attribute of each type, for who reads many of them in a hurry."""
+        return self._fields
 
     def first(self, kind: int) -> bytes | None:
         """The value of the first attribute of this type."""
