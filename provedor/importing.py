@@ -57,6 +57,7 @@ class Importer:
         for row in rows:
             login = (row.get("login") or "").strip()
             try:
+                _check_text(row)
                 outcome = self._row(row, login, dry_run=dry_run)
             except ProvedorError as error:
                 field = f"{error.field}: " if error.field else ""
@@ -108,6 +109,13 @@ class Importer:
             "document": document,
         }
         return parties.create_customer(session, values, [], self.actor).id
+
+
+def _check_text(row: dict[str, str]) -> None:
+    """PostgreSQL text holds no NUL, and no UTF-8 holds a lone surrogate."""
+    for name, value in row.items():
+        if isinstance(value, str) and ("\0" in value or any("\ud800" <= one <= "\udfff" for one in value)):
+            raise InvalidInput("has a character that cannot be stored", field=name)
 
 
 def _given(row: dict[str, str], columns: Iterable[str]) -> dict[str, str]:

@@ -58,6 +58,12 @@ def test_a_dry_run_keeps_nothing(importer: Importer, database: Database) -> None
     assert count(database) == 0
 
 
+def test_a_character_that_cannot_be_stored_names_its_column(importer: Importer) -> None:
+    file = io.StringIO("login,password,plan,customer_name\na\0b,x,Fibra,Ana\nana,x,Fi\0bra,Ana\n")
+    results = list(importer.run(file, dry_run=False))
+    assert [result.reason.split(":")[0] for result in results] == ["login", "plan"]
+
+
 def test_a_missing_column_is_named(importer: Importer) -> None:
     with pytest.raises(InvalidInput, match="customer_name"):
         list(importer.run(io.StringIO("login,password,plan\n"), dry_run=False))
