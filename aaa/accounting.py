@@ -38,7 +38,8 @@ class Status(IntEnum):
     OFF = 8
 
 
-_BOX_STATUSES: Final = frozenset({Status.ON, Status.OFF})
+#: What a box says of itself: all its sessions end.
+BOX_STATUSES: Final = frozenset({Status.ON, Status.OFF})
 # Looked up together, as plain numbers: a member of an enumeration costs more than what is done with its value.
 _TEXTS: Final = tuple(
     int(kind)
@@ -163,7 +164,7 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
 
 def _moment(status: int, event_at: float, counted: tuple[int, int, int]) -> str:
     """What tells this event without a time stamp from the session's (or the box's) others of the same status."""
-    if status in _BOX_STATUSES:
+    if status in BOX_STATUSES:
         return f"~{event_at // 60:.0f}"
     return "{}:{}:{}".format(*counted)
 

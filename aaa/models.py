@@ -1,4 +1,4 @@
-"""Tables that aaa owns: accounting records, how far each spool was shipped, and refused attempts."""
+"""Tables that aaa owns: accounting records, how far each spool was shipped, restarts of boxes, refused attempts."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ class SpoolPosition(Base):
     spool: Mapped[str] = mapped_column(primary_key=True)
     segment: Mapped[int]
     position: Mapped[int]
+
+
+class BoxRestart(Base):
+    """When a box last said Accounting-On or -Off: what is told of a time before ended then."""
+
+    __tablename__ = "box_restart"
+
+    #: No foreign key, as in `session`.
+    nas_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    box: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
 
 
 class AuthenticationAttempt(Base):

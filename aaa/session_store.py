@@ -1,8 +1,19 @@
-"""Folded accounting into PostgreSQL: records once, sessions joined, one transaction with the spool's position.
+"""Accounting records into PostgreSQL: records once, sessions joined, one transaction with the spool's position.
 
-Works on a bare psycopg connection: COPY into temporary tables, then one statement for all. The join in SQL is that of
-`sessions.merge`. In addition it knows how a session may have ended without the NAS's word (NAS reboot, silence,
-not found): such an end is taken back when a later Interim shows that the session lives.
+Works on a bare psycopg connection. A batch is copied once, into a temporary table of its own shape; from there each
+record becomes a row of `accounting_record`, and each session that the batch tells of is joined with what is stored.
+Several records of one session are folded in Python first (`sessions.fold`); the join in SQL is that of
+`sessions.merge`. Rows are written in the order of their keys, so that two shippers never wait for each other in turn.
+
+How a session may have ended without the NAS's own word is known here and to `core.sessions`:
+
+- nas_reboot: its box said Accounting-On or -Off, and nothing was heard of the session since. The last restart of each
+  box is kept, because a record from before it may come after it (workers have spools of their own).
+- superseded: MikroTik says of itself that a Start while an older session of the same client is open means that the
+  older one's Stop was lost. Only for sessions of ours, on the same box.
+- stale, not_found.
+
+Each such end is taken back when a later event shows that the session lives.
 """
 
 from __future__ import annotations
@@ -14,47 +25,85 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from aaa.accounting import AccountingRecord, Status
-from aaa.sessions import SessionState, fold
+from aaa.accounting import BOX_STATUSES, AccountingRecord, Status
+from aaa.sessions import SessionKey, SessionState, fold
 
 Connection = psycopg.Connection[Any]
+
+#: A retransmit may come this long after midnight and have its first record in yesterday's partition.
+MIDNIGHT_S: Final = 3600
+_DAY_S: Final = 86400
+_SESSION_STATUSES: Final = frozenset({Status.START, Status.INTERIM, Status.STOP})
 
 _RECORD_COLUMNS: Final = (
     "received_on, dedupe_key, received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, "
     "service_id, login, session_seconds, input_octets, output_octets, terminate_cause, framed_ipv4, "
     "delegated_ipv6_prefix, calling_station_id"
 )
-_SESSION_COLUMNS: Final = (
-    "nas_id, box, acct_session_id, accept_id, started_at, updated_at, stopped_at, terminate_cause, service_id, "
-    "class_fingerprint, session_seconds, input_octets, output_octets, input_packets, output_packets, interims, login, "
-    "nas_address, nas_port_id, calling_station_id, called_station_id, framed_ipv4, framed_ipv6_prefix, "
-    "delegated_ipv6_prefix"
+_COUNTERS: Final = "session_seconds, input_octets, output_octets, input_packets, output_packets"
+_OPTIONAL: Final = (
+    "nas_port_id",
+    "calling_station_id",
+    "called_station_id",
+    "framed_ipv4",
+    "framed_ipv6_prefix",
+    "delegated_ipv6_prefix",
 )
-_PREPARE: Final = f"""
-CREATE TEMPORARY TABLE IF NOT EXISTS arriving ON COMMIT DELETE ROWS AS
-  SELECT 0 AS place, {_RECORD_COLUMNS} FROM accounting_record WITH NO DATA;
-CREATE TEMPORARY TABLE IF NOT EXISTS folded ON COMMIT DELETE ROWS AS
-  SELECT {_SESSION_COLUMNS} FROM session WITH NO DATA;
-"""  # noqa: S608
-#: A retransmit spooled twice (its worker died before answering) is the same row. Around midnight the first may lie
-#: in yesterday's partition, which is why that is asked too, in the hour in which it can matter.
+_ATTRIBUTES: Final = f"login, nas_address, {', '.join(_OPTIONAL)}"
+_KEY: Final = "nas_id, box, acct_session_id, accept_id"
+#: The columns of SessionState, in its order.
+_STATE: Final = (
+    f"{_KEY}, started_at, updated_at, stopped_at, terminate_cause, service_id, fingerprint, {_COUNTERS}, interims, "
+    f"{_ATTRIBUTES}"
+)
+_SESSION_COLUMNS: Final = _STATE.replace("fingerprint", "class_fingerprint")
+#: Times are seconds since 1970 in both tables, as they are in Python. Every join of a small batch with a large table
+#: is by key; without statistics on temporary tables the planner would sometimes read the large one.
+_PREPARE: Final = """
+SET LOCAL client_min_messages = warning;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+CREATE TEMPORARY TABLE IF NOT EXISTS arriving (
+  received_on date, alone boolean, received_at float8, event_at float8, nas_id bigint, box text, source text,
+  status smallint, acct_session_id text, accept_id text, service_id bigint, fingerprint text, login text,
+  session_seconds bigint, input_octets bigint, output_octets bigint, input_packets bigint, output_packets bigint,
+  terminate_cause smallint, nas_address text, nas_port_id text, calling_station_id text, called_station_id text,
+  framed_ipv4 text, framed_ipv6_prefix text, delegated_ipv6_prefix text, dedupe_key bytea) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS folded (
+  nas_id bigint, box text, acct_session_id text, accept_id text, started_at float8, updated_at float8,
+  stopped_at float8, terminate_cause smallint, service_id bigint, fingerprint text, session_seconds bigint,
+  input_octets bigint, output_octets bigint, input_packets bigint, output_packets bigint, interims integer,
+  login text, nas_address text, nas_port_id text, calling_station_id text, called_station_id text, framed_ipv4 text,
+  framed_ipv6_prefix text, delegated_ipv6_prefix text) ON COMMIT DELETE ROWS;
+"""
+#: A retransmit spooled twice (its worker died before answering, or another node had the first) is the same row.
 _INSERT_RECORDS: Final = f"""
 INSERT INTO accounting_record ({_RECORD_COLUMNS})
-SELECT DISTINCT ON (a.received_on, a.dedupe_key) {", ".join("a." + column for column in _RECORD_COLUMNS.split(", "))}
-FROM arriving a
-WHERE NOT (
-  a.received_at < (a.received_on + interval '1 hour') AT TIME ZONE 'UTC'
-  AND EXISTS (SELECT FROM accounting_record y
-              WHERE y.received_on = a.received_on - 1 AND y.dedupe_key = a.dedupe_key))
-ORDER BY a.received_on, a.dedupe_key
+SELECT {_RECORD_COLUMNS.replace("received_at, event_at", "to_timestamp(received_at), to_timestamp(event_at)")}
+FROM arriving
 ON CONFLICT DO NOTHING
 RETURNING dedupe_key
 """  # noqa: S608
-#: `newer` is whether the arriving state is at least as late as the stored one.
+#: What a record says that is alone for its session in this batch, as `sessions.state_of` says it.
+_STATES: Final = f"""
+SELECT {_KEY}, to_timestamp(event_at - session_seconds), to_timestamp(event_at),
+  CASE status WHEN 2 THEN to_timestamp(event_at) END, CASE status WHEN 2 THEN terminate_cause END,
+  service_id, fingerprint, {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END, {_ATTRIBUTES},
+  CASE status WHEN 2 THEN 'stop' END
+FROM arriving WHERE alone AND dedupe_key <> ALL(%(repeated)s)
+UNION ALL
+SELECT {
+    _STATE.replace(
+        "started_at, updated_at, stopped_at",
+        "to_timestamp(started_at), to_timestamp(updated_at), to_timestamp(stopped_at)",
+    )
+}, CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
+FROM folded
+"""  # noqa: S608
 _UPSERT_SESSIONS: Final = f"""
 INSERT INTO session AS s ({_SESSION_COLUMNS}, stop_kind)
-SELECT {_SESSION_COLUMNS}, CASE WHEN stopped_at IS NOT NULL THEN 'stop' END FROM folded
-ON CONFLICT (nas_id, box, acct_session_id, accept_id) DO UPDATE SET
+{_STATES}
+ON CONFLICT ({_KEY}) DO UPDATE SET
   started_at = least(s.started_at, excluded.started_at),
   updated_at = greatest(s.updated_at, excluded.updated_at),
   stopped_at = CASE
@@ -68,51 +117,64 @@ ON CONFLICT (nas_id, box, acct_session_id, accept_id) DO UPDATE SET
     WHEN s.stopped_at < excluded.updated_at THEN NULL
     ELSE s.stop_kind END,
   terminate_cause = CASE
-    WHEN s.stop_kind = 'stop' AND (excluded.stopped_at IS NULL OR s.stopped_at <= excluded.stopped_at)
-    THEN s.terminate_cause ELSE coalesce(excluded.terminate_cause, s.terminate_cause) END,
+    WHEN s.stop_kind = 'stop' AND (excluded.stopped_at IS NULL OR
+      (s.stopped_at, coalesce(s.terminate_cause, 0)) <= (excluded.stopped_at, coalesce(excluded.terminate_cause, 0)))
+    THEN s.terminate_cause
+    WHEN excluded.stopped_at IS NOT NULL THEN excluded.terminate_cause
+    WHEN s.stopped_at < excluded.updated_at THEN NULL
+    ELSE s.terminate_cause END,
   service_id = coalesce(s.service_id, excluded.service_id),
   class_fingerprint = coalesce(s.class_fingerprint, excluded.class_fingerprint),
-  session_seconds = greatest(s.session_seconds, excluded.session_seconds),
-  input_octets = greatest(s.input_octets, excluded.input_octets),
-  output_octets = greatest(s.output_octets, excluded.output_octets),
-  input_packets = greatest(s.input_packets, excluded.input_packets),
-  output_packets = greatest(s.output_packets, excluded.output_packets),
+  {", ".join(f"{name} = greatest(s.{name}, excluded.{name})" for name in _COUNTERS.split(", "))},
   interims = s.interims + excluded.interims,
-  login = CASE WHEN excluded.updated_at >= s.updated_at AND excluded.login <> ''
+  login = CASE WHEN excluded.updated_at >= s.updated_at AND excluded.login <> '' OR s.login = ''
     THEN excluded.login ELSE s.login END,
   nas_address = CASE WHEN excluded.updated_at >= s.updated_at THEN excluded.nas_address ELSE s.nas_address END,
   {
     ", ".join(
-        f"{column} = CASE WHEN excluded.updated_at >= s.updated_at THEN coalesce(excluded.{column}, s.{column}) "
-        f"ELSE coalesce(s.{column}, excluded.{column}) END"
-        for column in (
-            "nas_port_id",
-            "calling_station_id",
-            "called_station_id",
-            "framed_ipv4",
-            "framed_ipv6_prefix",
-            "delegated_ipv6_prefix",
-        )
+        f"{name} = CASE WHEN excluded.updated_at >= s.updated_at THEN coalesce(excluded.{name}, s.{name}) "
+        f"ELSE coalesce(s.{name}, excluded.{name}) END"
+        for name in _OPTIONAL
     )
 }
-"""  # noqa: S608
-_REBOOT: Final = """
-UPDATE session SET stopped_at = to_timestamp(%(at)s), stop_kind = 'nas_reboot', terminate_cause = 11
-WHERE nas_id = %(nas_id)s AND box = %(box)s AND stopped_at IS NULL AND started_at < to_timestamp(%(at)s)
 """
-#: The join, and with it the enforcement owed to sessions that began on another policy than is intended by now (a
-#: hold between Accept and Start). The services are found from the rows just written, never by the session's key.
+#: The join, and with it the enforcement owed to sessions that begin on another policy than is intended by now (a hold
+#: between Accept and Start). A reopened session is left to the reconciler, who looks four times a minute.
 _JOIN_AND_OWE: Final = f"""
 WITH joined AS (
   {_UPSERT_SESSIONS}
-  RETURNING s.id, s.service_id, s.stopped_at, s.interims, s.class_fingerprint,
-            coalesce(s.applied_fingerprint, s.class_fingerprint) AS effective)
+  RETURNING s.id, s.service_id, s.stopped_at, s.class_fingerprint AS begun_on, s.applied_fingerprint AS applied,
+            s.xmax = 0 AS appeared)
 INSERT INTO outbox (topic, queue, payload)
 SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', j.id)
 FROM joined j JOIN service v ON v.id = j.service_id
-WHERE j.stopped_at IS NULL AND j.class_fingerprint IS NOT NULL AND j.interims = 0
-  AND j.effective <> v.policy_fingerprint
+WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL
+  AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
 """  # noqa: S608
+_SUPERSEDE: Final = """
+UPDATE session older
+SET stopped_at = to_timestamp(a.event_at), stop_kind = 'superseded', terminate_cause = NULL
+FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
+WHERE a.status = 1 AND older.service_id = a.service_id AND older.stopped_at IS NULL
+  AND older.nas_id = a.nas_id AND older.box = a.box AND older.login = a.login
+  AND older.calling_station_id = a.calling_station_id
+  AND (older.acct_session_id, older.accept_id) <> (a.acct_session_id, a.accept_id)
+  AND greatest(older.started_at, older.updated_at) < to_timestamp(a.event_at)
+"""
+_KEEP_RESTART: Final = """
+INSERT INTO box_restart (nas_id, box, at) VALUES (%s, %s, to_timestamp(%s))
+ON CONFLICT (nas_id, box) DO UPDATE SET at = greatest(box_restart.at, excluded.at)
+"""
+_RESTARTS: Final = """
+SELECT nas_id, box, extract(epoch FROM at)::float8
+FROM unnest(%s::bigint[], %s::text[]) AS asked (nas_id, box) JOIN box_restart USING (nas_id, box)
+"""
+_CLOSE_RESTARTED: Final = """
+UPDATE session s SET stopped_at = r.at, stop_kind = 'nas_reboot', terminate_cause = 11
+FROM box_restart r
+WHERE r.nas_id = %s AND r.box = %s AND s.nas_id = r.nas_id AND s.box = r.box
+  AND s.stopped_at IS NULL AND s.started_at < r.at AND s.updated_at <= r.at
+"""
 _POSITION: Final = """
 INSERT INTO spool_position (node, spool, segment, position) VALUES (%s, %s, %s, %s)
 ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position
@@ -128,100 +190,155 @@ def read_position(connection: Connection, node: str, spool: str) -> tuple[int, i
 
 
 def store_batch(
-    connection: Connection,
-    records: Sequence[AccountingRecord],
-    position: tuple[str, str, int, int],
+    connection: Connection, records: Sequence[AccountingRecord], position: tuple[str, str, int, int]
 ) -> int:
     """Everything a batch changes and where its spool stands after it, in one transaction.
 
-    Returns how many records were new. `position` is (node, spool, segment, offset).
+    Returns how many records were new. `position` is (node, spool, segment, offset). The days on which the records
+    were received must have their partitions.
     """
     with connection.transaction():
         connection.execute(_PREPARE)
-        fresh = _insert_records(connection, records)
-        _store_sessions(connection, fresh)
+        distinct = _distinct(connection, records)
+        new = _store_records(connection, distinct) if distinct else 0
         connection.execute(_POSITION, position)
-    return len(fresh)
+    return new
 
 
-def ensure_partitions(connection: Connection, first: date, days: int) -> None:
-    """Daily partitions from `first` on; safe to run by several at once."""
+def days_of(records: Iterable[AccountingRecord]) -> set[date]:
+    """The days on which these were received."""
+    numbers = {int(record.received_at // _DAY_S) for record in records}
+    return {date(1970, 1, 1) + timedelta(days=number) for number in numbers}
+
+
+def ensure_partitions(connection: Connection, days: Iterable[date]) -> None:
+    """Partitions for these days; several may do so at once.
+
+    Attached, not created in place: that would wait for, and hold up, everybody who reads the table.
+    """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('accounting_record partitions'))")
-        for number in range(days):
-            day = first + timedelta(days=number)
-            name = sql.Identifier(f"accounting_record_{day:%Y%m%d}")
+        for day in sorted(days):
+            name = f"accounting_record_{day:%Y%m%d}"
+            if connection.execute("SELECT to_regclass(%s)", (name,)).fetchone() != (None,):
+                continue
+            values = {"name": sql.Identifier(name), "day": sql.Literal(day), "next": sql.Literal(day + timedelta(1))}
             connection.execute(
                 sql.SQL(
-                    "CREATE TABLE IF NOT EXISTS {} PARTITION OF accounting_record FOR VALUES FROM ({}) TO ({})"
-                ).format(name, sql.Literal(day), sql.Literal(day + timedelta(days=1)))
+                    "CREATE TABLE {name} (LIKE accounting_record INCLUDING DEFAULTS INCLUDING CONSTRAINTS); "
+                    "ALTER TABLE accounting_record ATTACH PARTITION {name} FOR VALUES FROM ({day}) TO ({next})"
+                ).format(**values)
             )
 
 
-def _insert_records(connection: Connection, records: Sequence[AccountingRecord]) -> list[AccountingRecord]:
-    """The records that were not known yet, each once."""
-    with connection.cursor() as cursor:
-        with cursor.copy(f"COPY arriving (place, {_RECORD_COLUMNS}) FROM STDIN") as copy:
-            copy.write("".join([_record_line(place, record) for place, record in enumerate(records)]).encode())
-        new = {bytes(row[0]) for row in cursor.execute(_INSERT_RECORDS)}
-    fresh = []
+def _distinct(connection: Connection, records: Sequence[AccountingRecord]) -> list[AccountingRecord]:
+    """Each record of the batch once, without those that stand in yesterday's partition."""
+    distinct: dict[bytes, AccountingRecord] = {}
     for record in records:
-        if record.dedupe_key in new:
-            new.discard(record.dedupe_key)
-            fresh.append(record)
-    return fresh
+        distinct.setdefault(record.dedupe_key, record)
+    early = [record for record in distinct.values() if record.received_at % _DAY_S < MIDNIGHT_S]
+    for day in days_of(early):
+        known = connection.execute(
+            "SELECT dedupe_key FROM accounting_record WHERE received_on = %s AND dedupe_key = ANY(%s)",
+            (day - timedelta(days=1), [record.dedupe_key for record in early]),
+        )
+        for (key,) in known:
+            distinct.pop(bytes(key), None)
+    return list(distinct.values())
 
 
-def _store_sessions(connection: Connection, records: Iterable[AccountingRecord]) -> None:
-    """Join sessions run by run: an Accounting-On or -Off stands between what came before and after it."""
-    run: list[AccountingRecord] = []
+def _store_records(connection: Connection, records: Sequence[AccountingRecord]) -> int:
+    sessions = _by_session(records)
+    _copy_records(connection, sessions)
+    repeated = _insert_records(connection, records)
+    several = [record for group in sessions.values() if len(group) > 1 for record in group]
+    _copy_states(
+        connection,
+        fold(one for one in several if one.status in _SESSION_STATUSES and one.dedupe_key not in repeated),
+    )
+    if connection.execute(_JOIN_AND_OWE, {"repeated": list(repeated)}).rowcount:
+        connection.execute("NOTIFY provedor_outbox")
+    if any(record.status == Status.START and record.service_id for record in records):
+        connection.execute(_SUPERSEDE)
+    _apply_restarts(connection, records)
+    return len(records) - len(repeated)
+
+
+def _by_session(records: Iterable[AccountingRecord]) -> dict[SessionKey, list[AccountingRecord]]:
+    """In the order of the keys; a session's own in the order of events."""
+    sessions: dict[SessionKey, list[AccountingRecord]] = {}
     for record in records:
-        if record.status in {Status.START, Status.INTERIM, Status.STOP}:
-            run.append(record)
-            continue
-        _join_run(connection, run)
-        run = []
-        if record.status in {Status.ON, Status.OFF}:
-            connection.execute(_REBOOT, {"at": record.event_at, "nas_id": record.nas_id, "box": record.box})
-    _join_run(connection, run)
+        key = (record.nas_id, record.box, record.acct_session_id, record.accept_id)
+        sessions.setdefault(key, []).append(record)
+    for group in sessions.values():
+        if len(group) > 1:
+            group.sort(key=lambda record: (record.event_at, record.dedupe_key))
+    return {key: sessions[key] for key in sorted(sessions)}
 
 
-def _join_run(connection: Connection, run: Sequence[AccountingRecord]) -> None:
-    if not run:
+def _copy_records(connection: Connection, sessions: dict[SessionKey, list[AccountingRecord]]) -> None:
+    days: dict[int, str] = {}
+    lines = []
+    for group in sessions.values():
+        alone = len(group) == 1 and group[0].status in _SESSION_STATUSES
+        for record in group:
+            number = int(record.received_at // _DAY_S)
+            day = days.get(number) or days.setdefault(number, str(datetime.fromtimestamp(number * _DAY_S, UTC).date()))
+            lines.append(_record_line(day, alone, record))
+    with connection.cursor() as cursor, cursor.copy("COPY arriving FROM STDIN") as copy:
+        copy.write("".join(lines).encode())
+
+
+def _insert_records(connection: Connection, records: Sequence[AccountingRecord]) -> set[bytes]:
+    """Make rows of what arrived; returns the dedupe keys of what was there before."""
+    inserted = connection.execute(_INSERT_RECORDS)
+    if inserted.rowcount == len(records):
+        return set()
+    return {record.dedupe_key for record in records} - {bytes(row[0]) for row in inserted}
+
+
+def _copy_states(connection: Connection, states: Sequence[SessionState]) -> None:
+    if not states:
         return
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE folded")
-        with cursor.copy(f"COPY folded ({_SESSION_COLUMNS}) FROM STDIN") as copy:
-            copy.write("".join([_session_line(state) for state in fold(run)]).encode())
-        cursor.execute(_JOIN_AND_OWE)
-        if cursor.rowcount:
-            cursor.execute("NOTIFY provedor_outbox")
+    with connection.cursor() as cursor, cursor.copy("COPY folded FROM STDIN") as copy:
+        copy.write("".join([_state_line(state) for state in states]).encode())
 
 
-def _record_line(place: int, record: AccountingRecord) -> str:
-    received_at = datetime.fromtimestamp(record.received_at, UTC)
+def _apply_restarts(connection: Connection, records: Iterable[AccountingRecord]) -> None:
+    """Keep the restarts in this batch; close what its boxes had open, where the batch tells of a time before one."""
+    oldest: dict[tuple[int, str], float] = {}
+    for record in records:
+        box = (record.nas_id, record.box)
+        oldest[box] = min(record.event_at, oldest.get(box, record.event_at))
+        if record.status in BOX_STATUSES:
+            connection.execute(_KEEP_RESTART, (*box, record.event_at))
+    boxes = sorted(oldest)
+    restarts = connection.execute(_RESTARTS, ([nas_id for nas_id, _ in boxes], [name for _, name in boxes])).fetchall()
+    for nas_id, name, at in restarts:
+        if oldest[nas_id, name] <= at + 1:  # the statement decides; a second for the database's rounding
+            connection.execute(_CLOSE_RESTARTED, (nas_id, name))
+
+
+def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
+    (
+        received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, service_id, fingerprint, login,
+        session_seconds, input_octets, output_octets, input_packets, output_packets, terminate_cause, nas_address,
+        nas_port_id, calling_station_id, called_station_id, framed_ipv4, framed_ipv6_prefix, delegated_ipv6_prefix,
+        dedupe_key,
+    ) = record  # fmt: skip
     return (
-        f"{place}\t{received_at:%Y-%m-%d}\t\\\\x{record.dedupe_key.hex()}\t{received_at}\t"
-        f"{datetime.fromtimestamp(record.event_at, UTC)}\t{record.nas_id}\t{_text(record.box)}\t{record.source}\t"
-        f"{record.status}\t{_text(record.acct_session_id)}\t{record.accept_id}\t{_null(record.service_id)}\t"
-        f"{_text(record.login)}\t{record.session_seconds}\t{record.input_octets}\t{record.output_octets}\t"
-        f"{_null(record.terminate_cause)}\t{_null(record.framed_ipv4)}\t{_null(record.delegated_ipv6_prefix)}\t"
-        f"{_text(record.calling_station_id)}\n"
+        f"{day}\t{'t' if alone else 'f'}\t{received_at}\t{event_at}\t{nas_id}\t{_text(box)}\t{source}\t{status}\t"
+        f"{_text(acct_session_id)}\t{accept_id}\t{_null(service_id)}\t{_null(fingerprint)}\t{_text(login)}\t"
+        f"{session_seconds}\t{input_octets}\t{output_octets}\t{input_packets}\t{output_packets}\t"
+        f"{_null(terminate_cause)}\t{_text(nas_address)}\t{_text(nas_port_id)}\t{_text(calling_station_id)}\t"
+        f"{_text(called_station_id)}\t{_null(framed_ipv4)}\t{_null(framed_ipv6_prefix)}\t"
+        f"{_null(delegated_ipv6_prefix)}\t\\\\x{dedupe_key.hex()}\n"
     )
 
 
-def _session_line(state: SessionState) -> str:
-    nas_id, box, acct_session_id, accept_id = state.key
-    stopped_at = "\\N" if state.stopped_at is None else datetime.fromtimestamp(state.stopped_at, UTC)
-    return (
-        f"{nas_id}\t{_text(box)}\t{_text(acct_session_id)}\t{accept_id}\t"
-        f"{datetime.fromtimestamp(state.started_at, UTC)}\t{datetime.fromtimestamp(state.updated_at, UTC)}\t"
-        f"{stopped_at}\t{_null(state.terminate_cause)}\t{_null(state.service_id)}\t{_null(state.fingerprint)}\t"
-        f"{state.session_seconds}\t{state.input_octets}\t{state.output_octets}\t{state.input_packets}\t"
-        f"{state.output_packets}\t{state.interims}\t{_text(state.login)}\t{_text(state.nas_address)}\t"
-        f"{_text(state.nas_port_id)}\t{_text(state.calling_station_id)}\t{_text(state.called_station_id)}\t"
-        f"{_null(state.framed_ipv4)}\t{_null(state.framed_ipv6_prefix)}\t{_null(state.delegated_ipv6_prefix)}\n"
-    )
+def _state_line(state: SessionState) -> str:
+    key, *values = state
+    return "\t".join([_null(value) if not isinstance(value, str) else _text(value) for value in (*key, *values)]) + "\n"
 
 
 def _null(value: object | None) -> str:

@@ -8,30 +8,30 @@ halving the batch until it stands alone, so that it cannot stop the others.
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import msgspec
 import psycopg
 import structlog
 from prometheus_client import Counter, Gauge
 
 from aaa import session_store
 from aaa.accounting import AccountingRecord, read_record
+from aaa.attempts import AttemptSink
 from aaa.packet import MalformedPacket
 from aaa.spool import SpooledRecord, find_next_record, list_segments, read_segment, segment_path
+from core.clock import Clock, utc_now
+from core.database import CONNECTION_ARGUMENTS
 
 #: Records in one transaction: large enough for PostgreSQL's sake, small enough to be seen at once.
 BATCH_RECORDS: Final = 5000
 IDLE_S: Final = 0.05
 RECONNECT_S: Final = 1.0
-#: Attempts read from their socket in one go.
-ATTEMPTS_MAX: Final = 500
+MEASURE_S: Final = 1.0
+#: A database that is busy at midnight finds its partitions made.
 PARTITIONS_AHEAD_DAYS: Final = 7
 
 log = structlog.get_logger()
@@ -39,7 +39,25 @@ log = structlog.get_logger()
 SHIPPED = Counter("provedor_accounting_records_shipped_total", "Accounting records stored", ["new"])
 QUARANTINED = Counter("provedor_accounting_records_quarantined_total", "Records that the database refused")
 DAMAGED = Counter("provedor_accounting_spool_damaged_total", "Places in a spool that could not be read")
+ERRORS = Counter("provedor_accounting_shipper_errors_total", "Failures of the database while shipping", ["error"])
 BACKLOG = Gauge("provedor_accounting_spool_octets", "Octets spooled and not yet shipped")
+LAG = Gauge("provedor_accounting_spool_lag_seconds", "Age of the oldest record that is not yet shipped")
+
+Connection = psycopg.Connection[Any]
+
+
+class Place(NamedTuple):
+    """Where the next record of a spool begins."""
+
+    segment: int
+    offset: int
+
+
+class Decoded(NamedTuple):
+    """A spooled record and what it says; None where it says nothing that can be read."""
+
+    spooled: SpooledRecord
+    record: AccountingRecord | None
 
 
 class Shipper:
@@ -53,88 +71,104 @@ class Shipper:
         attempts_socket: Path,
         database_url: str,
         on_ready: Callable[[], None],
+        clock: Clock = utc_now,
     ) -> None:
         self._node = node
         self._directory = directory
-        self._attempts = _bind_attempts(attempts_socket)
+        self._attempts = AttemptSink(attempts_socket)
         self._database_url = database_url
         self._on_ready = on_ready
+        self._clock = clock
         self._stopped = threading.Event()
-        self._partitions_until = date.min
+        self._places: dict[str, Place] = {}
+        #: Days that are known to have a partition.
+        self._days: set[date] = set()
+        self._measured_at = clock() - timedelta(seconds=MEASURE_S)
 
     def run(self) -> None:
         self._on_ready()
         while not self._stopped.is_set():
             try:
                 self._ship_while_connected()
-            except psycopg.OperationalError as error:
-                log.warning("shipper: database away, records wait in the spool", error=type(error).__name__)
-                self._measure_backlog()
+            except psycopg.Error as error:
+                ERRORS.labels(type(error).__name__).inc()
+                log.warning("shipper: the database fails, records wait in the spool", error=type(error).__name__)
+                self._measure()
                 self._stopped.wait(RECONNECT_S)
+        self._attempts.close()
 
     def stop(self) -> None:
         self._stopped.set()
 
     def _ship_while_connected(self) -> None:
-        with psycopg.connect(self._database_url, autocommit=True, connect_timeout=5) as connection:
-            connection.execute("SET statement_timeout = '60s'; SET timezone = 'UTC'")
-            positions: dict[str, tuple[int, int]] = {}
+        with psycopg.connect(
+            self._database_url, autocommit=True, application_name="provedor-shipper", **CONNECTION_ARGUMENTS
+        ) as connection:
+            # What failed to be committed, or was committed after all, the database knows.
+            self._places.clear()
+            self._days.clear()
             while not self._stopped.is_set():
-                self._ensure_partitions(connection)
-                shipped = [self._ship_spool(connection, spool, positions) for spool in self._spools()]
-                self._store_attempts(connection)
+                today = self._clock().date()
+                self._ensure_partitions(connection, {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS)})
+                shipped = [self._ship_spool(connection, spool) for spool in self._spools()]
+                self._attempts.store(connection)
+                self._measure()
                 if not any(shipped):
-                    self._measure_backlog()
                     self._stopped.wait(IDLE_S)
 
     def _spools(self) -> list[str]:
         return sorted(path.name for path in self._directory.iterdir() if path.is_dir())
 
-    def _ship_spool(
-        self, connection: psycopg.Connection[Any], spool: str, positions: dict[str, tuple[int, int]]
-    ) -> bool:
+    def _ship_spool(self, connection: Connection, spool: str) -> bool:
         """Ship one batch of one spool; False when nothing was waiting."""
         directory = self._directory / spool
         segments = list_segments(directory)
         if not segments:
             return False
-        if spool not in positions:
-            positions[spool] = session_store.read_position(connection, self._node, spool)
-        segment, offset = positions[spool]
-        if segment not in segments:
-            segment, offset = next((number for number in segments if number > segment), 0), 0
-            if segment == 0:
-                return False
-        records, broken = read_segment(segment_path(directory, segment), offset, BATCH_RECORDS)
-        if records:
-            self._store(connection, records, spool, segment)
-            positions[spool] = (segment, records[-1].end)
+        if spool not in self._places:
+            self._places[spool] = self._first_place(connection, spool, segments)
+        segment, offset = self._places[spool]
+        spooled, broken = read_segment(segment_path(directory, segment), offset, BATCH_RECORDS)
+        if spooled:
+            self._store(connection, spool, segment, [Decoded(one, self._decode(one)) for one in spooled])
             return True
         if segment == segments[-1]:
             return False  # its writer may be in the middle of a record
-        if broken and (after := self._skip_damage(directory, segment, offset)) is not None:
-            positions[spool] = (segment, after)
-            return True
-        positions[spool] = (segments[segments.index(segment) + 1], 0)
-        self._finish_segment(connection, directory, spool, segment, positions[spool])
+        after = self._skip_damage(directory, segment, offset) if broken else None
+        if after is not None:
+            self._places[spool] = Place(segment, after)
+        else:
+            self._finish_segment(connection, spool, segment, next(number for number in segments if number > segment))
         return True
 
-    def _store(
-        self, connection: psycopg.Connection[Any], spooled: list[SpooledRecord], spool: str, segment: int
-    ) -> None:
-        position = (self._node, spool, segment, spooled[-1].end)
-        records = [record for one in spooled if (record := self._decode(one)) is not None]
+    def _first_place(self, connection: Connection, spool: str, segments: Sequence[int]) -> Place:
+        """Where to go on, as the database knows it. Deletes what a predecessor committed and had no time to."""
+        place = Place(*session_store.read_position(connection, self._node, spool))
+        if place.segment > segments[-1]:
+            log.error("accounting spool begins anew: its directory was lost", spool=spool, expected=place.segment)
+            return Place(segments[0], 0)
+        for number in segments:
+            if number < place.segment:
+                segment_path(self._directory / spool, number).unlink(missing_ok=True)
+        if place.segment in segments:
+            return place
+        return Place(next(number for number in segments if number > place.segment), 0)
+
+    def _store(self, connection: Connection, spool: str, segment: int, batch: Sequence[Decoded]) -> None:
+        place = Place(segment, batch[-1].spooled.end)
+        records = [one.record for one in batch if one.record is not None]
+        self._ensure_partitions(connection, session_store.days_of(records))
         try:
-            new = session_store.store_batch(connection, records, position)
+            new = session_store.store_batch(connection, records, (self._node, spool, *place))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            if len(spooled) > 1:
-                half = len(spooled) // 2
-                self._store(connection, spooled[:half], spool, segment)
-                self._store(connection, spooled[half:], spool, segment)
+            if len(batch) > 1:
+                half = len(batch) // 2
+                self._store(connection, spool, segment, batch[:half])
+                self._store(connection, spool, segment, batch[half:])
                 return
-            self._quarantine(spooled[0], type(error).__name__)
-            session_store.store_batch(connection, [], position)
-            return
+            self._quarantine(batch[0].spooled, type(error).__name__)
+            records, new = [], session_store.store_batch(connection, [], (self._node, spool, *place))
+        self._places[spool] = place
         SHIPPED.labels("yes").inc(new)
         SHIPPED.labels("no").inc(len(records) - new)
 
@@ -155,77 +189,45 @@ class Shipper:
         """Where to go on behind damage; None for a torn tail, behind which there is nothing."""
         path = segment_path(directory, segment)
         after = find_next_record(path, offset)
-        if after is not None:
-            DAMAGED.inc()
-            log.error("accounting spool damaged", file=str(path), offset=offset, resumes_at=after)
-            path.with_suffix(".damaged").write_bytes(path.read_bytes())
+        if after is None:
+            log.warning("accounting spool ends in a torn record", file=str(path), octets=_size(path) - offset)
+            return None
+        DAMAGED.inc()
+        log.error("accounting spool damaged", file=str(path), offset=offset, resumes_at=after)
+        path.with_suffix(".damaged").write_bytes(path.read_bytes())
         return after
 
-    def _finish_segment(
-        self,
-        connection: psycopg.Connection[Any],
-        directory: Path,
-        spool: str,
-        segment: int,
-        position: tuple[int, int],
-    ) -> None:
-        session_store.store_batch(connection, [], (self._node, spool, *position))
-        segment_path(directory, segment).unlink(missing_ok=True)
+    def _finish_segment(self, connection: Connection, spool: str, segment: int, following: int) -> None:
+        """Commit that all of it is shipped, and delete it."""
+        self._places[spool] = Place(following, 0)
+        session_store.store_batch(connection, [], (self._node, spool, *self._places[spool]))
+        segment_path(self._directory / spool, segment).unlink(missing_ok=True)
 
-    def _ensure_partitions(self, connection: psycopg.Connection[Any]) -> None:
-        """Yesterday's for what waited in the spool, a week ahead for a database that is busy at midnight."""
-        today = datetime.now(UTC).date()
-        if today < self._partitions_until:
+    def _ensure_partitions(self, connection: Connection, days: set[date]) -> None:
+        missing = days - self._days
+        if missing:
+            session_store.ensure_partitions(connection, missing)
+            self._days |= missing
+
+    def _measure(self) -> None:
+        """How much waits, and for how long, about once a second."""
+        now = self._clock()
+        if now - self._measured_at < timedelta(seconds=MEASURE_S):
             return
-        oldest = min((self._oldest_record(spool) for spool in self._spools()), default=time.time())
-        first = min(datetime.fromtimestamp(oldest, UTC).date(), today)
-        days = (today - first).days + PARTITIONS_AHEAD_DAYS
-        session_store.ensure_partitions(connection, first, days)
-        self._partitions_until = datetime.fromtimestamp(time.time() + 86400, UTC).date()
-
-    def _oldest_record(self, spool: str) -> float:
-        """When the first record of a spool was received, as its segment's file tells."""
-        segments = list_segments(self._directory / spool)
-        if not segments:
-            return time.time()
-        records, _ = read_segment(segment_path(self._directory / spool, segments[0]), 0, 1)
-        return records[0].received_at_ns / 1e9 if records else time.time()
-
-    def _store_attempts(self, connection: psycopg.Connection[Any]) -> None:
-        rows = _read_attempts(self._attempts)
-        if not rows:
-            return
-        try:
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.executemany(
-                    "INSERT INTO authentication_attempt "
-                    "(login, nas_id, source, calling_station_id, reason, method, hint) VALUES "
-                    "(%(login)s, %(nas_id)s, %(source)s, %(calling_station_id)s, %(reason)s, %(method)s, %(hint)s)",
-                    rows,
-                )
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            log.error("attempts dropped", count=len(rows), error=type(error).__name__)
-
-    def _measure_backlog(self) -> None:
-        paths = [path for spool in self._spools() for path in (self._directory / spool).glob("*.spool")]
-        BACKLOG.set(sum(path.stat().st_size for path in paths if path.exists()))
+        self._measured_at = now
+        waiting, oldest_ns = 0, int(now.timestamp() * 1e9)
+        for spool in self._spools():
+            place = self._places.get(spool, Place(0, 0))
+            paths = [segment_path(self._directory / spool, n) for n in list_segments(self._directory / spool)]
+            ahead = [path for path in paths if int(path.stem) >= place.segment]
+            waiting += sum(_size(path) for path in ahead) - place.offset
+            if ahead:
+                offset = place.offset if int(ahead[0].stem) == place.segment else 0
+                first, _ = read_segment(ahead[0], offset, 1)
+                oldest_ns = min([oldest_ns, *(record.received_at_ns for record in first)])
+        BACKLOG.set(waiting)
+        LAG.set(max(0.0, now.timestamp() - oldest_ns / 1e9))
 
 
-def _bind_attempts(path: Path) -> socket.socket:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    one.bind(str(path))
-    path.chmod(0o600)
-    one.setblocking(False)
-    return one
-
-
-def _read_attempts(one: socket.socket) -> list[dict[str, Any]]:
-    rows = []
-    for _ in range(ATTEMPTS_MAX):
-        try:
-            rows.append(msgspec.msgpack.decode(one.recv(65536), type=dict[str, Any]))
-        except BlockingIOError:
-            break
-    return rows
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

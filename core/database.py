@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from core import changes
+
+#: For every connection of ours. A dead peer is noticed within half a minute instead of the kernel's two hours.
+CONNECTION_ARGUMENTS: Final[dict[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=10000",
+}
 
 
 class Database:
@@ -25,16 +36,7 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
-            connect_args={
-                "application_name": application_name,
-                "connect_timeout": 5,
-                # A dead peer is noticed within half a minute instead of the kernel's two hours.
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 20_000,
-                "options": "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=10000",
-            },
+            connect_args={"application_name": application_name, **CONNECTION_ARGUMENTS},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         event.listen(self._sessions, "before_commit", changes.seal)

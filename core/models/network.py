@@ -37,6 +37,7 @@ class StopKind(StrEnum):
 
     STOP = "stop"
     NAS_REBOOT = "nas_reboot"
+    SUPERSEDED = "superseded"
     STALE = "stale"
     NOT_FOUND = "not_found"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -82,7 +82,8 @@ def test_merging_is_associative(records: list[AccountingRecord], cut: int) -> No
 def connection(database_url: str) -> Any:
     with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
         connection.execute("SET timezone = 'UTC'")
-        ensure_partitions(connection, datetime.fromtimestamp(BASE - 86400, UTC).date(), 4)
+        today = datetime.fromtimestamp(BASE, UTC).date()
+        ensure_partitions(connection, [today + timedelta(days=days) for days in (-1, 0, 1)])
         yield connection
 
 
