@@ -16,7 +16,6 @@ class AccountingRow(Base):
     __tablename__ = "accounting_record"
     __table_args__ = (
         PrimaryKeyConstraint("received_on", "dedupe_key"),
-        Index("ix_accounting_record_session", "nas_id", "acct_session_id"),
         {"postgresql_partition_by": "RANGE (received_on)"},
     )
 

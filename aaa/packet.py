@@ -161,31 +161,36 @@ class Packet:
 
 def parse(datagram: bytes) -> Packet:
     """The packet in a datagram; raises MalformedPacket."""
-    size = len(datagram)
-    if size < HEADER_OCTETS:
-        raise MalformedPacket(f"{size} octets are less than a header")
+    came = len(datagram)
+    if came < HEADER_OCTETS:
+        raise MalformedPacket(f"{came} octets are less than a header")
     length = datagram[2] << 8 | datagram[3]
     if not HEADER_OCTETS <= length <= PACKET_OCTETS_MAX:
         raise MalformedPacket(f"Length says {length}, which no packet has")
-    if length > size:
-        raise MalformedPacket(f"Length says {length} and {size} octets came")
-    octets = datagram if length == size else datagram[:length]
+    if length > came:
+        raise MalformedPacket(f"Length says {length} and {came} octets came")
+    octets = datagram if length == came else datagram[:length]
     fields: dict[int, bytes] = {}
     repeats = False
     message_authenticator_at = 0
     offset = HEADER_OCTETS
-    while offset < length:
-        kind = octets[offset]
-        end = offset + octets[offset + 1] if offset + 1 < length else length + 1
-        if end > length or end < offset + 2:
-            raise MalformedPacket(f"the attribute at octet {offset} has an impossible length")
-        if kind in fields:
-            repeats = True
-        else:
-            fields[kind] = octets[offset + 2 : end]
-            if kind == 80 and end - offset == 18:  # Kind.MESSAGE_AUTHENTICATOR
-                message_authenticator_at = offset + 2
-        offset = end
+    try:
+        while offset < length:
+            kind = octets[offset]
+            size = octets[offset + 1]
+            if size < 2:
+                break
+            if kind in fields:
+                repeats = True
+            else:
+                fields[kind] = octets[offset + 2 : offset + size]
+                if kind == 80 and size == 18:  # Kind.MESSAGE_AUTHENTICATOR
+                    message_authenticator_at = offset + 2
+            offset += size
+    except IndexError:  # a type and no length
+        pass
+    if offset != length:
+        raise MalformedPacket(f"an attribute near octet {offset} has an impossible length")
     return Packet(octets, fields, message_authenticator_at, repeats=repeats)
 
 

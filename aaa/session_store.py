@@ -3,7 +3,8 @@
 Works on a bare psycopg connection. A batch is copied once, into a temporary table of its own shape; from there each
 record becomes a row of `accounting_record`, and each session that the batch tells of is joined with what is stored.
 Several records of one session are folded in Python first (`sessions.fold`); the join in SQL is that of
-`sessions.merge`. Rows are written in the order of their keys, so that two shippers never wait for each other in turn.
+`sessions.merge`. Who writes sessions holds one lock until commit: shippers, on one node or several, would otherwise
+wait for each other's rows in turn.
 
 How a session may have ended without the NAS's own word is known here and to `core.sessions`:
 
@@ -34,6 +35,7 @@ Connection = psycopg.Connection[Any]
 MIDNIGHT_S: Final = 3600
 _DAY_S: Final = 86400
 _SESSION_STATUSES: Final = frozenset({Status.START, Status.INTERIM, Status.STOP})
+_LATER_STATUSES: Final = frozenset({Status.INTERIM, Status.STOP})
 
 _RECORD_COLUMNS: Final = (
     "received_on, dedupe_key, received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, "
@@ -59,8 +61,10 @@ _STATE: Final = (
 _SESSION_COLUMNS: Final = _STATE.replace("fingerprint", "class_fingerprint")
 #: Times are seconds since 1970 in both tables, as they are in Python. Every join of a small batch with a large table
 #: is by key; without statistics on temporary tables the planner would sometimes read the large one.
+#: Who holds the lock and falls silent (its node lost the network) is put out of its transaction.
 _PREPARE: Final = """
 SET LOCAL client_min_messages = warning;
+SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
 CREATE TEMPORARY TABLE IF NOT EXISTS arriving (
@@ -84,65 +88,73 @@ FROM arriving
 ON CONFLICT DO NOTHING
 RETURNING dedupe_key
 """  # noqa: S608
-#: What a record says that is alone for its session in this batch, as `sessions.state_of` says it.
+#: What the batch says of each session, as `sessions.state_of` and `sessions.fold` say it.
 _STATES: Final = f"""
-SELECT {_KEY}, to_timestamp(event_at - session_seconds), to_timestamp(event_at),
-  CASE status WHEN 2 THEN to_timestamp(event_at) END, CASE status WHEN 2 THEN terminate_cause END,
-  service_id, fingerprint, {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END, {_ATTRIBUTES},
-  CASE status WHEN 2 THEN 'stop' END
+SELECT {_KEY}, status = 1 AS start, to_timestamp(event_at - session_seconds) AS started_at,
+  to_timestamp(event_at) AS updated_at, CASE status WHEN 2 THEN to_timestamp(event_at) END AS stopped_at,
+  CASE status WHEN 2 THEN terminate_cause END AS terminate_cause, service_id, fingerprint AS class_fingerprint,
+  {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END AS interims, {_ATTRIBUTES},
+  CASE status WHEN 2 THEN 'stop' END AS stop_kind
 FROM arriving WHERE alone AND dedupe_key <> ALL(%(repeated)s)
 UNION ALL
-SELECT {
-    _STATE.replace(
-        "started_at, updated_at, stopped_at",
-        "to_timestamp(started_at), to_timestamp(updated_at), to_timestamp(stopped_at)",
-    )
-}, CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
+SELECT {_KEY}, true, to_timestamp(started_at), to_timestamp(updated_at), to_timestamp(stopped_at), terminate_cause,
+  service_id, fingerprint, {_COUNTERS}, interims, {_ATTRIBUTES}, CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
 FROM folded
 """  # noqa: S608
-_UPSERT_SESSIONS: Final = f"""
-INSERT INTO session AS s ({_SESSION_COLUMNS}, stop_kind)
-{_STATES}
-ON CONFLICT ({_KEY}) DO UPDATE SET
-  started_at = least(s.started_at, excluded.started_at),
-  updated_at = greatest(s.updated_at, excluded.updated_at),
+#: `s` is what is stored, `{new}` what was heard.
+_JOINED: Final = f"""
+  started_at = least(s.started_at, {{new}}.started_at),
+  updated_at = greatest(s.updated_at, {{new}}.updated_at),
   stopped_at = CASE
-    WHEN s.stop_kind = 'stop' AND excluded.stopped_at IS NOT NULL THEN least(s.stopped_at, excluded.stopped_at)
+    WHEN s.stop_kind = 'stop' AND {{new}}.stopped_at IS NOT NULL THEN least(s.stopped_at, {{new}}.stopped_at)
     WHEN s.stop_kind = 'stop' THEN s.stopped_at
-    WHEN excluded.stopped_at IS NOT NULL THEN excluded.stopped_at
-    WHEN s.stopped_at < excluded.updated_at THEN NULL
+    WHEN {{new}}.stopped_at IS NOT NULL THEN {{new}}.stopped_at
+    WHEN s.stopped_at < {{new}}.updated_at THEN NULL
     ELSE s.stopped_at END,
   stop_kind = CASE
-    WHEN s.stop_kind = 'stop' OR excluded.stopped_at IS NOT NULL THEN 'stop'
-    WHEN s.stopped_at < excluded.updated_at THEN NULL
+    WHEN s.stop_kind = 'stop' OR {{new}}.stopped_at IS NOT NULL THEN 'stop'
+    WHEN s.stopped_at < {{new}}.updated_at THEN NULL
     ELSE s.stop_kind END,
   terminate_cause = CASE
-    WHEN s.stop_kind = 'stop' AND (excluded.stopped_at IS NULL OR
-      (s.stopped_at, coalesce(s.terminate_cause, 0)) <= (excluded.stopped_at, coalesce(excluded.terminate_cause, 0)))
+    WHEN s.stop_kind = 'stop' AND ({{new}}.stopped_at IS NULL OR
+      (s.stopped_at, coalesce(s.terminate_cause, 0)) <= ({{new}}.stopped_at, coalesce({{new}}.terminate_cause, 0)))
     THEN s.terminate_cause
-    WHEN excluded.stopped_at IS NOT NULL THEN excluded.terminate_cause
-    WHEN s.stopped_at < excluded.updated_at THEN NULL
+    WHEN {{new}}.stopped_at IS NOT NULL THEN {{new}}.terminate_cause
+    WHEN s.stopped_at < {{new}}.updated_at THEN NULL
     ELSE s.terminate_cause END,
-  service_id = coalesce(s.service_id, excluded.service_id),
-  class_fingerprint = coalesce(s.class_fingerprint, excluded.class_fingerprint),
-  {", ".join(f"{name} = greatest(s.{name}, excluded.{name})" for name in _COUNTERS.split(", "))},
-  interims = s.interims + excluded.interims,
-  login = CASE WHEN excluded.updated_at >= s.updated_at AND excluded.login <> '' OR s.login = ''
-    THEN excluded.login ELSE s.login END,
-  nas_address = CASE WHEN excluded.updated_at >= s.updated_at THEN excluded.nas_address ELSE s.nas_address END,
+  service_id = coalesce(s.service_id, {{new}}.service_id),
+  class_fingerprint = coalesce(s.class_fingerprint, {{new}}.class_fingerprint),
+  {", ".join(f"{name} = greatest(s.{name}, {{new}}.{name})" for name in _COUNTERS.split(", "))},
+  interims = s.interims + {{new}}.interims,
+  login = CASE WHEN {{new}}.updated_at >= s.updated_at AND {{new}}.login <> '' OR s.login = ''
+    THEN {{new}}.login ELSE s.login END,
+  nas_address = CASE WHEN {{new}}.updated_at >= s.updated_at THEN {{new}}.nas_address ELSE s.nas_address END,
   {
     ", ".join(
-        f"{name} = CASE WHEN excluded.updated_at >= s.updated_at THEN coalesce(excluded.{name}, s.{name}) "
-        f"ELSE coalesce(s.{name}, excluded.{name}) END"
+        f"{name} = CASE WHEN {{new}}.updated_at >= s.updated_at THEN coalesce({{new}}.{name}, s.{name}) "
+        f"ELSE coalesce(s.{name}, {{new}}.{name}) END"
         for name in _OPTIONAL
     )
 }
 """
-#: The join, and with it the enforcement owed to sessions that begin on another policy than is intended by now (a hold
-#: between Accept and Start). A reopened session is left to the reconciler, who looks four times a minute.
-_JOIN_AND_OWE: Final = f"""
+#: Most records tell more of a session that is stored: that is half the work of an upsert. A Start seldom does.
+_UPDATE_SESSIONS: Final = f"""
+UPDATE session s SET {_JOINED.replace("{new}", "n")}
+FROM ({_STATES}) n
+WHERE NOT n.start AND s.nas_id = n.nas_id AND s.box = n.box AND s.acct_session_id = n.acct_session_id
+  AND s.accept_id = n.accept_id
+"""  # noqa: S608
+#: The sessions that are left, and with them the enforcement owed to those that begin on another policy than is
+#: intended by now (a hold between Accept and Start). A reopened session is left to the reconciler, who looks four
+#: times a minute.
+_UPSERT_AND_OWE: Final = f"""
 WITH joined AS (
-  {_UPSERT_SESSIONS}
+  INSERT INTO session AS s ({_SESSION_COLUMNS}, stop_kind)
+  SELECT {_SESSION_COLUMNS}, stop_kind FROM ({_STATES}) n
+  WHERE n.start OR (%(unknown)s AND NOT EXISTS (
+    SELECT FROM session k WHERE k.nas_id = n.nas_id AND k.box = n.box AND k.acct_session_id = n.acct_session_id
+      AND k.accept_id = n.accept_id))
+  ON CONFLICT ({_KEY}) DO UPDATE SET {_JOINED.replace("{new}", "excluded")}
   RETURNING s.id, s.service_id, s.stopped_at, s.class_fingerprint AS begun_on, s.applied_fingerprint AS applied,
             s.xmax = 0 AS appeared)
 INSERT INTO outbox (topic, queue, payload)
@@ -151,6 +163,7 @@ FROM joined j JOIN service v ON v.id = j.service_id
 WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL
   AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
 """  # noqa: S608
+_LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
 _SUPERSEDE: Final = """
 UPDATE session older
 SET stopped_at = to_timestamp(a.event_at), stop_kind = 'superseded', terminate_cause = NULL
@@ -251,17 +264,26 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     sessions = _by_session(records)
     _copy_records(connection, sessions)
     repeated = _insert_records(connection, records)
+    connection.execute(_LOCK_SESSIONS)
     several = [record for group in sessions.values() if len(group) > 1 for record in group]
     _copy_states(
         connection,
         fold(one for one in several if one.status in _SESSION_STATUSES and one.dedupe_key not in repeated),
     )
-    if connection.execute(_JOIN_AND_OWE, {"repeated": list(repeated)}).rowcount:
-        connection.execute("NOTIFY provedor_outbox")
+    _join(connection, sessions, repeated)
     if any(record.status == Status.START and record.service_id for record in records):
         connection.execute(_SUPERSEDE)
     _apply_restarts(connection, records)
     return len(records) - len(repeated)
+
+
+def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingRecord]], repeated: set[bytes]) -> None:
+    alone = [group[0] for group in sessions.values() if len(group) == 1 and group[0].dedupe_key not in repeated]
+    later = sum(record.status in _LATER_STATUSES for record in alone)
+    parameters = {"repeated": list(repeated)}
+    updated = connection.execute(_UPDATE_SESSIONS, parameters).rowcount if later else 0
+    if connection.execute(_UPSERT_AND_OWE, parameters | {"unknown": updated < later}).rowcount:
+        connection.execute("NOTIFY provedor_outbox")
 
 
 def _by_session(records: Iterable[AccountingRecord]) -> dict[SessionKey, list[AccountingRecord]]:

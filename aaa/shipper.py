@@ -1,9 +1,9 @@
 """The shipper: moves spooled accounting records into PostgreSQL, each exactly once, and refused attempts as well.
 
-One process a node. For every spool: read from the committed position, store a batch and the new position in one
-transaction, delete segments that are wholly committed. If PostgreSQL is away, or this process dies anywhere, the
-position says where to go on. A record that the database refuses (which none should be) is put aside in a file, after
-halving the batch until it stands alone, so that it cannot stop the others.
+One or two processes a node, which share its spools by number. For every spool: read from the committed position, store
+a batch and the new position in one transaction, delete segments that are wholly committed. If PostgreSQL is away, or
+this process dies anywhere, the position says where to go on. A record that the database refuses (which none should be)
+is put aside in a file, after halving the batch until it stands alone, so that it cannot stop the others.
 """
 
 from __future__ import annotations
@@ -53,6 +53,17 @@ class Place(NamedTuple):
     offset: int
 
 
+class Share(NamedTuple):
+    """Which of a node's spools a shipper takes: those whose number leaves this remainder. The first does the rest."""
+
+    ordinal: int
+    shippers: int
+
+    def takes(self, spool: str) -> bool:
+        number = spool.rpartition("-")[2]
+        return (int(number) if number.isdigit() else 0) % self.shippers == self.ordinal
+
+
 class Decoded(NamedTuple):
     """A spooled record and what it says; None where it says nothing that can be read."""
 
@@ -68,6 +79,7 @@ class Shipper:
         *,
         node: str,
         directory: Path,
+        share: Share,
         attempts_socket: Path,
         database_url: str,
         on_ready: Callable[[], None],
@@ -75,7 +87,8 @@ class Shipper:
     ) -> None:
         self._node = node
         self._directory = directory
-        self._attempts = AttemptSink(attempts_socket)
+        self._share = share
+        self._attempts = AttemptSink(attempts_socket) if share.ordinal == 0 else None
         self._database_url = database_url
         self._on_ready = on_ready
         self._clock = clock
@@ -95,7 +108,8 @@ class Shipper:
                 log.warning("shipper: the database fails, records wait in the spool", error=type(error).__name__)
                 self._measure()
                 self._stopped.wait(RECONNECT_S)
-        self._attempts.close()
+        if self._attempts is not None:
+            self._attempts.close()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -111,13 +125,14 @@ class Shipper:
                 today = self._clock().date()
                 self._ensure_partitions(connection, {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS)})
                 shipped = [self._ship_spool(connection, spool) for spool in self._spools()]
-                self._attempts.store(connection)
+                if self._attempts is not None:
+                    self._attempts.store(connection)
                 self._measure()
                 if not any(shipped):
                     self._stopped.wait(IDLE_S)
 
     def _spools(self) -> list[str]:
-        return sorted(path.name for path in self._directory.iterdir() if path.is_dir())
+        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and self._share.takes(path.name))
 
     def _ship_spool(self, connection: Connection, spool: str) -> bool:
         """Ship one batch of one spool; False when nothing was waiting."""

@@ -35,9 +35,8 @@ def active_of_service(session: DatabaseSession, service_id: int) -> Sequence[Ses
 
 
 def latest_of_service(session: DatabaseSession, service_id: int) -> Session | None:
-    return session.scalar(
-        select(Session).where(Session.service_id == service_id).order_by(Session.started_at.desc()).limit(1)
-    )
+    """The one that was heard of last for the first time."""
+    return session.scalar(select(Session).where(Session.service_id == service_id).order_by(Session.id.desc()).limit(1))
 
 
 def mark_applied(session: DatabaseSession, session_id: int, fingerprint: str) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFam
 from aaa.acct_worker import AccountingWorker
 from aaa.auth_worker import AuthenticationWorker
 from aaa.feeder import Feeder
-from aaa.shipper import Shipper
+from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
 from aaa.worker import WorkerOptions
@@ -24,18 +24,21 @@ from provedor.settings import Settings
 from provedor.supervisor import Child
 
 FEEDER_METRICS = 1
-SHIPPER_METRICS = 2
+#: Two processes decode while PostgreSQL, which sets the pace, has something to do all the time.
+SHIPPERS_MAX = 2
+SHIPPER_METRICS = (2, 6)
 
 
 def radius_children(runtime: Runtime) -> list[Child]:
     """Binds the ports now, in the supervisor, so that a worker that is killed loses no datagram."""
     settings = runtime.settings
     workers = settings.radius_workers
+    shippers = min(workers, SHIPPERS_MAX)
     auth = _bind(settings, settings.radius_auth_port)
     acct = _bind(settings, settings.radius_acct_port)
     return [
         Child("feeder", lambda ready: run_feeder(runtime, ready)),
-        Child("shipper", lambda ready: run_shipper(runtime, ready)),
+        *(Child(f"shipper-{n}", _shipper_main(runtime, Share(n, shippers))) for n in range(shippers)),
         *(Child(f"auth-{n}", _auth_main(settings, f"auth-{n}", auth[n])) for n in range(workers)),
         *(Child(f"acct-{n}", _acct_main(settings, f"acct-{n}", acct[n])) for n in range(workers)),
     ]
@@ -63,6 +66,10 @@ def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> C
     return main
 
 
+def _shipper_main(runtime: Runtime, share: Share) -> Callable[[Callable[[], None]], None]:
+    return lambda ready: run_shipper(runtime, share, ready)
+
+
 def _settled(ready: Callable[[], None]) -> Callable[[], None]:
     """The snapshot is there: keep the collector from walking it again and again. The hot path makes no cycles."""
 
@@ -70,6 +77,18 @@ def _settled(ready: Callable[[], None]) -> Callable[[], None]:
         gc.collect()
         gc.freeze()
         gc.disable()
+        ready()
+
+    return settle
+
+
+def _unhurried(ready: Callable[[], None]) -> Callable[[], None]:
+    """Batches of thousands of records come and go whole: a collector that looks every 700 objects finds nothing."""
+
+    def settle() -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(200_000)
         ready()
 
     return settle
@@ -95,17 +114,18 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
     run_until_term(feeder.run, feeder.stop)
 
 
-def run_shipper(runtime: Runtime, ready: Callable[[], None]) -> None:
+def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     settings.spool_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     shipper = Shipper(
         node=settings.node,
         directory=settings.spool_directory,
+        share=share,
         attempts_socket=settings.run_directory / "attempts.sock",
         database_url=runtime.libpq_url,
-        on_ready=ready,
+        on_ready=_unhurried(ready),
     )
-    start_http_server(settings.metrics_port + SHIPPER_METRICS, addr="127.0.0.1")
+    start_http_server(settings.metrics_port + SHIPPER_METRICS[share.ordinal], addr="127.0.0.1")
     run_until_term(shipper.run, shipper.stop)
 
 

@@ -140,6 +140,39 @@ def test_accounting_on_closes_the_boxs_sessions_and_a_later_interim_reopens(conn
     assert stored(connection)["s"][3] is None
 
 
+def test_a_start_from_before_a_restart_that_is_known_already_is_closed(connection: Any) -> None:
+    store_batch(connection, [make("0", Status.ON, 100)], ("n", "s", 1, 0))
+    store_batch(connection, [make("s", Status.START, 50), make("t", Status.START, 150)], ("n", "s", 1, 1))
+    assert stored(connection)["s"][3] == "nas_reboot"
+    assert stored(connection)["t"][3] is None
+
+
+def test_an_interim_of_a_session_never_heard_of_makes_it_beside_those_that_are_known(connection: Any) -> None:
+    store_batch(connection, [make("s", Status.START, 0)], ("n", "s", 1, 0))
+    batch = [make("s", Status.INTERIM, 60, 60, 10), make("t", Status.INTERIM, 60, 30, 20)]
+    store_batch(connection, batch, ("n", "s", 1, 1))
+    assert {name: row[5] for name, row in stored(connection).items()} == {"s": 10, "t": 20}
+    assert stored(connection)["t"][0] == datetime.fromtimestamp(BASE + 30, UTC)
+
+
+def test_a_start_supersedes_the_same_clients_older_session_on_a_mikrotik(connection: Any) -> None:
+    nas_id = connection.execute(
+        "INSERT INTO nas (name, vendor, address, secret_encrypted) "
+        "VALUES ('m', 'mikrotik', '192.0.2.1', '') RETURNING id"
+    ).fetchone()[0]
+
+    def ours(session: str, at: int, *, mac: str = "02:00:00:00:00:01", **more: Any) -> AccountingRecord:
+        return make(session, Status.START, at)._replace(
+            nas_id=nas_id, service_id=7, calling_station_id=mac, accept_id=session * 8, **more
+        )
+
+    old = [ours("a", 0), ours("b", 0, mac="02:00:00:00:00:02"), ours("c", 0, box="other"), ours("d", 200)]
+    store_batch(connection, old, ("n", "s", 1, 0))
+    store_batch(connection, [ours("e", 100)], ("n", "s", 1, 1))
+    ends = {name: row[3] for name, row in stored(connection).items()}
+    assert ends == {"a": "superseded", "b": None, "c": None, "d": None, "e": None}
+
+
 def test_a_retransmit_across_midnight_is_one_record(connection: Any) -> None:
     one = make("s", Status.START, 0)
     midnight = (int(one.received_at) // 86400 + 1) * 86400

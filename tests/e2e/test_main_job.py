@@ -181,7 +181,7 @@ def test_a_frozen_enforcement_sends_nothing_until_it_is_resumed(
     wait_for(lambda: line.rate_limit == "100000k/200000k", 10)
 
 
-@pytest.mark.parametrize("name", ["auth-0", "acct-0", "feeder", "shipper", "relay", "enforce", "api"])
+@pytest.mark.parametrize("name", ["auth-0", "acct-0", "feeder", "shipper-0", "relay", "enforce", "api"])
 def test_any_one_process_may_be_killed(
     node: Node, provider: dict[str, Any], bras: dict[str, Subscriber], name: str
 ) -> None:
