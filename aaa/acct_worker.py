@@ -39,19 +39,19 @@ class AccountingWorker(Worker):
         if client is None:
             return self.count(Reason.UNKNOWN_CLIENT, arrival.peer)
         try:
-            packet = parse(arrival.datagram.octets)
+            packet = parse(arrival.octets)
         except MalformedPacket as error:
             return self.count(Reason.MALFORMED, arrival.peer, detail=error.detail)
         if packet.code != Code.ACCOUNTING_REQUEST:
             return self._handle_other(packet, client, arrival)
         if not request_authenticator_valid(packet, client.secret):
             return self.count(Reason.BAD_AUTHENTICATOR, arrival.peer)
-        cached = self._duplicates.find(arrival.datagram.name, packet.identifier, packet.authenticator)
+        cached = self._duplicates.find(arrival.name, packet.identifier, packet.authenticator)
         if cached is not None:
             return self._answer_duplicate(cached, arrival)
         if not _complete(packet):
             return self.count(Reason.INCOMPLETE, arrival.peer)
-        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, PENDING)
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
         self._spool.append(time.time_ns(), client.nas_id, arrival.peer.address, packet.octets)
         self._waiting.append((packet, client, arrival))
         return None
@@ -64,7 +64,7 @@ class AccountingWorker(Worker):
             self._spool.flush()
         except SpoolError as error:
             for packet, _, arrival in waiting:
-                self._duplicates.forget(arrival.datagram.name, packet.identifier)
+                self._duplicates.forget(arrival.name, packet.identifier)
                 self.count(Reason.SPOOL_FULL, arrival.peer, detail=str(error))
             return
         for packet, client, arrival in waiting:
@@ -77,7 +77,7 @@ class AccountingWorker(Worker):
         reply = sign_accounting_response(packet, proxy_states(packet), client.secret)
         if len(reply) > PACKET_OCTETS_MAX:
             return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
-        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, reply)
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
         arrival.reply(reply)
         client.counts[Reason.RECORDED] = client.counts.get(Reason.RECORDED, 0) + 1
         if self.trace is not None:

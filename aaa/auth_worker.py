@@ -33,6 +33,8 @@ from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 
+_ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
+_ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 #: RFC 2865 leaves it to the server; a second makes guessing slow and costs an honest CPE nothing.
 REJECT_DELAY_S: Final = 1.0
 #: Rejects that may be waiting; more are discarded, and the NAS asks again.
@@ -62,15 +64,15 @@ class AuthenticationWorker(Worker):
         if client is None:
             return self.count(Reason.UNKNOWN_CLIENT, arrival.peer)
         try:
-            packet = parse(arrival.datagram.octets)
+            packet = parse(arrival.octets)
         except MalformedPacket as error:
             return self.count(Reason.MALFORMED, arrival.peer, detail=error.detail)
-        if packet.code != Code.ACCESS_REQUEST:
+        if packet.code != _ACCESS_REQUEST:
             return self._handle_other(packet, client, arrival)
         refused = check_signature(packet, client)
         if refused is not None:
             return self.count(refused, arrival.peer)
-        cached = self._duplicates.find(arrival.datagram.name, packet.identifier, packet.authenticator)
+        cached = self._duplicates.find(arrival.name, packet.identifier, packet.authenticator)
         if cached is not None:
             return self._answer_duplicate(cached, arrival)
         if client.message_authenticator == "auto":
@@ -83,7 +85,7 @@ class AuthenticationWorker(Worker):
     def end_batch(self) -> None:
         while self._delayed and self._delayed[0][0] <= self.now:
             _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
-            self._duplicates.remember(arrival.datagram.name, reply[1], authenticator, reply)
+            self._duplicates.remember(arrival.name, reply[1], authenticator, reply)
             arrival.reply(reply)
 
     def timer_s(self) -> float:
@@ -103,10 +105,10 @@ class AuthenticationWorker(Worker):
             + decision.attributes
             + proxy_states(packet)
         )
-        reply = sign_reply(Code.ACCESS_ACCEPT, packet.identifier, packet.authenticator, attributes, client.secret)
+        reply = sign_reply(_ACCESS_ACCEPT, packet.identifier, packet.authenticator, attributes, client.secret)
         if len(reply) > PACKET_OCTETS_MAX:
             return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
-        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, reply)
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
         arrival.reply(reply)
         client.counts[decision.reason] = client.counts.get(decision.reason, 0) + 1
         if self.trace is not None:
@@ -120,7 +122,7 @@ class AuthenticationWorker(Worker):
             return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
         if len(self._delayed) >= DELAYED_REJECTS_MAX:
             return self.count(Reason.OVERLOADED, arrival.peer)
-        self._duplicates.remember(arrival.datagram.name, packet.identifier, packet.authenticator, PENDING)
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
         self._delayed_count += 1
         due = self.now + REJECT_DELAY_S
         heapq.heappush(self._delayed, (due, self._delayed_count, arrival, packet.authenticator, reply))
@@ -143,7 +145,7 @@ class AuthenticationWorker(Worker):
         if not message_authenticator_valid(packet, client.secret):
             return self.count(Reason.BAD_AUTHENTICATOR, arrival.peer)
         arrival.reply(
-            sign_reply(Code.ACCESS_ACCEPT, packet.identifier, packet.authenticator, proxy_states(packet), client.secret)
+            sign_reply(_ACCESS_ACCEPT, packet.identifier, packet.authenticator, proxy_states(packet), client.secret)
         )
         return self.count(Reason.STATUS_SERVER, arrival.peer)
 

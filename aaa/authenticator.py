@@ -46,9 +46,10 @@ def sign_reply(
 ) -> bytes:
     """A reply to an Access-Request or Status-Server, Message-Authenticator first."""
     head = header(code, identifier, 18 + len(attributes))
-    mac = secret.hmac_md5(head + request_authenticator + _EMPTY_MESSAGE_AUTHENTICATOR + attributes)
+    signed = head + request_authenticator
+    mac = secret.hmac_md5(signed + _EMPTY_MESSAGE_AUTHENTICATOR + attributes)
     body = _MESSAGE_AUTHENTICATOR_HEAD + mac + attributes
-    return head + md5(head + request_authenticator + body + secret.octets).digest() + body
+    return head + md5(signed + body + secret.octets).digest() + body
 
 
 def sign_accounting_response(request: Packet, attributes: bytes, secret: SharedSecret) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import Final, NamedTuple
+from typing import Final, Protocol
+
+import msgspec
 
 from aaa import mschap
 from aaa.authenticator import SharedSecret, chap_response, hide_password, reveal_password, salt_encrypt
@@ -16,6 +18,17 @@ from aaa.packet import Kind, Packet, vendor_attribute
 from aaa.reasons import Reason
 
 RandomOctets = Callable[[int], bytes]
+
+
+class Known(Protocol):
+    """What we know of a subscriber's secret."""
+
+    @property
+    def password(self) -> bytes: ...
+    @property
+    def nt_keys(self) -> bytes:
+        """`mschap.nt_keys` of the password."""
+
 
 MICROSOFT: Final = 311
 MS_CHAP_RESPONSE: Final = 1
@@ -38,7 +51,7 @@ _MPPE_ALLOWED: Final = vendor_attribute(MICROSOFT, MS_MPPE_ENCRYPTION_POLICY, st
 HINT_WRONG_SECRET: Final = "wrong_shared_secret_likely"  # noqa: S105
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """`reason` is None for a right password. The attributes go into the accept or the reject."""
 
     reason: Reason | None
@@ -58,21 +71,20 @@ _CONTRADICTORY: Final = Verdict(Reason.CREDENTIALS_CONTRADICTORY, "")
 _EAP: Final = Verdict(Reason.METHOD_UNSUPPORTED, "eap")
 
 
-def check(packet: Packet, password: bytes, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
+def check(packet: Packet, known: Known, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
     """The verdict on an Access-Request. RFC 2865 4.1: User-Password and CHAP-Password exclude each other, and
     RFC 3579 3.3 says the same of EAP-Message and either."""
-    hidden = packet.first(Kind.USER_PASSWORD)
-    chap = packet.first(Kind.CHAP_PASSWORD)
-    eap = packet.first(Kind.EAP_MESSAGE)
+    get = packet.firsts.get
+    hidden, chap, eap = get(Kind.USER_PASSWORD), get(Kind.CHAP_PASSWORD), get(Kind.EAP_MESSAGE)
     if (hidden is not None) + (chap is not None) + (eap is not None) > 1:
         return _CONTRADICTORY
     if hidden is not None:
-        return _check_pap(hidden, packet.authenticator, password, secret)
+        return _check_pap(hidden, packet.authenticator, known.password, secret)
     if chap is not None:
-        return _check_chap(chap, packet, password)
+        return _check_chap(chap, packet, known.password)
     if eap is not None:
         return _EAP
-    return _check_mschap(packet, password, secret, random_octets)
+    return _check_mschap(packet, known, secret, random_octets)
 
 
 def _check_pap(hidden: bytes, authenticator: bytes, password: bytes, secret: SharedSecret) -> Verdict:
@@ -91,42 +103,38 @@ def _check_chap(chap: bytes, packet: Packet, password: bytes) -> Verdict:
     return _CHAP_RIGHT if compare_digest(chap[1:], chap_response(chap[0], password, challenge)) else _CHAP_WRONG
 
 
-def _check_mschap(packet: Packet, password: bytes, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
-    challenges = packet.vendor_values(MICROSOFT, MS_CHAP_CHALLENGE)
-    version_2 = packet.vendor_values(MICROSOFT, MS_CHAP2_RESPONSE)
-    version_1 = packet.vendor_values(MICROSOFT, MS_CHAP_RESPONSE)
-    if not challenges or not (version_1 or version_2):
+def _check_mschap(packet: Packet, known: Known, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
+    get = packet.vendor_firsts(MICROSOFT).get
+    challenge, version_1, version_2 = get(MS_CHAP_CHALLENGE), get(MS_CHAP_RESPONSE), get(MS_CHAP2_RESPONSE)
+    response = version_2 or version_1
+    if challenge is None or response is None:
         return _MISSING
     if version_1 and version_2:
         return _CONTRADICTORY
-    response = (version_2 or version_1)[0]
     wanted = mschap.CHALLENGE_OCTETS_V2 if version_2 else mschap.CHALLENGE_OCTETS_V1
-    if len(response) != _RESPONSE_OCTETS or len(challenges[0]) != wanted:
+    if len(response) != _RESPONSE_OCTETS or len(challenge) != wanted:
         return _CONTRADICTORY
     if version_2:
-        return _check_version_2(packet, challenges[0], response, password, secret, random_octets)
-    return _check_version_1(packet, challenges[0], response, password, secret)
+        return _check_version_2(packet, challenge, response, known.nt_keys, secret, random_octets)
+    return _check_version_1(packet, challenge, response, known.nt_keys, secret)
 
 
-def _check_version_1(
-    packet: Packet, challenge: bytes, response: bytes, password: bytes, secret: SharedSecret
-) -> Verdict:
+def _check_version_1(packet: Packet, challenge: bytes, response: bytes, keys: bytes, secret: SharedSecret) -> Verdict:
     # Ident, Flags, LM-Response (24), NT-Response (24); Flags 1 says to use the NT-Response (RFC 2548 2.1.3).
     if response[1] != 1:
         return Verdict(Reason.METHOD_UNSUPPORTED, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 3))
-    password_hash = mschap.nt_password_hash(password)
-    if not mschap.response_matches(response[26:50], challenge, password_hash):
+    if not mschap.response_matches(response[26:50], challenge, keys):
         return Verdict(Reason.WRONG_PASSWORD, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 2))
     # RFC 2548 2.4.1: hidden like User-Password, which leaves a multiple of 16 octets as long as it is.
-    keys = hide_password(mschap.mppe_keys_v1(password_hash), packet.authenticator, secret)
-    return Verdict(None, "mschapv1", _MPPE_ALLOWED + vendor_attribute(MICROSOFT, MS_CHAP_MPPE_KEYS, keys))
+    sealed = hide_password(mschap.mppe_keys_v1(keys), packet.authenticator, secret)
+    return Verdict(None, "mschapv1", _MPPE_ALLOWED + vendor_attribute(MICROSOFT, MS_CHAP_MPPE_KEYS, sealed))
 
 
 def _check_version_2(
     packet: Packet,
     authenticator_challenge: bytes,
     response: bytes,
-    password: bytes,
+    keys: bytes,
     secret: SharedSecret,
     random_octets: RandomOctets,
 ) -> Verdict:
@@ -134,11 +142,10 @@ def _check_version_2(
     ident, nt_response = response[0], response[26:50]
     user_name = packet.first(Kind.USER_NAME) or b""
     challenge = mschap.challenge_hash(response[2:18], authenticator_challenge, user_name)
-    password_hash = mschap.nt_password_hash(password)
-    if not mschap.response_matches(nt_response, challenge, password_hash):
+    if not mschap.response_matches(nt_response, challenge, keys):
         return Verdict(Reason.WRONG_PASSWORD, "mschapv2", reject_attributes=_mschap_error(ident, 691, 3))
-    proof = mschap.authenticator_response(password_hash, nt_response, challenge)
-    send_key, receive_key = mschap.mppe_keys_v2(password_hash, nt_response)
+    proof = mschap.authenticator_response(keys, nt_response, challenge)
+    send_key, receive_key = mschap.mppe_keys_v2(keys, nt_response)
     salts = random_octets(3)
     # The two salts differ in their second octet, as RFC 2548 2.4.2 asks within one packet.
     send_salt, receive_salt = salts[:2], bytes((salts[2], salts[1] ^ 1))

@@ -16,7 +16,7 @@ import errno
 import socket
 import struct
 import sys
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from aaa.packet import PACKET_OCTETS_MAX
 
@@ -38,12 +38,9 @@ _libc.recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 _libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
 
-class Datagram(NamedTuple):
-    octets: bytes
-    #: The sender's `sockaddr`.
-    name: bytes
-    #: What makes the reply leave from where this arrived; empty on a socket with one address.
-    control: bytes
+#: Octets, the sender's `sockaddr`, and what makes the reply leave from where this arrived (empty on a socket with one
+#: address).
+Datagram = tuple[bytes, bytes, bytes]
 
 
 class _Ring:
@@ -51,15 +48,17 @@ class _Ring:
 
     def __init__(self) -> None:
         size = BATCH * (_HEADER.size + _VECTOR.size + _NAME_OCTETS + _CONTROL_OCTETS + PACKET_OCTETS_MAX)
-        self._memory = ctypes.create_string_buffer(size)
-        view = memoryview(self._memory).cast("B")
-        self.address = ctypes.addressof(self._memory)
+        #: Slices of it are octets, though its stub says lists.
+        self.memory: Any = ctypes.create_string_buffer(size)
+        view = memoryview(self.memory).cast("B")
+        self.address = ctypes.addressof(self.memory)
         vectors = BATCH * _HEADER.size
         names = vectors + BATCH * _VECTOR.size
         controls = names + BATCH * _NAME_OCTETS
         buffers = controls + BATCH * _CONTROL_OCTETS
         self.words = view[:vectors].cast("I")
         self.lengths = view[vectors:names].cast("L")
+        self.names_at, self.buffers_at = names, buffers
         self.names = view[names:controls]
         self.controls = view[controls:buffers]
         self.buffers = view[buffers:]
@@ -99,21 +98,21 @@ class DatagramSocket:
         count = _libc.recvmmsg(self._descriptor, ring.address, BATCH, socket.MSG_DONTWAIT, None)
         if count <= 0:  # nothing there, or the ICMP error of an earlier reply, which is thereby taken off
             return []
-        words, names, buffers = ring.words, ring.names, ring.buffers
+        words, memory = ring.words, ring.memory
         received = []
+        at, name_at, word = ring.buffers_at, ring.names_at, 0
         for slot in range(count):
-            word = slot * _WORDS
-            at, name_at = slot * PACKET_OCTETS_MAX, slot * _NAME_OCTETS
             control_length = words[word + _CONTROL_LENGTH]
             received.append(
-                Datagram(
-                    bytes(buffers[at : at + words[word + _MESSAGE_LENGTH]]),
-                    bytes(names[name_at : name_at + words[word + _NAME_LENGTH]]),
+                (
+                    memory[at : at + words[word + _MESSAGE_LENGTH]],
+                    memory[name_at : name_at + words[word + _NAME_LENGTH]],
                     self._control_of(slot, control_length) if control_length else b"",
                 )
             )
             words[word + _NAME_LENGTH] = _NAME_OCTETS
             words[word + _CONTROL_LENGTH] = _CONTROL_OCTETS
+            at, name_at, word = at + PACKET_OCTETS_MAX, name_at + _NAME_OCTETS, word + _WORDS
         return received
 
     def reply(self, octets: bytes, name: bytes, control: bytes) -> None:

@@ -6,18 +6,24 @@ checked as `check_signature` says. Rejects never tell an unknown login from a wr
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from aaa.authenticator import message_authenticator_valid
 from aaa.credentials import RandomOctets, Verdict, check
 from aaa.packet import Kind, Packet
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry, Snapshot, Subscriber
+from core.access import Access
+from core.policy import Policy
 
 _AUTHORIZE_ONLY: Final = (17).to_bytes(4, "big")
+#: Whose password an unknown login is checked against, so that it takes as long as a known one.
+_NOBODY: Final = Subscriber(0, b"", PolicyEntry("", Policy(Access.BLOCKED)))
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """`entry` is set exactly for an accept. `attributes` go into the reply whatever it is."""
 
     reason: Reason
@@ -57,14 +63,16 @@ def learned_mode(packet: Packet, client: Client) -> str | None:
 
 def authorize(packet: Packet, client: Client, snapshot: Snapshot, random_octets: RandomOctets) -> Decision:
     """The answer to an Access-Request."""
-    if packet.first(Kind.SERVICE_TYPE) == _AUTHORIZE_ONLY and packet.first(Kind.STATE) is None:
+    get = packet.firsts.get
+    if get(Kind.SERVICE_TYPE) == _AUTHORIZE_ONLY and get(Kind.STATE) is None:
         return Decision(Reason.AUTHORIZE_ONLY)  # RFC 5080 2.1.1
-    login = packet.first(Kind.USER_NAME)
+    login = get(Kind.USER_NAME)
     if login is None:
         return Decision(Reason.CREDENTIALS_MISSING)
-    subscriber = snapshot.subscribers.get(local_login(login, client))
-    password = b"" if subscriber is None else subscriber.password
-    verdict = check(packet, password, client.secret, random_octets)
+    if client.has_login_rules:
+        login = local_login(login, client)
+    subscriber = snapshot.subscribers.get(login)
+    verdict = check(packet, subscriber or _NOBODY, client.secret, random_octets)
     if client.emergency_fingerprint is not None:
         return _emergency(client, snapshot, subscriber, verdict)
     if subscriber is None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from aaa import mschap
 from aaa.authenticator import SharedSecret
 from aaa.vendors import VendorAdapter, adapter
 from core.access import Access
@@ -45,14 +46,15 @@ class Client:
     __slots__ = (
         "adapter",
         "counts",
+        "dialect",
         "emergency_fingerprint",
+        "has_login_rules",
         "is_network",
         "learns",
         "lowercase",
         "message_authenticator",
         "name",
         "names",
-        "names_key",
         "nas_id",
         "secret",
         "strip_realm",
@@ -66,9 +68,11 @@ class Client:
         self.vendor = row.vendor
         self.adapter: VendorAdapter = adapter(row.vendor)
         self.names = row.names
-        self.names_key = repr(sorted(row.names.items())) if row.names else ""
+        #: Equal for NAS entries that take the same attributes for the same policy.
+        self.dialect = (row.vendor, repr(sorted(row.names.items())) if row.names else "")
         self.strip_realm = row.strip_realm
         self.lowercase = row.lowercase
+        self.has_login_rules = row.strip_realm or row.lowercase
         self.emergency_fingerprint = row.emergency_fingerprint
         self.is_network = "/" in row.address
         #: "auto" only until the first request taught us (see decision.learned_mode).
@@ -131,23 +135,30 @@ class PolicyEntry:
         self._encoded: dict[tuple[str, str], bytes] = {}
 
     def attributes_for(self, client: Client) -> bytes:
-        key = (client.vendor, client.names_key)
-        encoded = self._encoded.get(key)
+        encoded = self._encoded.get(client.dialect)
         if encoded is None:
             encoded = client.adapter.accept_attributes(self.policy, client.names)
-            self._encoded[key] = encoded
+            self._encoded[client.dialect] = encoded
         return encoded
 
 
 class Subscriber:
     """A service that authenticates."""
 
-    __slots__ = ("entry", "password", "service_id")
+    __slots__ = ("_nt_keys", "entry", "password", "service_id")
 
     def __init__(self, service_id: int, password: bytes, entry: PolicyEntry) -> None:
         self.service_id = service_id
         self.password = password
         self.entry = entry
+        self._nt_keys: bytes | None = None
+
+    @property
+    def nt_keys(self) -> bytes:
+        """What MS-CHAP needs of the password, computed when it is first asked for: half of a check's work."""
+        if self._nt_keys is None:
+            self._nt_keys = mschap.nt_keys(self.password)
+        return self._nt_keys
 
 
 class Snapshot:

@@ -104,10 +104,10 @@ def _await_reply(one: socket.socket, identifier: int, timeout_s: float) -> Packe
 def _mschapv2(name: bytes, plain: bytes, random_octets: RandomOctets) -> tuple[bytes, bytes]:
     """Attributes, and the proof to expect (RFC 2759 section 4 and 5, RFC 2548 2.3)."""
     challenge, peer, ident = random_octets(16), random_octets(16), random_octets(1)
-    password_hash = mschap.nt_password_hash(plain)
+    keys = mschap.nt_keys(plain)
     hashed = mschap.challenge_hash(peer, challenge, name)
-    response = mschap.challenge_response(hashed, password_hash)
+    response = mschap.challenge_response(hashed, keys)
     value = ident + b"\0" + peer + bytes(8) + response
-    proof = ident + mschap.authenticator_response(password_hash, response, hashed)
+    proof = ident + mschap.authenticator_response(keys, response, hashed)
     attributes = vendor_attribute(MICROSOFT, MS_CHAP_CHALLENGE, challenge)
     return attributes + vendor_attribute(MICROSOFT, MS_CHAP2_RESPONSE, value), proof

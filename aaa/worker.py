@@ -15,11 +15,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 import structlog
 
-from aaa.datagrams import Datagram, DatagramSocket, address_of
+from aaa.datagrams import DatagramSocket, address_of
 from aaa.feed import FeedConnection, Message, SnapshotFollower, decode
 from aaa.packet import Packet
 from aaa.reasons import SUSPICIOUS, Reason
@@ -47,15 +48,18 @@ class Peer:
         self.client = clients.find(self.address)
 
 
-class Arrival(NamedTuple):
-    """Where a datagram came from and how its reply leaves."""
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """A datagram, where it came from and how its reply leaves."""
 
     socket: DatagramSocket
     peer: Peer
-    datagram: Datagram
+    octets: bytes
+    #: The sender's `sockaddr`.
+    name: bytes
+    control: bytes
 
     def reply(self, octets: bytes) -> None:
-        self.socket.reply(octets, self.datagram.name, self.datagram.control)
+        self.socket.reply(octets, self.name, self.control)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +158,11 @@ class Worker(ABC):
     def _receive(self, one: DatagramSocket) -> None:
         peers, handle = self._peers, self.handle
         datagrams = one.receive()
-        for datagram in datagrams:
-            peer = peers.get(datagram.name)
+        for octets, name, control in datagrams:
+            peer = peers.get(name)
             if peer is None:
-                peer = self._meet(datagram.name)
-            handle(Arrival(one, peer, datagram))
+                peer = self._meet(name)
+            handle(Arrival(one, peer, octets, name, control))
         self._handled += len(datagrams)
 
     def _meet(self, name: bytes) -> Peer:

@@ -13,27 +13,32 @@ from aaa.authenticator import SharedSecret, salt_decrypt
 from aaa.credentials import HINT_WRONG_SECRET, MICROSOFT, MS_CHAP2_SUCCESS, MS_CHAP_ERROR, MS_MPPE_SEND_KEY, check
 from aaa.packet import Kind, attribute, header, parse
 from aaa.reasons import Reason
+from aaa.snapshot import PolicyEntry, Subscriber
+from core.access import Access
+from core.policy import Policy
 
 SECRET = SharedSecret(b"testing123")
+
+
+def known(password: bytes) -> Subscriber:
+    return Subscriber(1, password, PolicyEntry("", Policy(Access.FULL)))
 
 
 def test_rfc_2759_section_9_2() -> None:
     challenge = bytes.fromhex("5B5D7C7D7B3F2F3E3C2C602132262628")
     peer = bytes.fromhex("21402324255E262A28295F2B3A337C7E")
     hashed = mschap.challenge_hash(peer, challenge, b"User")
-    password_hash = mschap.nt_password_hash(b"clientPass")
-    response = mschap.challenge_response(hashed, password_hash)
-    assert password_hash.hex().upper() == "44EBBA8D5312B8D611474411F56989AE"
+    keys = mschap.nt_keys(b"clientPass")
+    response = mschap.challenge_response(hashed, keys)
+    assert mschap.nt_password_hash(b"clientPass").hex().upper() == "44EBBA8D5312B8D611474411F56989AE"
     assert hashed.hex().upper() == "D02E4386BCE91226"
     assert response.hex().upper() == "82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF"
-    assert mschap.authenticator_response(password_hash, response, hashed) == (
-        b"S=407A5589115FD0D6209F510FE9C04566932CDA56"
-    )
+    assert mschap.authenticator_response(keys, response, hashed) == (b"S=407A5589115FD0D6209F510FE9C04566932CDA56")
 
 
 def test_rfc_3079_section_3_5_send_key() -> None:
     response = bytes.fromhex("82309ECD8D708B5EA08FAA3981CD83544233114A3D85D6DF")
-    send, _ = mschap.mppe_keys_v2(mschap.nt_password_hash(b"clientPass"), response)
+    send, _ = mschap.mppe_keys_v2(mschap.nt_keys(b"clientPass"), response)
     assert send.hex().upper() == "8B7CDC149B993A1BA118CB153F56DCCB"
 
 
@@ -47,15 +52,15 @@ def test_the_domain_does_not_count_in_the_challenge() -> None:
 def test_a_right_password_is_right_and_a_wrong_one_wrong_by_every_method(password: str, method: str) -> None:
     request = testclient.access_request(1, "ana", password, method, b"", SECRET, os.urandom)
     packet = parse(request.octets)
-    right = check(packet, password.encode(), SECRET, os.urandom)
+    right = check(packet, known(password.encode()), SECRET, os.urandom)
     assert (right.reason, right.method) == (None, method)
-    assert check(packet, password.encode() + b"x", SECRET, os.urandom).reason is Reason.WRONG_PASSWORD
+    assert check(packet, known(password.encode() + b"x"), SECRET, os.urandom).reason is Reason.WRONG_PASSWORD
 
 
 def test_mschapv2_proves_the_server_and_hands_over_keys() -> None:
     request = testclient.access_request(1, "ana", "pw", "mschapv2", b"", SECRET, os.urandom)
     packet = parse(request.octets)
-    verdict = check(packet, b"pw", SECRET, os.urandom)
+    verdict = check(packet, known(b"pw"), SECRET, os.urandom)
     reply = parse(header(2, 1, len(verdict.accept_attributes)) + bytes(16) + verdict.accept_attributes)
     assert reply.vendor_values(MICROSOFT, MS_CHAP2_SUCCESS) == [request.proof]
     sealed = reply.vendor_values(MICROSOFT, MS_MPPE_SEND_KEY)[0]
@@ -66,7 +71,7 @@ def test_mschapv2_proves_the_server_and_hands_over_keys() -> None:
 
 def test_a_wrong_mschap_password_is_told_with_error_691() -> None:
     packet = parse(testclient.access_request(1, "ana", "pw", "mschapv2", b"", SECRET, os.urandom).octets)
-    verdict = check(packet, b"other", SECRET, os.urandom)
+    verdict = check(packet, known(b"other"), SECRET, os.urandom)
     reply = parse(header(3, 1, len(verdict.reject_attributes)) + bytes(16) + verdict.reject_attributes)
     assert reply.vendor_values(MICROSOFT, MS_CHAP_ERROR)[0][1:].startswith(b"E=691 R=0")
 
@@ -75,7 +80,7 @@ def test_noise_instead_of_a_password_hints_at_the_shared_secret() -> None:
     packet = parse(
         testclient.access_request(1, "ana", "a-long-password", "pap", b"", SharedSecret(b"other"), os.urandom).octets
     )
-    verdict = check(packet, b"a-long-password", SECRET, os.urandom)
+    verdict = check(packet, known(b"a-long-password"), SECRET, os.urandom)
     assert verdict.reason is Reason.WRONG_PASSWORD
     assert verdict.hint == HINT_WRONG_SECRET
 
@@ -93,4 +98,4 @@ def test_noise_instead_of_a_password_hints_at_the_shared_secret() -> None:
 def test_what_proves_nothing_is_refused(body: bytes, reason: Reason) -> None:
     body = attribute(Kind.USER_NAME, b"ana") + body
     packet = parse(header(1, 1, len(body)) + bytes(16) + body)
-    assert check(packet, b"pw", SECRET, os.urandom).reason is reason
+    assert check(packet, known(b"pw"), SECRET, os.urandom).reason is reason
