@@ -34,6 +34,7 @@ def bind_group(address: str, port: int, workers: int) -> list[socket.socket]:
     family = socket.AF_INET6 if isinstance(ip, IPv6Address) else socket.AF_INET
     sockets: list[socket.socket] = []
     try:
+        _refuse_company(family, address, port)
         for _ in range(workers):
             one = _open(family, wildcard=ip.is_unspecified)
             sockets.append(one)
@@ -44,6 +45,15 @@ def bind_group(address: str, port: int, workers: int) -> list[socket.socket]:
             one.close()
         raise ConfigurationError(f"cannot bind UDP {address} port {port}: {error.strerror}") from None
     return sockets
+
+
+def _refuse_company(family: socket.AddressFamily, address: str, port: int) -> None:
+    """Raises OSError where somebody has the port: another node of the same account could share it, and take our NASes'
+    packets without a word."""
+    with socket.socket(family, socket.SOCK_DGRAM) as alone:
+        if family == socket.AF_INET6:
+            alone.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        alone.bind((address, port))
 
 
 def _open(family: socket.AddressFamily, *, wildcard: bool) -> socket.socket:
