@@ -32,6 +32,8 @@ class Reason(StrEnum):
     INCOMPLETE = "incomplete"
     OVERLOADED = "overloaded"
     SPOOL_FULL = "spool_full"
+    #: A fault of ours.
+    FAILED = "failed"
 
 
 REJECTS = frozenset(
@@ -57,5 +59,6 @@ SUSPICIOUS = frozenset(
         Reason.INCOMPLETE,
         Reason.OVERLOADED,
         Reason.SPOOL_FULL,
+        Reason.FAILED,
     }
 )

@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -162,7 +163,10 @@ class Worker(ABC):
             peer = peers.get(name)
             if peer is None:
                 peer = self._meet(name)
-            handle(Arrival(one, peer, octets, name, control))
+            try:
+                handle(Arrival(one, peer, octets, name, control))
+            except Exception as error:  # noqa: BLE001  (a fault of ours costs this packet, never the worker: it comes again)
+                self.count(Reason.FAILED, peer, error=type(error).__name__, at=_place_of(error))
         self._handled += len(datagrams)
 
     def _meet(self, name: bytes) -> Peer:
@@ -231,3 +235,11 @@ class Worker(ABC):
         log.warning(
             "radius packet discarded", reason=reason.value, source=peer.address, worker=self.options.name, **details
         )
+
+
+def _place_of(error: Exception) -> str:
+    """File and line where it was raised; its own text might hold what came in the packet."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return "" if last is None else f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}"
