@@ -5,6 +5,10 @@ system call, and addresses stay what the kernel writes (a `sockaddr`, kept as oc
 back. All buffers are allocated once. Layouts are those of 64-bit Linux (<sys/socket.h>), checked by a test that
 sends between real sockets.
 
+Replies of one length to one source go through the network stack as one message, which the kernel cuts up at its far
+end (UDP_SEGMENT, udp(7)): a fifth of the cost, and what a busy NAS with one source port gets are mostly such. Where
+the kernel or the route will not have it, they are sent one by one from then on.
+
 On a wildcard address the kernel tells with each datagram where it arrived (IP_PKTINFO), and that goes back with the
 reply, so that it leaves from there: a NAS ignores a reply from another address than it asked.
 """
@@ -16,12 +20,14 @@ import errno
 import socket
 import struct
 import sys
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aaa.packet import PACKET_OCTETS_MAX
 
 #: Datagrams a system call may move.
 BATCH: Final = 64
+#: Longer replies are not sent in segments: a route's MTU may be as low, and BATCH of them must fit into one message.
+SEGMENT_OCTETS_MAX: Final = 1000
 _NAME_OCTETS: Final = 32
 _CONTROL_OCTETS: Final = 64
 #: struct mmsghdr: name*, namelen, iov*, iovlen, control*, controllen, flags, then msg_len.
@@ -37,6 +43,14 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
 _libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
+
+#: What the kernel says to segments that it, the socket or the route cannot have.
+_NO_SEGMENTS: Final = frozenset({errno.EINVAL, errno.EIO, errno.EOPNOTSUPP})
+#: linux/udp.h
+_SOL_UDP: Final = 17
+_UDP_SEGMENT: Final = 103
+#: struct cmsghdr with the length of a segment, padded to where another could follow.
+_SEGMENT_CONTROL: Final = struct.Struct("@NiiHxxxxxx")
 
 #: Octets, the sender's `sockaddr`, and what makes the reply leave from where this arrived (empty on a socket with one
 #: address).
@@ -57,8 +71,10 @@ class _Ring:
         controls = names + BATCH * _NAME_OCTETS
         buffers = controls + BATCH * _CONTROL_OCTETS
         self.words = view[:vectors].cast("I")
-        self.lengths = view[vectors:names].cast("L")
+        #: Address and length of each message's octets.
+        self.vectors = view[vectors:names].cast("L")
         self.names_at, self.buffers_at = names, buffers
+        self.buffers_address = self.address + buffers
         self.names = view[names:controls]
         self.controls = view[controls:buffers]
         self.buffers = view[buffers:]
@@ -69,13 +85,22 @@ class _Ring:
             _HEADER.pack_into(
                 view, slot * _HEADER.size, name, _NAME_OCTETS, self.address + vector, 1, control, _CONTROL_OCTETS, 0, 0
             )
-            _VECTOR.pack_into(view, vector, self.address + buffers + slot * PACKET_OCTETS_MAX, PACKET_OCTETS_MAX)
+            _VECTOR.pack_into(view, vector, self.buffers_address + slot * PACKET_OCTETS_MAX, PACKET_OCTETS_MAX)
 
 
 _WORDS: Final = _HEADER.size // 4
 _NAME_LENGTH: Final = _NAME_LENGTH_AT // 4
 _CONTROL_LENGTH: Final = _CONTROL_LENGTH_AT // 4
 _MESSAGE_LENGTH: Final = _MESSAGE_LENGTH_AT // 4
+
+
+class _Message(NamedTuple):
+    """What one header of sendmmsg(2) sends: a datagram, or several of `segment` octets each."""
+
+    octets: bytes
+    name: bytes
+    control: bytes
+    segment: int
 
 
 class DatagramSocket:
@@ -86,7 +111,9 @@ class DatagramSocket:
         self._descriptor = bound.fileno()
         self._incoming = _Ring()
         self._outgoing = _Ring()
-        self._queued = 0
+        self._replies: dict[tuple[bytes, bytes, int], list[bytes]] = {}
+        self._waiting = 0
+        self._segments = True
         self._reply_controls: dict[bytes, bytes] = {}
 
     def fileno(self) -> int:
@@ -117,30 +144,70 @@ class DatagramSocket:
 
     def reply(self, octets: bytes, name: bytes, control: bytes) -> None:
         """Queue a datagram; it leaves with `flush` or when BATCH are waiting."""
-        if self._queued == BATCH:
+        kind = (name, control, len(octets))
+        alike = self._replies.get(kind)
+        if alike is None:
+            self._replies[kind] = [octets]
+        else:
+            alike.append(octets)
+        self._waiting += 1
+        if self._waiting == BATCH:
             self.flush()
-        ring, slot = self._outgoing, self._queued
-        at, name_at, word = slot * PACKET_OCTETS_MAX, slot * _NAME_OCTETS, slot * _WORDS
-        ring.buffers[at : at + len(octets)] = octets
-        ring.lengths[slot * 2 + 1] = len(octets)
-        ring.names[name_at : name_at + len(name)] = name
-        ring.words[word + _NAME_LENGTH] = len(name)
-        ring.words[word + _CONTROL_LENGTH] = len(control)
-        if control:
-            ring.controls[slot * _CONTROL_OCTETS : slot * _CONTROL_OCTETS + len(control)] = control
-        self._queued = slot + 1
 
     def flush(self) -> None:
         """Send what is queued. What the kernel does not take is lost, and the NAS asks again."""
+        if not self._waiting:
+            return
+        replies, self._replies, self._waiting = self._replies, {}, 0
+        messages = self._messages(replies)
+        self._lay_out(messages)
         sent = 0
-        while sent < self._queued:
+        while sent < len(messages):
             headers = self._outgoing.address + sent * _HEADER.size
-            count = _libc.sendmmsg(self._descriptor, headers, self._queued - sent, socket.MSG_DONTWAIT)
-            if count < 0 and ctypes.get_errno() == errno.EAGAIN:
-                break
-            # An error is the first datagram's own (unreachable, refused): go on with the next.
+            count = _libc.sendmmsg(self._descriptor, headers, len(messages) - sent, socket.MSG_DONTWAIT)
+            if count < 0:
+                error = ctypes.get_errno()
+                if error == errno.EAGAIN:
+                    return
+                if error in _NO_SEGMENTS and messages[sent].segment:
+                    self._send_one_by_one(messages[sent:])
+                    return
+            # An error is the first message's own (unreachable, refused): go on with the next.
             sent += max(count, 1)
-        self._queued = 0
+
+    def _messages(self, replies: dict[tuple[bytes, bytes, int], list[bytes]]) -> list[_Message]:
+        messages: list[_Message] = []
+        for (name, control, size), alike in replies.items():
+            if len(alike) > 1 and self._segments and size <= SEGMENT_OCTETS_MAX:
+                cut = _SEGMENT_CONTROL.pack(_CONTROL_HEAD_OCTETS + 2, _SOL_UDP, _UDP_SEGMENT, size)
+                messages.append(_Message(b"".join(alike), name, control + cut, size))
+            else:
+                messages += [_Message(octets, name, control, 0) for octets in alike]
+        return messages
+
+    def _lay_out(self, messages: list[_Message]) -> None:
+        """Messages stand one after the other in the buffers; together they have at most BATCH packets."""
+        ring = self._outgoing
+        at, name_at, control_at, word = 0, 0, 0, 0
+        for slot, (octets, name, control, _) in enumerate(messages):
+            ring.buffers[at : at + len(octets)] = octets
+            ring.vectors[slot * 2] = ring.buffers_address + at
+            ring.vectors[slot * 2 + 1] = len(octets)
+            ring.names[name_at : name_at + len(name)] = name
+            ring.words[word + _NAME_LENGTH] = len(name)
+            ring.words[word + _CONTROL_LENGTH] = len(control)
+            if control:
+                ring.controls[control_at : control_at + len(control)] = control
+            at, name_at, control_at = at + len(octets), name_at + _NAME_OCTETS, control_at + _CONTROL_OCTETS
+            word += _WORDS
+
+    def _send_one_by_one(self, messages: list[_Message]) -> None:
+        self._segments = False
+        for octets, name, control, segment in messages:
+            step, plain = (segment, control[: -_SEGMENT_CONTROL.size]) if segment else (len(octets), control)
+            for start in range(0, len(octets), step):
+                self.reply(octets[start : start + step], name, plain)
+        self.flush()
 
     def _control_of(self, slot: int, length: int) -> bytes:
         at = slot * _CONTROL_OCTETS
