@@ -1,36 +1,78 @@
-"""A whole node with 100,000 subscribers, for the load generator."""
+"""A whole node (`provedor up`) on ports of its own, and what can be seen of it from outside."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 
-from core.access import Access
-from core.keyring import NAS_SECRET, SERVICE_PASSWORD, load_keyring
-from core.policy import Policy
+from aaa import testclient
+from aaa.authenticator import SharedSecret
+from aaa.packet import Code
+from bench import seed
 from provedor.embedded import EmbeddedPostgres
-from provedor.migrate import migrate
 
-AUTH_PORT = 22812
-ACCT_PORT = 22813
+#: The benchmark's ports begin here; another run on the same machine takes others.
+BASE_PORT = int(os.environ.get("BENCH_PORTS", "22800"))
+HTTP_PORT = BASE_PORT
+AUTH_PORT = BASE_PORT + 12
+ACCT_PORT = BASE_PORT + 13
+COA_PORT = BASE_PORT + 20
+PEER_PORT = BASE_PORT + 30
+METRICS_PORT = BASE_PORT + 40
+PROGRAM = str(Path(sys.executable).parent / "provedor")
+START_S_MAX = 120.0
 
 
 @dataclass(frozen=True)
 class Node:
-    data: Path
-    process: subprocess.Popen[bytes]
+    """`ready_s` and `serving_s`: from its start to its own word, and to the first login accepted (the later of both)."""
 
-    def proportional_memory_mb(self) -> float:
-        """PSS of everything that the node started."""
+    data: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+    ready_s: float
+    serving_s: float
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{HTTP_PORT}"
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(EmbeddedPostgres(self.data / "postgres").url, autocommit=True)
+
+    def api(self) -> httpx.Client:
+        """As an administrator."""
+        token = subprocess.run(
+            [PROGRAM, "token", "create", f"bench-{time.monotonic_ns()}", "--role", "admin"],
+            env=self.environment, capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url + "/api/v1", headers=headers, timeout=30)
+
+    def pss_mb(self) -> float:
+        """Proportional set size of everything that the node started, PostgreSQL and Valkey included."""
+        return sum(_rollup_kb(pid, "Pss:") for pid in self._family()) / 1024
+
+    def private_octets(self, child: str) -> int:
+        """What one process has for itself alone (USS)."""
+        for pid in self._family():
+            if Path(f"/proc/{pid}/comm").read_text().strip() == f"pvd-{child}":
+                return 1024 * _rollup_kb(pid, "Private_Clean:", "Private_Dirty:")
+        raise LookupError(f"the node has no process {child}")
+
+    def _family(self) -> set[int]:
         found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
         pairs = [tuple(map(int, line.split())) for line in found.splitlines()[1:]]
         family, grown = {self.process.pid}, True
@@ -38,71 +80,46 @@ class Node:
             children = {pid for pid, parent in pairs if parent in family} - family
             family |= children
             grown = bool(children)
-        return sum(map(_pss_kb, family)) / 1024
+        return {pid for pid in family if Path(f"/proc/{pid}").exists()}
 
 
 @contextmanager
-def running_node(users: int) -> Iterator[Node]:
-    with tempfile.TemporaryDirectory(prefix="provedor-bench-") as directory:
-        data = Path(directory) / "data"
-        _seed(data, users)
-        environment = {
-            **os.environ, "PROVEDOR_DATA": str(data), "PROVEDOR_RADIUS_HOST": "127.0.0.1",
-            "PROVEDOR_RADIUS_AUTH_PORT": str(AUTH_PORT), "PROVEDOR_RADIUS_ACCT_PORT": str(ACCT_PORT),
-            "PROVEDOR_HTTP_PORT": "22800", "PROVEDOR_METRICS_PORT": "22900",
-        }  # fmt: skip
-        program = str(Path(sys.executable).parent / "provedor")
-        with (Path(directory) / "log").open("wb") as log:
-            process = subprocess.Popen([program, "up"], env=environment, stdout=subprocess.PIPE, stderr=log)
+def running_node(data: Path, *arguments: str, **settings: str) -> Iterator[Node]:
+    environment = {
+        **os.environ, "PROVEDOR_DATA": str(data), "PROVEDOR_RADIUS_HOST": "127.0.0.1",
+        "PROVEDOR_RADIUS_AUTH_PORT": str(AUTH_PORT), "PROVEDOR_RADIUS_ACCT_PORT": str(ACCT_PORT),
+        "PROVEDOR_HTTP_PORT": str(HTTP_PORT), "PROVEDOR_METRICS_PORT": str(METRICS_PORT), **settings,
+    }  # fmt: skip
+    started = time.monotonic()
+    with (data.parent / "node.log").open("ab") as log:
+        process = subprocess.Popen([PROGRAM, "up", *arguments], env=environment, stdout=subprocess.PIPE, stderr=log)
+    try:
         assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield Node(data, process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
+        spoke, _, _ = select.select([process.stdout], [], [], START_S_MAX)
+        if not spoke or not process.stdout.readline().startswith(b"provedor ready"):
+            raise RuntimeError(f"the node did not start: {(data.parent / 'node.log').read_text()[-2000:]}")
+        ready_s = time.monotonic() - started
+        _await_first_login(started + START_S_MAX)
+        yield Node(data, environment, process, ready_s, time.monotonic() - started)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
 
 
-def _seed(data: Path, users: int) -> None:
-    data.mkdir(parents=True, mode=0o700)
-    keyring = load_keyring(data / "secret.key")
-    server = EmbeddedPostgres(data / "postgres")
-    server.start()
-    migrate(server.url)
-    policy = Policy(Access.FULL, 200_000, 50_000, address_pool="residential", interim_seconds=300)
-    with psycopg.connect(server.url) as connection:
-        _seed_rows(connection, policy, keyring.seal("testing123", NAS_SECRET))
-        row = connection.execute("SELECT (SELECT id FROM contract), (SELECT id FROM plan)").fetchone()
-        assert row is not None
-        with connection.cursor().copy(
-            "COPY service (contract_id, plan_id, kind, login, password_encrypted, policy_fingerprint) FROM STDIN"
-        ) as copy:
-            for number in range(users):
-                sealed = keyring.seal(f"pass{number:07d}", SERVICE_PASSWORD)
-                copy.write_row((*row, "pppoe", f"user{number:07d}", sealed, policy.fingerprint))
-    server.stop()
+def _await_first_login(deadline: float) -> None:
+    """Ask as a NAS would until a subscriber is let in."""
+    secret = SharedSecret(seed.SECRET.encode())
+    while time.monotonic() < deadline:
+        request = testclient.access_request(1, seed.login(0), "pass0000000", "pap", b"", secret, os.urandom)
+        reply = testclient.exchange("127.0.0.1", AUTH_PORT, request.octets, tries=1, timeout_s=0.2)
+        if reply is not None and testclient.reply_valid(reply, request, secret) and reply.code == Code.ACCESS_ACCEPT:
+            return
+    raise RuntimeError("no subscriber was let in")
 
 
-def _seed_rows(connection: psycopg.Connection[tuple[object, ...]], policy: Policy, secret: bytes) -> None:
-    execute = connection.execute
-    body = psycopg.types.json.Jsonb(policy.to_body())
-    execute("INSERT INTO policy_version (fingerprint, body) VALUES (%s, %s)", (policy.fingerprint, body))
-    execute(
-        "INSERT INTO nas (name, address, secret_encrypted, vendor) VALUES ('b', '127.0.0.1', %s, 'mikrotik')", (secret,)
-    )
-    execute("INSERT INTO customer (name, kind) VALUES ('b', 'person')")
-    execute(
-        "INSERT INTO contract (customer_id, payer_id, due_day, started_on) SELECT id, id, 1, '2026-01-01' FROM customer"
-    )
-    execute(
-        "INSERT INTO plan (name, down_kbps, up_kbps, address_pool, interim_seconds, throttle_down_kbps, "
-        "throttle_up_kbps, price_cents) VALUES ('b', 200000, 50000, 'residential', 300, 1024, 1024, 0)"
-    )
-
-
-def _pss_kb(pid: int) -> int:
+def _rollup_kb(pid: int, *fields: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return sum(int(line.split()[1]) for line in lines if line.startswith(fields))
