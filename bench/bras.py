@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 from aaa.bras import Box, BoxOptions, Credential, Runner
 from aaa.bras.subscriber import Subscriber
@@ -59,7 +58,7 @@ def watch(box: Box) -> None:
     box.receive, box.receive_dynamic, box.dial = timed_receive, timed_dynamic, timed_dial  # type: ignore[method-assign]
 
 
-def tell(**event: Any) -> None:
+def tell(**event: float | str | None) -> None:
     print(json.dumps(event), flush=True)
 
 

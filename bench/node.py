@@ -37,7 +37,7 @@ START_S_MAX = 120.0
 
 @dataclass(frozen=True)
 class Node:
-    """`ready_s` and `serving_s`: from its start to its own word, and to the first login accepted (the later of both)."""
+    """`ready_s`: from its start to its own word; `serving_s`: until a login was accepted as well."""
 
     data: Path
     environment: dict[str, str]

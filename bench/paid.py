@@ -1,7 +1,7 @@
 """Paid to wire: from the moment a gateway begins to send its webhook to the CoA or Disconnect at the BRAS.
 
-The subscribers are online on a simulated BRAS in a process of its own, which stamps what arrives at its CoA port and when
-its answer leaves. First they owe and are restricted, then each one's payment is sent, at a steady pace or all at once.
+The subscribers are online on a simulated BRAS in a process of its own, which stamps what arrives at its CoA port and
+when its answer leaves. First they owe and are restricted, then each one's payment is sent, steadily or all at once.
 """
 
 from __future__ import annotations

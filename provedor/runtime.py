@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +21,9 @@ from core.work import Handler, Periodic
 from provedor.settings import Settings
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
+
+#: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
+CONCLUSION_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Runtime:
     @cached_property
     def enforcer(self) -> Enforcer:
         client = CoaClient(source=self.settings.coa_source or None)
-        return Enforcer(client, self.keyring, self.clock, self.window_open)
+        conclusions = ThreadPoolExecutor(CONCLUSION_THREADS, "conclusions")
+        return Enforcer(self.database, client, conclusions, self.keyring, self.clock, self.window_open)
 
     def window_open(self, now: datetime) -> bool:
         hour = now.astimezone(ZoneInfo(self.settings.timezone)).hour

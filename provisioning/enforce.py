@@ -1,17 +1,23 @@
 """Bringing live sessions in step: facts from the database, a decision, the network, the outcome back.
 
-No row is locked while the network is waited for. Each session has an advisory lock for the time of its chain, so that
-two workers never talk to a NAS about the same one. What cannot be done now (NAS silent, pace, window, freeze) is owed
-again for later, never slept for.
+    begin     (transaction)  facts -> decision -> breaker and pace -> a step "asking", and the work owed again for later
+    ask       (no transaction, no thread, no connection)  CoA or Disconnect, retransmitted; the answer calls us back
+    conclude  (transaction)  the step's outcome, what follows from it, and the work owed for later is forgotten
+
+Nothing is locked while the network is waited for, so a silent NAS delays nobody but its own subscribers. The step that
+is "asking" is the claim to its session: nobody else talks to a NAS about it. If we die, the claim runs out, and the
+work that was owed for later is due. What cannot be done now (NAS silent, pace, window, freeze) is owed again as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
@@ -22,85 +28,135 @@ from aaa.packet import Kind, text_attribute
 from aaa.vendors import SessionKeys, adapter
 from core import events, outbox, policies, sessions, switches, topics
 from core.clock import Clock
+from core.database import Database
 from core.keyring import NAS_SECRET, Keyring
 from core.models.network import Nas, Session
 from core.models.service import Service, ServiceStatus
 from core.policy import Policy
+from core.topics import Topic
+from core.work import Afterwards
 from provisioning import pace
 from provisioning.chain import Action, Decision, Situation, decide
-from provisioning.models import EnforcementStep
+from provisioning.models import ASKING, EnforcementStep
 
-#: First key of the advisory lock; the session's id is the second.
+#: First key of the advisory lock under which a session is claimed; the session's id is the second.
 _LOCK_SPACE = 0x454E46
+#: Longer than asking twice can take (see aaa.coa.client).
+CLAIM = timedelta(seconds=30)
 #: Tries before an alarm is raised; it is tried on, every RETRY_SLOW.
 TRIES_BEFORE_ALARM = 6
 RETRY_SLOW = timedelta(minutes=5)
-#: A session that should have ended and still lives is asked again after this.
+#: A session whose NAS has enough to do is asked again after this.
 PACED_RETRY = timedelta(seconds=5)
 FROZEN_RETRY = timedelta(minutes=1)
 BUSY_RETRY = timedelta(milliseconds=200)
 WINDOW_RETRY = timedelta(minutes=10)
 
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is owed to one session. `reason`: somebody asked for a disconnect, so neither pace nor step count."""
+
+    session_id: int
+    tries: int = 0
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, payload: dict[str, Any]) -> Errand:
+        return cls(payload["session_id"], payload.get("tries", 0), payload.get("reason"))
+
+    @property
+    def topic(self) -> Topic:
+        return topics.SESSION_OUT_OF_STEP if self.reason is None else topics.SESSION_DISCONNECT
+
+    def payload(self, tries: int) -> dict[str, Any]:
+        asked_for = {} if self.reason is None else {"reason": self.reason}
+        return {"session_id": self.session_id, "tries": tries, **asked_for}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A NAS that is being asked, and all that the answer is concluded from."""
+
+    errand: Errand
+    decision: Decision
+    intended: str
+    target: Target
+    keys: bytes
+    #: The session's id alone, for when one of the other keys may be stale.
+    only_id: bytes
+    step_id: int
+    owed_id: int
+
 
 @dataclass(frozen=True, slots=True)
 class Enforcer:
-    """What enforcement needs from outside. `window_open` says whether redials for ordinary changes may happen now."""
+    """What enforcement needs from outside. `window_open` says whether redials for ordinary changes may happen now;
+    `conclusions` runs what waits for the database once a NAS has answered."""
 
+    database: Database
     client: CoaClient
+    conclusions: Executor
     keyring: Keyring
     clock: Clock
     window_open: Callable[[datetime], bool]
 
-    def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> None:
-        """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service."""
-        for live in sessions.active_of_service(session, payload["service_id"]):
-            self.bring_in_step(session, live.id, tries=0)
+    def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service, each by itself."""
+        live = sessions.active_of_service(session, payload["service_id"])
+        if len(live) == 1:
+            return self._begin(session, Errand(live[0].id))
+        for one in live:
+            outbox.enqueue(session, topics.SESSION_OUT_OF_STEP, Errand(one.id).payload(0))
+        return None
 
-    def session_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> None:
+    def session_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SESSION_OUT_OF_STEP."""
-        self.bring_in_step(session, payload["session_id"], tries=payload.get("tries", 0))
+        return self._begin(session, Errand.of(payload))
 
-    def session_disconnect(self, session: DatabaseSession, payload: dict[str, Any]) -> None:
-        """Handler of SESSION_DISCONNECT: somebody asked for it, so neither pace nor step count."""
-        live = session.get(Session, payload["session_id"])
-        if live is None or live.stopped_at is not None or not _lock(session, live.id):
-            return
-        nas = session.get(Nas, live.nas_id)
-        if nas is None or _frozen(session, nas):
-            return
-        decision = Decision(Action.DISCONNECT, payload.get("reason", "asked for"))
-        self._act(session, live, nas, decision, live.effective_fingerprint or "", payload.get("tries", 0))
+    def session_disconnect(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of SESSION_DISCONNECT."""
+        return self._begin(session, Errand.of({"reason": "asked for", **payload}))
 
-    def bring_in_step(self, session: DatabaseSession, session_id: int, *, tries: int) -> None:
-        """Run the chain for one session until there is nothing more to do now."""
-        if not _lock(session, session_id):
-            self._owe_again(session, session_id, tries, BUSY_RETRY)  # another worker is at it, on older facts perhaps
-            return
-        for coa_refused in (False, True):
-            facts = _read_facts(session, session_id)
-            if facts is None:
-                return
-            live, nas, service = facts
-            decision = self._decide(session, live, nas, service, coa_refused=coa_refused)
-            if decision.action is Action.NONE:
-                return
-            if decision.action is Action.WAIT:
-                self._owe_again(
-                    session, session_id, tries, FROZEN_RETRY if "frozen" in decision.reason else WINDOW_RETRY
-                )
-                return
-            if self._act(session, live, nas, decision, service.policy_fingerprint, tries):
-                return
+    def _begin(self, session: DatabaseSession, errand: Errand, *, coa_refused: bool = False) -> Afterwards | None:
+        """Decide what to do with one session now; what is returned asks its NAS, once the claim is committed."""
+        if not _claimable(session, errand.session_id):
+            self._owe_again(session, errand, errand.tries, BUSY_RETRY)  # it is being asked, on older facts perhaps
+            return None
+        facts = _read_facts(session, errand.session_id)
+        if facts is None:
+            return None
+        live, nas, service = facts
+        decision, intended = self._decide(session, errand, live, nas, service, coa_refused=coa_refused)
+        if decision.action is Action.NONE:
+            return None
+        pause = self._pause(session, nas, decision)
+        if pause is not None:
+            self._owe_again(session, errand, errand.tries, pause)
+            return None
+        asking = self._claim(session, errand, live, nas, decision, intended)
+        outbox.lose_on_crash(session)  # then the errand itself is still owed
+        return lambda: self._ask(asking, asking.keys)
 
     def _decide(
-        self, session: DatabaseSession, live: Session, nas: Nas, service: Service, *, coa_refused: bool
-    ) -> Decision:
+        self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, service: Service | None,
+        *, coa_refused: bool,
+    ) -> tuple[Decision, str]:  # fmt: skip
+        """The decision, and the fingerprint that the session has when it was carried out."""
         effective = live.effective_fingerprint
+        frozen = nas.enforcement_frozen or switches.enforcement_frozen(session)
+        if errand.reason is not None:
+            action = Action.NONE if frozen else Action.DISCONNECT
+            return Decision(action, errand.reason), effective or ""
+        if service is None:
+            return Decision(Action.NONE, "nobody's session"), ""
         intended = policies.read(session, service.policy_fingerprint)
         assert intended is not None  # noqa: S101  (a foreign key holds it)
         situation = Situation(
             ours=live.class_fingerprint is not None,
-            frozen=_frozen(session, nas),
+            frozen=frozen,
             emergency=nas.emergency,
             entitled=service.status is not ServiceStatus.CANCELLED,
             effective_fingerprint=effective,
@@ -110,128 +166,166 @@ class Enforcer:
             coa_refused=coa_refused,
             window_open=self.window_open(self.clock()),
         )
-        return decide(situation, adapter(nas.vendor), nas.names)
+        return decide(situation, adapter(nas.vendor), nas.names), service.policy_fingerprint
 
-    def _act(
-        self, session: DatabaseSession, live: Session, nas: Nas, decision: Decision, intended: str, tries: int
-    ) -> bool:
-        """Send what was decided and keep the outcome; False when a refused CoA asks for another decision."""
+    def _pause(self, session: DatabaseSession, nas: Nas, decision: Decision) -> timedelta | None:
+        """How long this has to wait; None when the NAS may be asked now."""
+        if decision.action is Action.WAIT:
+            return FROZEN_RETRY if "frozen" in decision.reason else WINDOW_RETRY
         now = self.clock()
         if not pace.may_ask(session, nas.id, now):
-            self._owe_again(session, live.id, tries, pace.CLOSED_FOR)
-            return True
+            return pace.CLOSED_FOR
         if decision.paced and not pace.take_disconnect(session, nas.id, nas.disconnects_per_minute, now):
-            self._owe_again(session, live.id, tries, PACED_RETRY)
-            return True
-        outcome = self._send(live, nas, decision)
-        self._keep(session, live, decision, intended, outcome)
-        return self._conclude(session, live, nas, decision, intended, outcome, tries)
+            return PACED_RETRY
+        return None
 
-    def _conclude(
-        self,
-        session: DatabaseSession,
-        live: Session,
-        nas: Nas,
-        decision: Decision,
-        intended: str,
-        outcome: Outcome,
-        tries: int,
-    ) -> bool:
-        if outcome.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}:
-            self._after_silence(session, live, nas, tries)
-            return True
-        pace.record_answer(session, nas.id)
-        if outcome.kind is OutcomeKind.ACK:
-            if decision.action is Action.COA:
-                sessions.mark_applied(session, live.id, intended)
-            return True
-        if outcome.error_cause == ErrorCause.SESSION_CONTEXT_NOT_FOUND:
-            sessions.close_not_found(session, live.id, now=self.clock())
-            return True
-        if decision.action is Action.COA:
-            return False
-        self._owe_after_failure(session, live, tries, describe(outcome.error_cause))
-        return True
-
-    def _send(self, live: Session, nas: Nas, decision: Decision) -> Outcome:
-        """With all keys; where one of them may be stale, once more with the session's id alone."""
-        target = Target(_coa_address(live, nas), nas.coa_port, self._secret(nas))
+    def _claim(
+        self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, decision: Decision, intended: str
+    ) -> Asking:
+        step = EnforcementStep(
+            session_id=live.id,
+            service_id=live.service_id,
+            nas_id=live.nas_id,
+            action=decision.action.value,
+            reason=decision.reason,
+            from_fingerprint=live.effective_fingerprint,
+            to_fingerprint=intended or None,
+            outcome=ASKING,
+            duration_ms=0.0,
+        )
+        session.add(step)
+        session.flush()
         keys = adapter(nas.vendor).session_keys(
             SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, _ipv4(live.nas_address))
         )
-        outcome = self._exchange(target, keys, decision)
-        if outcome.kind is OutcomeKind.NAK and outcome.error_cause in PERHAPS_STALE_KEY:
-            only_id = text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id)
-            outcome = self._exchange(target, only_id, decision)
-        return outcome
-
-    def _exchange(self, target: Target, keys: bytes, decision: Decision) -> Outcome:
-        if decision.action is Action.COA:
-            return self.client.change(target, keys, decision.attributes)
-        return self.client.disconnect(target, keys)
-
-    def _secret(self, nas: Nas) -> SharedSecret:
-        return SharedSecret(self.keyring.open(nas.secret_encrypted, NAS_SECRET))
-
-    def _keep(
-        self, session: DatabaseSession, live: Session, decision: Decision, intended: str, outcome: Outcome
-    ) -> None:
-        session.add(
-            EnforcementStep(
-                session_id=live.id,
-                service_id=live.service_id,
-                nas_id=live.nas_id,
-                action=decision.action.value,
-                reason=decision.reason,
-                from_fingerprint=live.effective_fingerprint,
-                to_fingerprint=intended or None,
-                outcome=outcome.kind.value,
-                error_cause=outcome.error_cause,
-                duration_ms=outcome.duration_s * 1000,
-            )
+        secret = SharedSecret(self.keyring.open(nas.secret_encrypted, NAS_SECRET))
+        return Asking(
+            errand=errand,
+            decision=decision,
+            intended=intended,
+            target=Target(_coa_address(live, nas), nas.coa_port, secret),
+            keys=keys,
+            only_id=text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id),
+            step_id=step.id,
+            owed_id=self._owe_again(session, errand, errand.tries, CLAIM),
         )
-        session.flush()
 
-    def _after_silence(self, session: DatabaseSession, live: Session, nas: Nas, tries: int) -> None:
+    def _ask(self, asking: Asking, keys: bytes) -> None:
+        if asking.decision.action is Action.COA:
+            attributes = asking.decision.attributes
+            self.client.change(asking.target, keys, attributes, lambda outcome: self._answered(asking, keys, outcome))
+        else:
+            self.client.disconnect(asking.target, keys, lambda outcome: self._answered(asking, keys, outcome))
+
+    def _answered(self, asking: Asking, keys: bytes, outcome: Outcome) -> None:
+        """Where a key that we sent beside the session's id may be stale, once more with the id alone."""
+        refused = outcome.kind is OutcomeKind.NAK and outcome.error_cause in PERHAPS_STALE_KEY
+        if refused and keys != asking.only_id:
+            self._ask(asking, asking.only_id)
+        else:
+            self.conclusions.submit(self._conclude, asking, outcome)
+
+    def _conclude(self, asking: Asking, outcome: Outcome) -> None:
+        """In a thread of `conclusions`. If the database is away, the work that was owed for later comes due."""
+        try:
+            with self.database.transaction() as session:
+                ask_again = self._keep_outcome(session, asking, outcome)
+        except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
+            log.warning("an answer could not be kept, its session will be asked again", step=asking.step_id,
+                        outcome=outcome.kind, error=type(error).__name__)  # fmt: skip
+            return
+        if ask_again is not None:
+            ask_again()
+
+    def _keep_outcome(self, session: DatabaseSession, asking: Asking, outcome: Outcome) -> Afterwards | None:
+        outbox.lose_on_crash(session)  # then the session is asked once more, which changes nothing
+        _lock(session, asking.errand.session_id)
+        step = session.get_one(EnforcementStep, asking.step_id)
+        step.outcome, step.error_cause = outcome.kind.value, outcome.error_cause
+        step.duration_ms = outcome.duration_s * 1000
+        session.flush()
+        if not outbox.forget(session, asking.owed_id):
+            return None  # our claim ran out: what follows is up to who took the session over
+        return self._follow(session, asking, step, outcome)
+
+    def _follow(
+        self, session: DatabaseSession, asking: Asking, step: EnforcementStep, outcome: Outcome
+    ) -> Afterwards | None:
+        """What an outcome means for the session; returns what asks its NAS again, where a CoA was refused."""
+        errand = asking.errand
+        if outcome.kind is OutcomeKind.HELD_BACK:
+            self._owe_again(session, errand, errand.tries, PACED_RETRY)
+            return None
+        if outcome.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}:
+            self._after_silence(session, step, errand)
+            return None
+        pace.record_answer(session, step.nas_id)
+        if outcome.kind is OutcomeKind.ACK:
+            if asking.decision.action is Action.COA:
+                sessions.mark_applied(session, errand.session_id, asking.intended)
+        elif outcome.error_cause == ErrorCause.SESSION_CONTEXT_NOT_FOUND:
+            sessions.close_not_found(session, errand.session_id, now=self.clock())
+        elif asking.decision.action is Action.COA:
+            return self._begin(session, errand, coa_refused=True)
+        else:
+            self._owe_after_failure(session, step, errand, describe(outcome.error_cause))
+        return None
+
+    def _after_silence(self, session: DatabaseSession, step: EnforcementStep, errand: Errand) -> None:
+        nas = session.get(Nas, step.nas_id)
+        if nas is None:
+            return
         if pace.record_silence(session, nas.id, nas.disconnects_per_minute, self.clock()):
             events.record(session, "nas.coa_silent", "nas", nas.id, port=nas.coa_port)
         hint = "no answer: check the NAS's CoA port and secret, and its clock"
-        self._owe_after_failure(session, live, tries, hint)
+        self._owe_after_failure(session, step, errand, hint)
 
-    def _owe_after_failure(self, session: DatabaseSession, live: Session, tries: int, detail: str) -> None:
-        if tries + 1 == TRIES_BEFORE_ALARM:
-            events.record(session, "enforcement.failed", "session", live.id, detail=detail, service_id=live.service_id)
-        pause = RETRY_SLOW if tries + 1 >= TRIES_BEFORE_ALARM else timedelta(seconds=2.0 ** (tries + 1))
-        self._owe_again(session, live.id, tries + 1, pause)
+    def _owe_after_failure(self, session: DatabaseSession, step: EnforcementStep, errand: Errand, detail: str) -> None:
+        """Later and later, then slowly for good; a disconnect that somebody asked for is given up, which they are told."""
+        tries = errand.tries + 1
+        if tries == TRIES_BEFORE_ALARM:
+            subject = ("session", step.session_id)
+            events.record(session, "enforcement.failed", *subject, detail=detail, service_id=step.service_id)
+            if errand.reason is not None:
+                return
+        pause = RETRY_SLOW if tries >= TRIES_BEFORE_ALARM else timedelta(seconds=2.0**tries)
+        self._owe_again(session, errand, tries, pause)
 
-    def _owe_again(self, session: DatabaseSession, session_id: int, tries: int, pause: timedelta) -> None:
-        payload = {"session_id": session_id, "tries": tries}
-        outbox.enqueue(session, topics.SESSION_OUT_OF_STEP, payload, due_at=self.clock() + pause)
+    def _owe_again(self, session: DatabaseSession, errand: Errand, tries: int, pause: timedelta) -> int:
+        return outbox.enqueue(session, errand.topic, errand.payload(tries), due_at=self.clock() + pause)
 
 
-def _read_facts(session: DatabaseSession, session_id: int) -> tuple[Session, Nas, Service] | None:
-    """None when the session has ended or is nobody's."""
+def _read_facts(session: DatabaseSession, session_id: int) -> tuple[Session, Nas, Service | None] | None:
+    """None when the session has ended."""
     row = session.execute(
         select(Session, Nas, Service)
         .join(Nas, Nas.id == Session.nas_id)
-        .join(Service, Service.id == Session.service_id)
+        .outerjoin(Service, Service.id == Session.service_id)
         .where(Session.id == session_id, Session.stopped_at.is_(None))
         .execution_options(populate_existing=True)
     ).first()
     return (row[0], row[1], row[2]) if row else None
 
 
-def _frozen(session: DatabaseSession, nas: Nas) -> bool:
-    return nas.enforcement_frozen or switches.enforcement_frozen(session)
-
-
 def _policy(session: DatabaseSession, fingerprint: str | None) -> Policy | None:
     return policies.read(session, fingerprint) if fingerprint else None
 
 
-def _lock(session: DatabaseSession, session_id: int) -> bool:
-    """This session is ours until the transaction ends."""
-    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK_SPACE, session_id % (1 << 31)))))
+def _lock(session: DatabaseSession, session_id: int) -> None:
+    """Held until the transaction ends, which is soon: nothing waits for a NAS under it."""
+    session.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, session_id % (1 << 31))))
+
+
+def _claimable(session: DatabaseSession, session_id: int) -> bool:
+    """Whether nobody asks a NAS about this session; until the transaction ends nobody else will."""
+    _lock(session, session_id)
+    last = session.execute(
+        select(EnforcementStep.outcome, EnforcementStep.at > func.now() - CLAIM)
+        .where(EnforcementStep.session_id == session_id)
+        .order_by(EnforcementStep.id.desc())
+        .limit(1)
+    ).first()
+    return last is None or last[0] != ASKING or not last[1]
 
 
 def _coa_address(live: Session, nas: Nas) -> str:

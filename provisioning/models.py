@@ -9,9 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
 
+#: The outcome of a step whose NAS has not answered yet.
+ASKING = "asking"
+
 
 class EnforcementStep(Base):
-    """One thing done to one session, and what came of it."""
+    """One thing done to one session, and what came of it. While it is `asking`, it is the claim to its session."""
 
     __tablename__ = "enforcement_step"
     __table_args__ = (
@@ -29,7 +32,7 @@ class EnforcementStep(Base):
     reason: Mapped[str]
     from_fingerprint: Mapped[str | None]
     to_fingerprint: Mapped[str | None]
-    #: ack, nak, timeout, unreachable
+    #: asking, then ack, nak, timeout, unreachable, held_back
     outcome: Mapped[str]
     error_cause: Mapped[int | None] = mapped_column(Integer)
     duration_ms: Mapped[float] = mapped_column(Float)

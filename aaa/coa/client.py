@@ -1,14 +1,18 @@
-"""The client's side of RFC 5176, for many threads at once.
+"""The client's side of RFC 5176. `ask` returns at once, and the outcome is told later: no thread waits for a NAS.
 
 A request keeps its Identifier, authenticator and source port for all its retransmissions, so that the NAS knows it
 again; Event-Timestamp is not renewed (section 2.3 and 6.3). An Identifier is not used again on a port within the NAS's
 replay window, hence many ports: each holds 256 requests per window, and ports are opened as the load asks for them.
 Replies count only from the asked address, with the right authenticator; anything else is counted and ignored.
+
+A NAS has at most IN_FLIGHT_MAX requests to answer at a time. More wait for their turn, in order and for WAIT_S at
+most, so that the outcome of every request is known within WAIT_S + PATIENCE_S, whatever the NAS does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
 import selectors
 import socket
 import threading
@@ -22,23 +26,31 @@ from typing import Final
 from prometheus_client import Counter
 
 from aaa.authenticator import SharedSecret, response_valid, sign_request
-from aaa.packet import Code, Kind, MalformedPacket, Packet, integer_attribute, parse
+from aaa.packet import Code, Kind, MalformedPacket, integer_attribute, parse
 
 #: When to send again, in seconds after the first; then PATIENCE_S ends the wait.
 RETRANSMIT_AT_S: Final = (1.0, 3.0)
 PATIENCE_S: Final = 5.0
+#: Requests that a NAS has to answer at the same time, and how long others wait for their turn.
+IN_FLIGHT_MAX: Final = 64
+WAIT_S: Final = 5.0
 #: RFC 5176 6.3: the window in which a NAS may take a repeated Identifier for a replay.
 REPLAY_WINDOW_S: Final = 300.0
 PORTS_MAX: Final = 512
+#: How late a timer may be.
+TICK_S: Final = 0.1
 
 STRAY = Counter("provedor_coa_stray_replies_total", "Replies to CoA or Disconnect that answer nothing or are forged")
 
 
 class OutcomeKind(StrEnum):
+    """held_back: the NAS had too much to answer, so this was never sent."""
+
     ACK = "ack"
     NAK = "nak"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+    HELD_BACK = "held_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +69,8 @@ class Target:
     secret: SharedSecret = field(repr=False)
 
 
-class _Pending:
-    __slots__ = ("authenticator", "done", "outcome", "reply_codes", "secret")
-
-    def __init__(self, authenticator: bytes, secret: SharedSecret, code: int) -> None:
-        self.authenticator = authenticator
-        self.secret = secret
-        self.reply_codes = (code + 1, code + 2)
-        self.done = threading.Event()
-        self.outcome: Outcome | None = None
+#: Called once, perhaps from the client's own thread: it must be quick and must not raise.
+Done = Callable[[Outcome], None]
 
 
 class _Port:
@@ -74,11 +79,42 @@ class _Port:
     def __init__(self, one: socket.socket, now_s: float) -> None:
         self.socket = one
         self.free: deque[tuple[float, int]] = deque((now_s, identifier) for identifier in range(256))
-        self.pending: dict[int, _Pending] = {}
+        self.pending: dict[int, _Request] = {}
+
+
+class _Lane:
+    """What goes to one NAS."""
+
+    def __init__(self) -> None:
+        self.ports: list[_Port] = []
+        self.in_flight = 0
+        self.waiting: deque[_Request] = deque()
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """waiting (no port) -> in flight -> finished"""
+
+    code: Code
+    target: Target
+    attributes: bytes
+    done: Done
+    lane: _Lane
+    started_s: float
+    port: _Port | None = None
+    octets: bytes = b""
+    sends: int = 0
+    #: The timer that counts; earlier ones are passed over.
+    due_s: float = 0.0
+    finished: bool = False
+
+
+#: What is to be told once the lock is released.
+_Told = list[tuple[Done, Outcome]]
 
 
 class CoaClient:
-    """`send` blocks its thread until the outcome is known; any number of threads may send."""
+    """Any number of threads may ask; one thread of its own, begun with the first request, reads and retransmits."""
 
     def __init__(
         self,
@@ -91,70 +127,94 @@ class CoaClient:
         self._monotonic = monotonic
         self._now = now
         self._lock = threading.Lock()
-        self._ports: dict[tuple[str, int], list[_Port]] = {}
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._timers: list[tuple[float, int, _Request]] = []
+        self._order = 0
         self._selector = selectors.DefaultSelector()
-        self._reader: threading.Thread | None = None
-        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
-    def disconnect(self, target: Target, keys: bytes) -> Outcome:
+    def disconnect(self, target: Target, keys: bytes, done: Done) -> None:
         """A Disconnect-Request with nothing but the session's keys (RFC 5176 3.6)."""
-        return self._send(Code.DISCONNECT_REQUEST, target, keys)
+        self._ask(Code.DISCONNECT_REQUEST, target, keys, done)
 
-    def change(self, target: Target, keys: bytes, attributes: bytes) -> Outcome:
+    def change(self, target: Target, keys: bytes, attributes: bytes, done: Done) -> None:
         """A CoA-Request."""
-        return self._send(Code.COA_REQUEST, target, keys + attributes)
+        self._ask(Code.COA_REQUEST, target, keys + attributes, done)
 
     def close(self) -> None:
-        self._closed = True
-        with self._lock:
-            for ports in self._ports.values():
-                for port in ports:
-                    port.socket.close()
-            self._ports.clear()
+        """What is under way stays untold."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+        for lane in self._lanes.values():
+            for port in lane.ports:
+                port.socket.close()
+        self._selector.close()
 
-    def _send(self, code: Code, target: Target, attributes: bytes) -> Outcome:
-        attributes += integer_attribute(Kind.EVENT_TIMESTAMP, int(self._now()))
-        started = self._monotonic()
+    def _ask(self, code: Code, target: Target, attributes: bytes, done: Done) -> None:
+        told: _Told = []
+        with self._lock:
+            lane = self._lanes.setdefault((target.address, target.port), _Lane())
+            request = _Request(code, target, attributes, done, lane, self._monotonic())
+            if lane.in_flight < IN_FLIGHT_MAX:
+                self._start(request, told)
+            else:
+                lane.waiting.append(request)
+                self._at(request.started_s + WAIT_S, request)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="coa", daemon=True)
+                self._thread.start()
+        _tell(told)
+
+    def _start(self, request: _Request, told: _Told) -> None:
+        request.started_s = self._monotonic()
         try:
-            port, identifier = self._take_identifier(target)
+            port, identifier = self._take_identifier(request)
         except OSError:
-            return Outcome(OutcomeKind.UNREACHABLE)
-        octets = sign_request(code, identifier, attributes, target.secret, message_authenticator=True)
-        pending = _Pending(octets[4:20], target.secret, code)
-        port.pending[identifier] = pending
-        try:
-            self._exchange(port, octets, pending, started)
-        finally:
-            self._give_identifier_back(port, identifier)
-        if pending.outcome is None:
-            return Outcome(OutcomeKind.TIMEOUT, None, self._monotonic() - started)
-        return Outcome(pending.outcome.kind, pending.outcome.error_cause, self._monotonic() - started)
+            request.finished = True
+            told.append((request.done, Outcome(OutcomeKind.UNREACHABLE)))
+            return
+        attributes = request.attributes + integer_attribute(Kind.EVENT_TIMESTAMP, int(self._now()))
+        secret = request.target.secret
+        request.octets = sign_request(request.code, identifier, attributes, secret, message_authenticator=True)
+        request.port = port
+        port.pending[identifier] = request
+        request.lane.in_flight += 1
+        self._transmit(request, port)
 
-    def _exchange(self, port: _Port, octets: bytes, pending: _Pending, started: float) -> None:
-        for deadline_s in (*RETRANSMIT_AT_S, PATIENCE_S):
-            with contextlib.suppress(OSError):  # an earlier datagram's ICMP error, or no route: the next try tells
-                port.socket.send(octets)
-            if pending.done.wait(max(0.0, started + deadline_s - self._monotonic())):
-                return
+    def _transmit(self, request: _Request, port: _Port) -> None:
+        with contextlib.suppress(OSError):  # an earlier datagram's ICMP error, or no route: the next try tells
+            port.socket.send(request.octets)
+        due = (*RETRANSMIT_AT_S, PATIENCE_S)[request.sends]
+        request.sends += 1
+        self._at(request.started_s + due, request)
 
-    def _take_identifier(self, target: Target) -> tuple[_Port, int]:
-        key = (target.address, target.port)
-        with self._lock:
-            now_s = self._monotonic()
-            ports = self._ports.setdefault(key, [])
-            for port in ports:
-                if port.free and port.free[0][0] <= now_s:
-                    return port, port.free.popleft()[1]
-            if len(ports) >= PORTS_MAX:
-                raise OSError("no Identifier is free")
-            port = self._open_port(target, now_s)
-            ports.append(port)
-            return port, port.free.popleft()[1]
+    def _finish(self, request: _Request, kind: OutcomeKind, error_cause: int | None, told: _Told) -> None:
+        """Tell the outcome, and let those who wait have the place."""
+        request.finished = True
+        lane, now_s = request.lane, self._monotonic()
+        if request.port is not None:
+            identifier = request.octets[1]
+            del request.port.pending[identifier]
+            request.port.free.append((now_s + REPLAY_WINDOW_S, identifier))
+            lane.in_flight -= 1
+        told.append((request.done, Outcome(kind, error_cause, now_s - request.started_s)))
+        while lane.waiting and lane.in_flight < IN_FLIGHT_MAX:
+            following = lane.waiting.popleft()
+            if not following.finished:
+                self._start(following, told)
 
-    def _give_identifier_back(self, port: _Port, identifier: int) -> None:
-        with self._lock:
-            port.pending.pop(identifier, None)
-            port.free.append((self._monotonic() + REPLAY_WINDOW_S, identifier))
+    def _take_identifier(self, request: _Request) -> tuple[_Port, int]:
+        ports, now_s = request.lane.ports, request.started_s
+        for port in ports:
+            if port.free and port.free[0][0] <= now_s:
+                return port, port.free.popleft()[1]
+        if len(ports) >= PORTS_MAX:
+            raise OSError("no Identifier is free")
+        port = self._open_port(request.target, now_s)
+        ports.append(port)
+        return port, port.free.popleft()[1]
 
     def _open_port(self, target: Target, now_s: float) -> _Port:
         family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
@@ -169,17 +229,37 @@ class CoaClient:
         one.setblocking(False)
         port = _Port(one, now_s)
         self._selector.register(one, selectors.EVENT_READ, port)
-        if self._reader is None:
-            self._reader = threading.Thread(target=self._read_replies, name="coa-replies", daemon=True)
-            self._reader.start()
         return port
 
-    def _read_replies(self) -> None:
-        while not self._closed:
-            for key, _ in self._selector.select(0.5):
-                self._receive(key.data)
+    def _at(self, due_s: float, request: _Request) -> None:
+        request.due_s = due_s
+        self._order += 1
+        heapq.heappush(self._timers, (due_s, self._order, request))
 
-    def _receive(self, port: _Port) -> None:
+    def _run(self) -> None:
+        while not self._closed.is_set():
+            readable = self._selector.select(TICK_S)
+            told: _Told = []
+            with self._lock:
+                for key, _ in readable:
+                    self._receive(key.data, told)
+                self._run_timers(told)
+            _tell(told)
+
+    def _run_timers(self, told: _Told) -> None:
+        now_s = self._monotonic()
+        while self._timers and self._timers[0][0] <= now_s:
+            due_s, _, request = heapq.heappop(self._timers)
+            if request.finished or request.due_s != due_s:
+                continue
+            if request.port is None:
+                self._finish(request, OutcomeKind.HELD_BACK, None, told)
+            elif request.sends <= len(RETRANSMIT_AT_S):
+                self._transmit(request, request.port)
+            else:
+                self._finish(request, OutcomeKind.TIMEOUT, None, told)
+
+    def _receive(self, port: _Port, told: _Told) -> None:
         while True:
             try:
                 octets = port.socket.recv(4096)
@@ -187,26 +267,24 @@ class CoaClient:
                 return
             except OSError:
                 return  # ICMP: the NAS is not there; retransmission and time-out tell
-            self._settle(port, octets)
+            self._settle(port, octets, told)
 
-    def _settle(self, port: _Port, octets: bytes) -> None:
+    def _settle(self, port: _Port, octets: bytes, told: _Told) -> None:
         try:
             reply = parse(octets)
         except MalformedPacket:
             STRAY.inc()
             return
-        pending = port.pending.get(reply.identifier)
-        if pending is None or reply.code not in pending.reply_codes:
+        request = port.pending.get(reply.identifier)
+        if request is None or reply.code not in {request.code + 1, request.code + 2}:
             STRAY.inc()
-        elif not response_valid(reply, pending.authenticator, pending.secret):
+        elif not response_valid(reply, request.octets[4:20], request.target.secret):
             STRAY.inc()
         else:
-            pending.outcome = _outcome(reply)
-            pending.done.set()
+            kind = OutcomeKind.ACK if reply.code == request.code + 1 else OutcomeKind.NAK
+            self._finish(request, kind, reply.integer(Kind.ERROR_CAUSE), told)
 
 
-def _outcome(reply: Packet) -> Outcome:
-    cause = reply.integer(Kind.ERROR_CAUSE)
-    if reply.code in {Code.COA_ACK, Code.DISCONNECT_ACK}:
-        return Outcome(OutcomeKind.ACK, cause)
-    return Outcome(OutcomeKind.NAK, cause)
+def _tell(told: _Told) -> None:
+    for done, outcome in told:
+        done(outcome)
