@@ -14,9 +14,9 @@ queue that its transaction owes. They are born leased to it, and it does them ne
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Table, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from core.models.system import OutboxItem
@@ -39,6 +39,19 @@ class Due(NamedTuple):
     queue: str
 
 
+class Item(NamedTuple):
+    """The work of a row."""
+
+    topic: str
+    queue: str
+    payload: dict[str, Any]
+
+
+#: As a table: a worker does this for every piece of work, and has no use for objects that follow their rows.
+_ROWS = cast("Table", OutboxItem.__table__)
+_ITEM = (_ROWS.c.topic, _ROWS.c.queue, _ROWS.c.payload)
+
+
 class Kept(NamedTuple):
     """Rows of this queue that are left to the worker whose transaction owes them."""
 
@@ -57,24 +70,23 @@ def keep_own(session: Session, queue: str) -> list[int]:
 
 
 def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: datetime | None = None) -> int:
-    """Owe this work; returns the row's id. It starts when the transaction commits, or at `due_at`."""
+    """Owe this work; returns the row's id. It starts when the transaction commits, or soon after `due_at`."""
     values: dict[str, Any] = {"topic": topic.name, "queue": topic.queue, "payload": payload}
     kept: Kept | None = session.info.get(_KEPT)
     own = kept is not None and due_at is None and kept.queue == topic.queue and len(kept.item_ids) < KEPT_MAX
     if due_at is not None or own:
         values["due_at"] = func.now() + LEASE if own else due_at
-    item_id = session.execute(insert(OutboxItem).values(values).returning(OutboxItem.id)).scalar_one()
+    item_id: int = session.execute(insert(_ROWS).values(values).returning(_ROWS.c.id)).scalar_one()
     if own and kept is not None:
         kept.item_ids.append(item_id)
-    else:
+    elif due_at is None:
         session.execute(text(f"NOTIFY {CHANNEL}"))
     return item_id
 
 
 def forget(session: Session, item_id: int) -> bool:
     """The work was done another way; False when the row was gone already."""
-    gone = delete(OutboxItem).where(OutboxItem.id == item_id).returning(OutboxItem.id)
-    return session.execute(gone.execution_options(synchronize_session=False)).first() is not None
+    return session.execute(delete(_ROWS).where(_ROWS.c.id == item_id).returning(_ROWS.c.id)).first() is not None
 
 
 def hasten(session: Session, topic_prefix: str) -> None:
@@ -113,14 +125,12 @@ def lose_on_crash(session: Session) -> None:
     session.execute(text("SET LOCAL synchronous_commit TO off"))
 
 
-def claim(session: Session, item_id: int) -> OutboxItem | None:
-    """The row, locked for this transaction; None when another has it or it is done."""
-    return session.scalar(select(OutboxItem).where(OutboxItem.id == item_id).with_for_update(skip_locked=True))
-
-
-def complete(session: Session, item: OutboxItem) -> None:
-    session.delete(item)
-    session.flush()
+def claim(session: Session, item_id: int) -> Item | None:
+    """The work, its row gone when this transaction commits; None when another has it or it is done."""
+    free = select(_ROWS.c.id).where(_ROWS.c.id == item_id).with_for_update(skip_locked=True)
+    taken = delete(_ROWS).where(_ROWS.c.id == free.scalar_subquery()).returning(*_ITEM)
+    row = session.execute(taken).first()
+    return None if row is None else Item(*row)
 
 
 def record_failure(session: Session, item_id: int, error: str) -> None:

@@ -83,7 +83,7 @@ def do_work(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> Non
 
 
 def _do_one(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> list[int]:
-    """Run the handler of one outbox row in the transaction that deletes the row; returns the rows it left to us."""
+    """Run the handler of one outbox row in the transaction that takes the row; returns the rows it left to us."""
     topic = "gone"
     try:
         with runtime.database.transaction() as session:
@@ -94,7 +94,6 @@ def _do_one(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> lis
             following = outbox.keep_own(session, item.queue)
             with WORK_SECONDS.labels(topic).time():
                 afterwards = handlers[topic](session, item.payload)
-            outbox.complete(session, item)
     except Exception as error:  # noqa: BLE001  (whatever it is, the row stays and is tried again)
         WORK.labels(topic, "failed").inc()
         log.warning("work failed, it will be tried again", item_id=item_id, topic=topic, error=type(error).__name__)

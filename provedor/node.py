@@ -28,8 +28,8 @@ ROLES = ("radius", "api", "worker", "beat")
 RELAY_METRICS = 3
 ENFORCE_METRICS = 4
 DEFAULT_METRICS = 5
-#: Sessions brought in step at the same time by one worker process; most of the time they wait for a NAS.
-ENFORCE_THREADS = 12
+#: No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight for the interpreter.
+ENFORCE_THREADS = 4
 DEFAULT_THREADS = 3
 
 

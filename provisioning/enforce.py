@@ -281,7 +281,7 @@ class Enforcer:
         self._owe_after_failure(session, step, errand, hint)
 
     def _owe_after_failure(self, session: DatabaseSession, step: EnforcementStep, errand: Errand, detail: str) -> None:
-        """Later and later, then slowly for good; a disconnect that somebody asked for is given up, which they are told."""
+        """Later and later, then slowly for good; a disconnect that somebody asked for is given up with an event."""
         tries = errand.tries + 1
         if tries == TRIES_BEFORE_ALARM:
             subject = ("session", step.session_id)
