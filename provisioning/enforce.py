@@ -105,11 +105,12 @@ class Enforcer:
 
     def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service, each by itself."""
-        live = sessions.active_of_service(session, payload["service_id"])
+        of_service = (Session.service_id == payload["service_id"], Session.stopped_at.is_(None))
+        live = session.scalars(select(Session.id).where(*of_service).order_by(Session.id)).all()
         if len(live) == 1:
-            return self._begin(session, Errand(live[0].id))
-        for one in live:
-            outbox.enqueue(session, topics.SESSION_OUT_OF_STEP, Errand(one.id).payload(0))
+            return self._begin(session, Errand(live[0]))
+        for session_id in live:
+            outbox.enqueue(session, topics.SESSION_OUT_OF_STEP, Errand(session_id).payload(0))
         return None
 
     def session_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
