@@ -1,4 +1,4 @@
-"""Run the parts and print one table; exit status 1 when a bar was missed.
+"""Run the parts and print one table; exit status 1 when a bar was missed. Only a whole run is kept in results/.
 
 python -m bench [ROUNDS] [--only PART ...]
 """
@@ -32,9 +32,10 @@ def main(rounds: int, parts: set[str]) -> int:
             lines.append(line)
     report = render(lines, rounds)
     print("\n" + report)
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / f"{datetime.now(UTC):%Y%m%d-%H%M}.md").write_text(report)
+    if parts == set(PARTS):
+        results = Path(__file__).parent / "results"
+        results.mkdir(exist_ok=True)
+        (results / f"{datetime.now(UTC):%Y%m%d-%H%M}.md").write_text(report)
     return int(any(line.kept is False for line in lines))
 
 

@@ -240,12 +240,13 @@ class Enforcer:
 
     def _keep_outcome(self, session: DatabaseSession, asking: Asking, outcome: Outcome) -> Afterwards | None:
         outbox.lose_on_crash(session)  # then the session is asked once more, which changes nothing
+        ours = outbox.forget(session, asking.owed_id)  # before the lock, as a worker does that takes it up
         _lock(session, asking.errand.session_id)
         step = session.get_one(EnforcementStep, asking.step_id)
         step.outcome, step.error_cause = outcome.kind.value, outcome.error_cause
         step.duration_ms = outcome.duration_s * 1000
         session.flush()
-        if not outbox.forget(session, asking.owed_id):
+        if not ours:
             return None  # our claim ran out: what follows is up to who took the session over
         return self._follow(session, asking, step, outcome)
 

@@ -1,8 +1,8 @@
 """How fast and whether a NAS may be asked: a bucket of disconnects, and a breaker for one that does not answer.
 
-Both live in one row per NAS, so that all workers of all nodes share them. The breaker keeps a dead NAS from occupying
-the workers that a paying subscriber on another NAS needs: after SILENT_MAX time-outs in a row nobody tries for
-CLOSED_FOR, then one may.
+Both live in one row per NAS, so that all workers of all nodes share them. The row is locked until the caller's
+transaction ends, so that has to be before the NAS is asked. The breaker spares a dead NAS and us what is useless: after
+SILENT_MAX time-outs in a row nobody tries for CLOSED_FOR, then one may.
 """
 
 from __future__ import annotations
