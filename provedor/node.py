@@ -29,7 +29,7 @@ RELAY_METRICS = 3
 ENFORCE_METRICS = 4
 DEFAULT_METRICS = 5
 #: No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight for the interpreter.
-ENFORCE_THREADS = 4
+ENFORCE_THREADS = 8
 DEFAULT_THREADS = 3
 
 
