@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -260,4 +261,4 @@ def _percentiles(times_ms: list[float]) -> str:
 def percentile(values: list[float], part: float) -> float:
     """The value that this part of them does not exceed; infinite where there are none."""
     ordered = sorted(values)
-    return ordered[max(0, -(-int(len(ordered) * part * 1000) // 1000) - 1)] if ordered else float("inf")
+    return ordered[math.ceil(len(ordered) * part) - 1] if ordered else math.inf
