@@ -57,7 +57,7 @@ def measure(scratch: Path, rounds: int, parts: set[str]) -> Iterator[Line]:
         if parts & {"peer", "shipper"}:
             radload = build_load_generator(scratch)
         if "peer" in parts:
-            yield from (measure_row(row, radload, SERVICES, rounds) for row in ROWS)
+            yield from (measure_row(node, row, radload, SERVICES, rounds) for row in ROWS)
         if "shipper" in parts:
             yield measure_shipper(node, radload, SERVICES)
     if "start" in parts:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.node import ACCT_PORT, AUTH_PORT, PEER_PORT
+from bench.node import ACCT_PORT, AUTH_PORT, PEER_PORT, Node
 from bench.report import Line
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ def build_load_generator(scratch: Path) -> str:
     return target
 
 
-def measure_row(row: Row, radload: str, users: int, rounds: int) -> Line:
+def measure_row(node: Node, row: Row, radload: str, users: int, rounds: int) -> Line:
     directory = tempfile.mkdtemp(prefix="provedor-peer-")
     script = ["bash", str(HERE / "freeradius_baseline.sh")]
     subprocess.run(
@@ -55,7 +55,9 @@ def measure_row(row: Row, radload: str, users: int, rounds: int) -> Line:
     try:
         for number in range(rounds):
             port = ACCT_PORT if accounting else AUTH_PORT
+            node.await_idle()
             ours.append(run_load(radload, row.load, users, port, f"{row.name[-3:]}{number}"))
+            node.await_idle()
             theirs.append(run_load(radload, row.load + row.peer_load, users, PEER_PORT + accounting, f"p{number}"))
     finally:
         subprocess.run([*script, "down", directory], check=False)
