@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Table, delete, func, insert, select, text, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from core.models.system import OutboxItem
@@ -47,9 +47,15 @@ class Item(NamedTuple):
     payload: dict[str, Any]
 
 
-#: As a table: a worker does this for every piece of work, and has no use for objects that follow their rows.
+#: As a table, and built once: every piece of work comes by here, and has no use for objects that follow their rows.
 _ROWS = cast("Table", OutboxItem.__table__)
-_ITEM = (_ROWS.c.topic, _ROWS.c.queue, _ROWS.c.payload)
+_INSERT = insert(_ROWS).returning(_ROWS.c.id)
+_INSERT_LEASED = insert(_ROWS).values(due_at=func.now() + LEASE).returning(_ROWS.c.id)
+_FREE = select(_ROWS.c.id).where(_ROWS.c.id == bindparam("item_id")).with_for_update(skip_locked=True)
+_CLAIM = (
+    delete(_ROWS).where(_ROWS.c.id == _FREE.scalar_subquery()).returning(_ROWS.c.topic, _ROWS.c.queue, _ROWS.c.payload)
+)
+_FORGET = delete(_ROWS).where(_ROWS.c.id == bindparam("item_id")).returning(_ROWS.c.id)
 
 
 class Kept(NamedTuple):
@@ -74,9 +80,9 @@ def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: 
     values: dict[str, Any] = {"topic": topic.name, "queue": topic.queue, "payload": payload}
     kept: Kept | None = session.info.get(_KEPT)
     own = kept is not None and due_at is None and kept.queue == topic.queue and len(kept.item_ids) < KEPT_MAX
-    if due_at is not None or own:
-        values["due_at"] = func.now() + LEASE if own else due_at
-    item_id: int = session.execute(insert(_ROWS).values(values).returning(_ROWS.c.id)).scalar_one()
+    if due_at is not None:
+        values["due_at"] = due_at
+    item_id: int = session.execute(_INSERT_LEASED if own else _INSERT, values).scalar_one()
     if own and kept is not None:
         kept.item_ids.append(item_id)
     elif due_at is None:
@@ -86,7 +92,7 @@ def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: 
 
 def forget(session: Session, item_id: int) -> bool:
     """The work was done another way; False when the row was gone already."""
-    return session.execute(delete(_ROWS).where(_ROWS.c.id == item_id).returning(_ROWS.c.id)).first() is not None
+    return session.execute(_FORGET, {"item_id": item_id}).first() is not None
 
 
 def hasten(session: Session, topic_prefix: str) -> None:
@@ -127,9 +133,7 @@ def lose_on_crash(session: Session) -> None:
 
 def claim(session: Session, item_id: int) -> Item | None:
     """The work, its row gone when this transaction commits; None when another has it or it is done."""
-    free = select(_ROWS.c.id).where(_ROWS.c.id == item_id).with_for_update(skip_locked=True)
-    taken = delete(_ROWS).where(_ROWS.c.id == free.scalar_subquery()).returning(*_ITEM)
-    row = session.execute(taken).first()
+    row = session.execute(_CLAIM, {"item_id": item_id}).first()
     return None if row is None else Item(*row)
 
 
