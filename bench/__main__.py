@@ -16,7 +16,7 @@ from bench.node import COA_PORT, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
 from bench.report import Line, render
-from bench.seed import seed
+from bench.seed import seeded
 from bench.shipping import measure_shipper
 from bench.standing import measure_memory, measure_start_without_database, private_memory, start_line
 
@@ -40,13 +40,15 @@ def main(rounds: int, parts: set[str]) -> int:
 
 
 def measure(scratch: Path, rounds: int, parts: set[str]) -> Iterator[Line]:
-    data, nearly_empty = scratch / "data", scratch / "nearly-empty"
     empty: dict[str, int] = {}
     if "memory" in parts:
-        seed(nearly_empty, 1, COA_PORT)
-        with running_node(nearly_empty) as node:
+        with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
             empty = private_memory(node)
-    seed(data, SERVICES, COA_PORT)
+    with seeded(scratch / "data", SERVICES, COA_PORT) as data:
+        yield from measure_on(data, scratch, rounds, parts, empty)
+
+
+def measure_on(data: Path, scratch: Path, rounds: int, parts: set[str], empty: dict[str, int]) -> Iterator[Line]:
     with running_node(data) as node:
         if "start" in parts:
             yield start_line(node, SERVICES, "for the first time")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from core.access import Access
 from core.keyring import GATEWAY_SECRET, NAS_SECRET, SERVICE_PASSWORD, Keyring, load_keyring
 from core.policy import Policy
 from provedor.embedded import EmbeddedPostgres
+from provedor.embedded.postgres import ROOT_HOME
 from provedor.migrate import migrate
 
 SECRET = "testing123"
@@ -21,6 +26,18 @@ DEBT_CENTS = 9990
 DISCONNECTS_PER_MINUTE = 6000
 
 Connection = psycopg.Connection[Any]
+
+
+@contextmanager
+def seeded(data: Path, services: int, coa_port: int) -> Iterator[Path]:
+    """A data directory for a node. A node run as root keeps its cluster elsewhere; that is removed as well."""
+    seed(data, services, coa_port)
+    try:
+        yield data
+    finally:
+        home = Path(str(conninfo_to_dict(EmbeddedPostgres(data / "postgres").url)["host"])).parent
+        if home.parent == ROOT_HOME:
+            shutil.rmtree(home)
 
 
 def seed(data: Path, services: int, coa_port: int) -> None:
