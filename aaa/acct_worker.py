@@ -66,6 +66,8 @@ class AccountingWorker(Worker):
             for packet, _, arrival in waiting:
                 self._duplicates.forget(arrival.name, packet.identifier)
                 self.count(Reason.SPOOL_FULL, arrival.peer, detail=str(error))
+                if self.trace is not None:
+                    self.trace_exchange(arrival, b"", Reason.SPOOL_FULL, str(error))
             return
         for packet, client, arrival in waiting:
             self._acknowledge(packet, client, arrival)
@@ -81,7 +83,7 @@ class AccountingWorker(Worker):
         arrival.reply(reply)
         client.counts[Reason.RECORDED] = client.counts.get(Reason.RECORDED, 0) + 1
         if self.trace is not None:
-            self.trace_exchange(packet, arrival, reply, Reason.RECORDED)
+            self.trace_exchange(arrival, reply, Reason.RECORDED)
         return None
 
     def _answer_duplicate(self, cached: bytes, arrival: Arrival) -> None:

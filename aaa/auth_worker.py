@@ -112,7 +112,7 @@ class AuthenticationWorker(Worker):
         arrival.reply(reply)
         client.counts[decision.reason] = client.counts.get(decision.reason, 0) + 1
         if self.trace is not None:
-            self.trace_exchange(packet, arrival, reply, decision.reason)
+            self.trace_exchange(arrival, reply, decision.reason)
         return None
 
     def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:
@@ -129,7 +129,7 @@ class AuthenticationWorker(Worker):
         self.count(decision.reason, arrival.peer)
         self._report_attempt(packet, client, arrival.peer, decision)
         if self.trace is not None:
-            self.trace_exchange(packet, arrival, reply, decision.reason)
+            self.trace_exchange(arrival, reply, decision.reason, decision.hint)
         return None
 
     def _answer_duplicate(self, cached: bytes, arrival: Arrival) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -13,16 +14,25 @@ from aaa.packet import Kind, Packet, readable
 
 _DIRECTORY: Final = Path(__file__).parent / "dictionaries"
 HIDDEN: Final = "(hidden)"
-#: Values that are, or give away, a secret.
+#: Values that are a secret, or from which one can be guessed away from the server.
 _SECRETS: Final = frozenset(
     {
         "User-Password",
         "CHAP-Password",
+        "Tunnel-Password",
         "MS-CHAP-Response",
-        "MS-CHAP2-Response",
+        "MS-CHAP-CPW-1",
+        "MS-CHAP-CPW-2",
+        "MS-CHAP-LM-Enc-PW",
+        "MS-CHAP-NT-Enc-PW",
         "MS-CHAP-MPPE-Keys",
         "MS-MPPE-Send-Key",
         "MS-MPPE-Recv-Key",
+        "MS-CHAP2-Response",
+        "MS-CHAP2-Success",
+        "MS-CHAP2-CPW",
+        "Mikrotik-Wireless-Enc-Key",
+        "Mikrotik-Wireless-PSK",
     }
 )
 
@@ -66,10 +76,14 @@ def _readable(known: Attribute, value: bytes) -> str:
     if kind == "string":
         return readable(value)
     if kind == "integer" and len(value) == 4:
-        number = int.from_bytes(value, "big")
-        return str(known.values.GetBackward(value) or number) if known.values else str(number)
+        named = known.values.HasBackward(value)
+        return str(known.values.GetBackward(value) if named else int.from_bytes(value, "big"))
     if kind == "ipaddr" and len(value) == 4:
         return str(IPv4Address(value))
+    if kind == "ipv6addr" and len(value) == 16:
+        return str(IPv6Address(value))
+    if kind == "date" and len(value) == 4:
+        return datetime.fromtimestamp(int.from_bytes(value, "big"), UTC).isoformat().replace("+00:00", "Z")
     if kind == "ipv6prefix" and 2 <= len(value) <= 18:
         return f"{IPv6Address(value[2:].ljust(16, bytes(1)))}/{value[1]}"
     return "0x" + value.hex()

@@ -7,9 +7,10 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
     N  all NAS entries            [NasRow, ...]
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
-    T  trace                      filter or nil
+    T  trace                      [filter, ...], empty when nobody watches
 
-From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, T a traced packet.
+From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, T a traced exchange.
+Somebody who watches says hello in the role "trace" and T with a filter, and hears T with each exchange.
 """
 
 from __future__ import annotations

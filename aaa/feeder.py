@@ -19,12 +19,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import psycopg
 import structlog
 
 from aaa.feed import FrameReader, Message, SnapshotFollower, decode, frame
 from aaa.feed_source import FeedSource
 from aaa.snapshot_file import SnapshotFile
+from aaa.tracing import TracedExchange, TraceFilter
 from core import changes
 from core.keyring import Keyring
 
@@ -51,6 +53,8 @@ class Follower:
         self.queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_MAX)
         self.name = ""
         self.role = ""
+        #: What somebody who traces wants to see.
+        self.filter: TraceFilter | None = None
 
     def put(self, octets: bytes) -> None:
         try:
@@ -236,18 +240,15 @@ class Feeder:
         elif kind == Message.LEARNED:
             self._on_learned(*message)
         elif kind == Message.TRACE and follower.role == "trace":
-            self._set_trace(message)
+            self._begin_trace(follower, msgspec.convert(message, TraceFilter))
         elif kind == Message.TRACE:
-            self._to_tracers(frame(Message.TRACE, message))
+            self._to_tracers(msgspec.convert(message, TracedExchange))
 
     def _write(self, follower: Follower) -> None:
         """Send a follower everything, from the file and then from its queue."""
         self._loaded.wait()
         try:
-            if follower.role == "trace":
-                with self._lock:
-                    self._followers.add(follower)
-            else:
+            if follower.role != "trace":
                 for octets in self._replay(follower):
                     follower.connection.sendall(octets)
             while (queued := follower.queue.get()) is not None:
@@ -259,6 +260,7 @@ class Feeder:
         """The file up to now; whatever comes later is in the queue. Passwords go to authenticators only."""
         with self._lock:
             self._followers.add(follower)
+            follower.put(frame(Message.TRACE, self._filters()))  # behind the file: it is asked for what it does now
             frames = self._file.read(self._file.end)
             first = next(frames)  # opens the file before another can take its place
         yield first
@@ -266,22 +268,27 @@ class Feeder:
             if follower.role == "auth" or octets[4] not in _FOR_AUTHENTICATORS:
                 yield octets
 
-    def _set_trace(self, filter_: dict[str, Any] | None) -> None:
+    def _begin_trace(self, follower: Follower, filter_: TraceFilter) -> None:
         with self._lock:
-            self._broadcast(frame(Message.TRACE, filter_))
+            follower.filter = filter_
+            self._followers.add(follower)
+            self._broadcast(frame(Message.TRACE, self._filters()))
 
-    def _to_tracers(self, octets: bytes) -> None:
+    def _filters(self) -> list[TraceFilter]:
+        return [follower.filter for follower in self._followers if follower.filter is not None]
+
+    def _to_tracers(self, exchange: TracedExchange) -> None:
+        octets = frame(Message.TRACE, exchange)
         with self._lock:
             for follower in self._followers:
-                if follower.role == "trace":
+                if follower.filter is not None and follower.filter.matches(exchange):
                     follower.put(octets)
 
     def _forget(self, follower: Follower) -> None:
         with self._lock:
             self._followers.discard(follower)
-            tracing = any(other.role == "trace" for other in self._followers)
-            if follower.role == "trace" and not tracing:
-                self._broadcast(frame(Message.TRACE, None))
+            if follower.filter is not None:
+                self._broadcast(frame(Message.TRACE, self._filters()))
         follower.put_end()
         follower.connection.close()
 

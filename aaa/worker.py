@@ -23,10 +23,9 @@ import structlog
 
 from aaa.datagrams import DatagramSocket, address_of
 from aaa.feed import FeedConnection, Message, SnapshotFollower, decode
-from aaa.packet import Packet
-from aaa.reasons import SUSPICIOUS, Reason
+from aaa.reasons import REJECTS, SUSPICIOUS, Reason
 from aaa.snapshot import Clients
-from aaa.tracing import TraceFilter, traced_exchange
+from aaa.tracing import TracedExchange, TraceFilter, arrived_at
 
 #: Sources remembered with their NAS.
 PEERS_MAX: Final = 50_000
@@ -63,6 +62,16 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
         self.socket.reply(octets, self.name, self.control)
 
 
+class WatchedArrival(Arrival):
+    """One that remembers what was replied at once, for who watches."""
+
+    replied = b""
+
+    def reply(self, octets: bytes) -> None:
+        self.replied = octets
+        super().reply(octets)
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
     name: str
@@ -83,7 +92,9 @@ class Worker(ABC):
         self.now = time.monotonic()
         #: Packets by Reason that belong to no NAS we know.
         self.counts: dict[str, int] = {}
-        self.trace: TraceFilter | None = None
+        #: What those who watch want to see; None while nobody does.
+        self.trace: list[TraceFilter] | None = None
+        self._counted: tuple[Reason, str] | None = None
         self._sockets = {one.fileno(): DatagramSocket(one) for one in options.sockets}
         self._peers: dict[bytes, Peer] = {}
         self._feed = FeedConnection(options.feed_path, {"name": options.name, "role": self.role})
@@ -128,18 +139,24 @@ class Worker(ABC):
         """Count a packet; say so in the log where it is suspicious, but not each time."""
         counts = self.counts if peer.client is None else peer.client.counts
         counts[reason] = counts.get(reason, 0) + 1
+        if self.trace is not None:
+            self._counted = (reason, str(details.get("detail", "")))
         if reason in SUSPICIOUS:
             self._log_discard(reason, peer, details)
 
     def tell_feeder(self, kind: Message, body: object) -> None:
         self._feed.send(kind, body)
 
-    def trace_exchange(self, packet: Packet, arrival: Arrival, reply: bytes, reason: str) -> None:
-        """Report an exchange to whoever watches; called only while somebody does."""
-        if self.trace is not None and self.trace.matches(packet, arrival.peer.address):
-            local = arrival.socket.socket.getsockname()
-            source = (arrival.peer.address, arrival.peer.port)
-            self.tell_feeder(Message.TRACE, traced_exchange(packet.octets, reply, source, local, reason))
+    def trace_exchange(self, arrival: Arrival, reply: bytes, reason: Reason, detail: str = "") -> None:
+        """Report an exchange to those who watch and want it; called only while somebody does."""
+        datagram, peer = arrival.datagram, arrival.peer
+        bound, port = arrival.socket.socket.getsockname()[:2]
+        exchange = TracedExchange(
+            time.time(), peer.address, peer.port, peer.client.name if peer.client else "",
+            arrived_at(bound, datagram.control), port, datagram.octets, reply, reason, detail,
+        )  # fmt: skip
+        if any(one.matches(exchange) for one in self.trace or ()):
+            self.tell_feeder(Message.TRACE, exchange)
 
     def _turn(self) -> None:
         wait_s = max(0.0, min(self._next_tick - self.now, self.timer_s()))
@@ -157,7 +174,7 @@ class Worker(ABC):
         self._busy_s += time.monotonic() - started
 
     def _receive(self, one: DatagramSocket) -> None:
-        peers, handle = self._peers, self.handle
+        peers, handle = self._peers, self.handle if self.trace is None else self._handle_watched
         datagrams = one.receive()
         for octets, name, control in datagrams:
             peer = peers.get(name)
@@ -168,6 +185,14 @@ class Worker(ABC):
             except Exception as error:  # noqa: BLE001  (a fault of ours costs this packet, never the worker: it comes again)
                 self.count(Reason.FAILED, peer, error=type(error).__name__, at=_place_of(error))
         self._handled += len(datagrams)
+
+    def _handle_watched(self, arrival: Arrival) -> None:
+        """While somebody watches: what `handle` does not report itself, it counted, and `count` heard as what."""
+        watched = WatchedArrival(*arrival)
+        self._counted = None
+        self.handle(watched)
+        if self._counted is not None and self._counted[0] not in REJECTS:
+            self.trace_exchange(watched, watched.replied, *self._counted)
 
     def _meet(self, name: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
@@ -219,7 +244,7 @@ class Worker(ABC):
             return
         for kind, body in frames:
             if kind == Message.TRACE:
-                self.trace = TraceFilter.from_message(decode(kind, body))
+                self.trace = msgspec.convert(decode(kind, body), list[TraceFilter]) or None
             else:
                 self.follower.apply(kind, body)
             if kind in {Message.NAS, Message.REVISION}:

@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from aaa.dictionary import describe
+from aaa.packet import Code, Packet
 from core.audit import Actor
 from provedor.runtime import Runtime
 from provedor.settings import load_settings
@@ -37,3 +39,25 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def describe_packet(packet: Packet) -> dict[str, Any]:
+    """A packet by names, without its secrets."""
+    return {
+        "code": _code_name(packet),
+        "identifier": packet.identifier,
+        "attributes": [{"name": name, "value": value} for name, value in describe(packet)],
+    }
+
+
+def print_packet(packet: Packet) -> None:
+    typer.echo(f"{_code_name(packet)} (identifier {packet.identifier})")
+    for name, value in describe(packet):
+        typer.echo(f"  {name} = {value}")
+
+
+def _code_name(packet: Packet) -> str:
+    try:
+        return Code(packet.code).name.replace("_", "-").title()
+    except ValueError:
+        return f"Code {packet.code}"
