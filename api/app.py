@@ -34,12 +34,17 @@ REQUESTS = Histogram("provedor_http_seconds", "HTTP requests by route and status
 Next = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str) -> FastAPI:
+def create_app(
+    database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str, coa_port: int = 3799,
+    public_url: str = "",
+) -> FastAPI:  # fmt: skip
+    """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API."""
     app = FastAPI(
         title="Provedor", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
         description="Network provisioning and RADIUS/AAA control plane for internet providers.",
+        servers=[{"url": public_url}] if public_url else None,
     )  # fmt: skip
-    app.state.services = Services(database, keyring, clock, zone)
+    app.state.services = Services(database, keyring, clock, zone, coa_port)
     app.state.schema_head = schema_head
     problems.install(app)
     app.add_exception_handler(Replay, _replay)

@@ -38,6 +38,8 @@ class Services:
     clock: Clock
     #: The provider's zone, in which an invoice is due.
     zone: tzinfo
+    #: Of a new NAS that names none.
+    coa_port: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ NAS_ADDRESS = "127.0.0.1"
 NAS_SECRET = "testing123"  # noqa: S105  (the demo's, as FreeRADIUS ships it)
 WEBHOOK_SECRET = "whsec_ZGVtb2RlbW9kZW1vZGVtb2RlbW9kZW1vZGVtbw=="  # noqa: S105  (the demo's)
 TOKEN_FILE = "token"  # noqa: S105
-COA_PORT = 3799
+NAS_NAME = "bras-demo"
 ACTOR = Actor("system:demo")
 _FIRST = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fábio", "Gabriela", "Heitor", "Inês", "João", "Larissa", "Marcos")
 _LAST = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Lima", "Moreira", "Pereira")
@@ -61,8 +61,8 @@ def _seed(runtime: Runtime) -> None:
     chance = random.Random(7)  # noqa: S311  (the same demo everywhere)
     with runtime.database.transaction() as session:
         network.create_nas(session, runtime.keyring, {
-            "name": "bras-demo", "address": NAS_ADDRESS, "secret": NAS_SECRET, "vendor": Vendor.MIKROTIK,
-            "coa_port": COA_PORT}, ACTOR)  # fmt: skip
+            "name": NAS_NAME, "address": NAS_ADDRESS, "secret": NAS_SECRET, "vendor": Vendor.MIKROTIK,
+            "coa_port": runtime.settings.coa_port}, ACTOR)  # fmt: skip
         inbox.create_account(session, runtime.keyring, "standard", "demo", WEBHOOK_SECRET)
         company = parties.create_company(
             session, {"name": "Provedor Demo Ltda", "document": "11.222.333/0001-81"}, ACTOR
@@ -105,11 +105,13 @@ def _run_bras(runtime: Runtime, ready: Callable[[], None]) -> None:
     from provedor.cli.simulate import run_until_signal  # noqa: PLC0415
 
     settings = runtime.settings
+    with runtime.database.transaction() as session:
+        coa_port = network.find_by_name(session, NAS_NAME).coa_port
     runner = Runner(
-        BoxOptions(identity="bras-demo", address=NAS_ADDRESS, secret=NAS_SECRET.encode(), redial_s=(5.0, 30.0),
+        BoxOptions(identity=NAS_NAME, address=NAS_ADDRESS, secret=NAS_SECRET.encode(), redial_s=(5.0, 30.0),
                    ramp=50.0, interim_s=60.0),
         _demo_credentials(runtime), server="127.0.0.1", auth_port=settings.radius_auth_port,
-        acct_port=settings.radius_acct_port, coa_port=COA_PORT, control=settings.run_directory / "bras.sock",
+        acct_port=settings.radius_acct_port, coa_port=coa_port, control=settings.run_directory / "bras.sock",
     )  # fmt: skip
     ready()
     run_until_signal(runner, lambda _: None)

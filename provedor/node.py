@@ -102,7 +102,7 @@ def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     app = create_app(
         runtime.database, runtime.keyring, clock=runtime.clock, zone=ZoneInfo(settings.timezone),
-        schema_head=head_revision(),
+        schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
     )  # fmt: skip
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,

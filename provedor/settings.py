@@ -4,41 +4,52 @@ from __future__ import annotations
 
 import os
 import socket
+import tomllib
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import ConfigurationError
 
+PREFIX = "PROVEDOR_"
+#: Read by the embedded PostgreSQL itself, before there are settings to speak of.
+OTHER_VARIABLES = frozenset({"PROVEDOR_POSTGRES_ACCOUNT"})
 SECRETS = frozenset({"database_url", "broker_url"})
+_DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
 
 class Settings(BaseSettings):
     """Every setting with its default and what it is for."""
 
-    model_config = SettingsConfigDict(env_prefix="PROVEDOR_", toml_file="provedor.toml", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file="provedor.toml", extra="forbid")
 
     data: Path = Field(
         default=Path("/var/lib/provedor") if os.geteuid() == 0 else Path("data"), description="directory of this node"
     )
-    database_url: str = Field(default="", description="PostgreSQL URL; empty: an embedded one below DATA")
-    broker_url: str = Field(default="", description="Redis, Valkey or RabbitMQ URL; empty: an embedded Valkey")
+    database_url: str = Field(default="", repr=False, description="PostgreSQL URL; empty: an embedded one below DATA")
+    broker_url: str = Field(
+        default="", repr=False, description="Redis, Valkey or RabbitMQ URL; empty: an embedded Valkey"
+    )
     secret_key_file: Path | None = Field(default=None, description="keys of secrets at rest; default DATA/secret.key")
     http_host: str = Field(default="127.0.0.1", description="address of the API and pages")
-    http_port: int = Field(default=8000, ge=1, le=65535)
+    http_port: int = Field(default=8000, ge=1, le=65535, description="port of the API and pages")
     radius_host: str = Field(default="0.0.0.0,::", description="addresses RADIUS listens on, comma separated")
-    radius_auth_port: int = Field(default=1812, ge=1, le=65535)
-    radius_acct_port: int = Field(default=1813, ge=1, le=65535)
+    radius_auth_port: int = Field(default=1812, ge=1, le=65535, description="UDP port of authentication")
+    radius_acct_port: int = Field(default=1813, ge=1, le=65535, description="UDP port of accounting")
     radius_workers: int = Field(default=os.cpu_count() or 1, ge=1, le=64, description="processes per RADIUS port")
+    coa_port: int = Field(default=3799, ge=1, le=65535, description="CoA port of a new NAS that names none")
     coa_source: str = Field(default="", description="address that CoA leaves from; empty: routing decides")
     metrics_port: int = Field(default=9180, ge=1, le=65000, description="first of the /metrics ports on loopback")
     node: str = Field(default=socket.gethostname(), description="name of this node, fixed for its lifetime")
     timezone: str = Field(default="America/Sao_Paulo", description="zone of calendar rules")
-    language: str = Field(default="pt_BR", pattern="^(pt_BR|en)$")
-    public_url: str = Field(default="", description="URL under which people reach us")
+    language: Literal["pt_BR", "en"] = Field(default="pt_BR", description="of what is written for people")
+    public_url: str = Field(default="", description="URL under which the API is reached from outside")
     window_first_hour: int = Field(default=3, ge=0, le=23, description="maintenance window for redials: first hour")
     window_last_hour: int = Field(default=5, ge=0, le=24, description="maintenance window for redials: end")
 
@@ -46,8 +57,30 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: str) -> str:
         for part in value.split(","):
-            ip_address(part.strip())
+            _check_address(part.strip())
         return value
+
+    @field_validator("coa_source")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value:
+            _check_address(value)
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        return _check_url(value, _DATABASE_SCHEMES)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        return _check_url(value, _BROKER_SCHEMES)
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        return _check_url(value, ("http", "https")).rstrip("/")
 
     @field_validator("timezone")
     @classmethod
@@ -57,6 +90,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("is no time zone such as America/Sao_Paulo") from None
         return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        """Values that are right one by one and wrong together; the message names the one to change."""
+        if self.window_last_hour <= self.window_first_hour:
+            raise ValueError(
+                f"WINDOW_LAST_HOUR: must be later than PROVEDOR_WINDOW_FIRST_HOUR {self.window_first_hour}"
+            )
+        if self.radius_acct_port == self.radius_auth_port:
+            raise ValueError(f"RADIUS_ACCT_PORT: must differ from PROVEDOR_RADIUS_AUTH_PORT {self.radius_auth_port}")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -91,6 +135,41 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "PROVEDOR_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}: {first['msg']} (it is {first.get('input')!r})") from None
+        raise ConfigurationError(_sentence(error.errors()[0])) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"provedor.toml is no TOML: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"provedor.toml cannot be read: {error.strerror}") from None
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that look like settings and are none: most often a mistyped name."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+
+
+def _sentence(first: ErrorDetails) -> str:
+    """Without the value where that is a secret."""
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return PREFIX + message
+    field = str(first["loc"][0])
+    name = PREFIX + field.upper()
+    if first["type"] == "extra_forbidden":
+        return f"{name}: there is no such setting; `provedor settings` lists them"
+    shown = "" if field in SECRETS else f" (it is {first.get('input')!r})"
+    return f"{name}: {message}{shown}"
+
+
+def _check_address(value: str) -> None:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("takes IP addresses such as 192.0.2.1 or ::") from None
+
+
+def _check_url(value: str, schemes: tuple[str, ...]) -> str:
+    scheme, separator, rest = value.partition("://")
+    if value and (scheme not in schemes or not separator or not rest):
+        raise ValueError(f"takes a URL that begins with {' or '.join(f'{one}://' for one in schemes)}")
+    return value

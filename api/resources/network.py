@@ -26,7 +26,7 @@ def list_nas(session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.NasOut
 
 @nas_routes.post("", status_code=201, response_model=schemas.NasOut)
 def create_nas(body: schemas.NasIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
-    values = _nas_values(body.model_dump(exclude_none=True))
+    values = {"coa_port": given.coa_port, **_nas_values(body.model_dump(exclude_none=True))}
     return once.created(nas_view(network.create_nas(session, given.keyring, values, caller.actor)))
 
 
