@@ -1,12 +1,14 @@
 """Services out of a CSV file: idempotent, row by row; a bad row names its line and reason, the good ones land.
 
 Columns: login, password, plan (by name), customer_name; and, where given, document, due_day, ipv4_address, ipv6_prefix,
-delegated_ipv6_prefix, street, city. A login that exists already is left as it is.
+delegated_ipv6_prefix, street, city. They are separated by commas or, as spreadsheets in Portuguese write them, by
+semicolons. A login that exists already is left as it is.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -46,23 +48,30 @@ class Importer:
     today: date
 
     def run(self, file: TextIO, *, dry_run: bool) -> Iterator[RowResult]:
-        """One transaction a row. Raises InvalidInput where a required column is missing."""
-        rows = csv.DictReader(file)
-        missing = [name for name in REQUIRED if name not in (rows.fieldnames or ())]
-        if missing:
-            raise InvalidInput(f"the file has no column {', '.join(missing)}", field="columns")
-        yield from self._rows(rows, dry_run=dry_run)
+        """One transaction a row. Raises InvalidInput where a required column is missing, or for what is no CSV."""
+        try:
+            header = file.readline()
+            rows = csv.DictReader(itertools.chain([header], file), delimiter=_delimiter(header))
+            missing = [name for name in REQUIRED if name not in (rows.fieldnames or ())]
+            if missing:
+                raise InvalidInput(f"the file has no column {', '.join(missing)}", field="columns")
+            yield from self._rows(rows, dry_run=dry_run)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InvalidInput(f"is no CSV in UTF-8 from here on: {error}", field="file") from None
 
     def _rows(self, rows: csv.DictReader[str], *, dry_run: bool) -> Iterator[RowResult]:
+        planned: set[str] = set()  # logins that a dry run would have made by now
         for row in rows:
             login = (row.get("login") or "").strip()
             try:
                 _check_text(row)
-                outcome = self._row(row, login, dry_run=dry_run)
+                outcome = "exists" if login in planned else self._row(row, login, dry_run=dry_run)
             except ProvedorError as error:
                 field = f"{error.field}: " if error.field else ""
                 yield RowResult(rows.line_num, login, "rejected", field + error.detail)
             else:
+                if dry_run and outcome == "created":
+                    planned.add(login)
                 yield RowResult(rows.line_num, login, outcome)
 
     def _row(self, row: dict[str, str], login: str, *, dry_run: bool) -> str:
@@ -109,6 +118,10 @@ class Importer:
             "document": document,
         }
         return parties.create_customer(session, values, [], self.actor).id
+
+
+def _delimiter(header: str) -> str:
+    return ";" if header.count(";") > header.count(",") else ","
 
 
 def _check_text(row: dict[str, str]) -> None:

@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import getpass
 import json
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.progress import track
+from rich.table import Column, Table
+from rich.text import Text
 
 from aaa.dictionary import describe
 from aaa.packet import Code, Packet
 from core.audit import Actor
+from core.errors import ConfigurationError
 from provedor.runtime import Runtime
 from provedor.settings import load_settings
 
+T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def runtime() -> Runtime:
-    """The running node's database, by its settings."""
+    """The running node's database, by its settings.
+
+    Only a node's start makes a key file: a command that found none and made one would cover up its loss.
+    """
     from provedor.node import resolve_runtime  # noqa: PLC0415  (imports every room)
 
-    return resolve_runtime(load_settings())
+    settings = load_settings()
+    found = resolve_runtime(settings)
+    if not settings.key_file.exists():
+        raise ConfigurationError(
+            f"the key file {settings.key_file} is missing: restore it from its copy, or name it by "
+            "PROVEDOR_SECRET_KEY_FILE"
+        )
+    return found
 
 
 def actor() -> Actor:
@@ -35,10 +50,17 @@ def print_json(value: Any) -> None:  # noqa: ANN401
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
-    table = Table(*columns)
+    """What does not fit is folded, never cut: people copy from tables."""
+    table = Table(*(Column(name, overflow="fold") for name in columns))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
+
+
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """The same items, with a bar on a terminal's stderr that is gone when they are done."""
+    console = Console(stderr=True)
+    return track(items, what, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
 def describe_packet(packet: Packet) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
 import signal
-from collections.abc import Callable
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import httpx
 import typer
-from standardwebhooks import Webhook
 
 from aaa.bras import Box, BoxOptions, Credential, Runner
-from core.errors import ProvedorError
+from aaa.testclient import METHODS
+from core.clock import utc_now
+from core.errors import InvalidInput, ProvedorError
+from provedor.cli.common import progress
+from provedor.gateway import TIMEOUT_S, TRIES, Delivery, Event, Gateway, payment_received, payment_reversed
 from provedor.settings import load_settings
 
 simulate_app = typer.Typer(no_args_is_help=True, help="a BRAS, and a gateway's webhook, to try things with")
@@ -23,28 +25,34 @@ simulate_app = typer.Typer(no_args_is_help=True, help="a BRAS, and a gateway's w
 
 @simulate_app.command()
 def bras(
-    credentials: Annotated[Path | None, typer.Option(help="CSV with login,password and perhaps method")] = None,
-    users: Annotated[int, typer.Option(help="or so many of user0000000/pass0000000, …")] = 0,
-    server: Annotated[str, typer.Option()] = "127.0.0.1",
+    credentials: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="CSV with login,password and perhaps method"),
+    ] = None,
+    users: Annotated[int, typer.Option(min=0, help="or so many of user0000000/pass0000000, …")] = 0,
+    server: Annotated[str, typer.Option(help="address of the RADIUS server")] = "127.0.0.1",
     address: Annotated[str, typer.Option(help="our own address, as the NAS entry has it")] = "127.0.0.1",
-    secret: Annotated[str, typer.Option(envvar="BRAS_SECRET")] = "testing123",  # noqa: S107
-    coa_port: Annotated[int, typer.Option()] = 3799,
+    secret: Annotated[str, typer.Option(envvar="BRAS_SECRET", help="of the NAS entry")] = "testing123",  # noqa: S107
+    coa_port: Annotated[int, typer.Option(min=1, max=65535, help="where we listen for CoA")] = 3799,
     redial: Annotated[str, typer.Option(help="seconds until a CPE dials again, from-to")] = "5-90",
-    ramp: Annotated[float, typer.Option(help="logins a second")] = 200.0,
-    interim: Annotated[float, typer.Option(help="seconds between interims; 0: as the server says")] = 0.0,
+    ramp: Annotated[float, typer.Option(min=0.1, help="logins a second")] = 200.0,
+    interim: Annotated[float, typer.Option(min=0, help="seconds between interims; 0: as the server says")] = 0.0,
     control: Annotated[Path | None, typer.Option(help="Unix socket for commands")] = None,
 ) -> None:
-    """A MikroTik with subscribers: logs them in, accounts them, answers CoA and Disconnect."""
+    """A MikroTik with subscribers: logs them in, accounts them, answers CoA and Disconnect. Ctrl-C ends it."""
     settings = load_settings()
-    low, _, high = redial.partition("-")
+    if credentials is None and not users:
+        raise typer.BadParameter("give --credentials FILE or --users N: a BRAS without subscribers does nothing")
     options = BoxOptions(
-        address=address, secret=secret.encode(), redial_s=(float(low), float(high or low)), ramp=ramp,
-        interim_s=interim or None,
-    )  # fmt: skip
-    runner = Runner(
-        options, _credentials(credentials, users), server=server, auth_port=settings.radius_auth_port,
-        acct_port=settings.radius_acct_port, coa_port=coa_port, control=control,
-    )  # fmt: skip
+        address=address, secret=secret.encode(), redial_s=_range(redial), ramp=ramp, interim_s=interim or None
+    )
+    try:
+        runner = Runner(
+            options, _credentials(credentials, users), server=server, auth_port=settings.radius_auth_port,
+            acct_port=settings.radius_acct_port, coa_port=coa_port, control=control,
+        )  # fmt: skip
+    except OSError as error:
+        raise ProvedorError(f"cannot use {address} with CoA port {coa_port}: {error.strerror}") from None
     run_until_signal(runner, _report)
 
 
@@ -58,34 +66,103 @@ def run_until_signal(runner: Runner, report: Callable[[Box], None]) -> None:
 
 @simulate_app.command()
 def gateway(
-    invoice_id: str,
-    amount_cents: int,
-    secret: Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="whsec_…")],
-    url: Annotated[str, typer.Option()] = "http://127.0.0.1:8000/hooks/standard",
+    secret: Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="the gateway account's, whsec_…")],
+    invoice_id: Annotated[str, typer.Argument(help="invoice that is paid")] = "",
+    amount_cents: Annotated[int, typer.Argument(min=0, help="how much")] = 0,
+    url: Annotated[str, typer.Option(help="receiver; default: this node's")] = "",
     payment_id: Annotated[str, typer.Option(help="the same id is the same payment")] = "",
+    many: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="CSV with invoice_id,amount_cents[,payment_id]"),
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="tell of a reversal after the payment")] = False,
+    reorder: Annotated[bool, typer.Option("--reorder", help="tell of the reversal first")] = False,
+    repeat: Annotated[int, typer.Option(min=0, help="deliver everything so many times more")] = 0,
+    tries: Annotated[int, typer.Option(min=1, max=20, help="before a delivery is given up")] = TRIES,
 ) -> None:
-    """Send a signed payment.received as Standard Webhooks has it."""
-    now = datetime.now(UTC)
-    payment = payment_id or f"pay-{invoice_id}-{int(now.timestamp())}"
-    data = {"invoice_id": invoice_id, "payment_id": payment, "amount_cents": amount_cents,
-            "paid_at": now.isoformat(), "method": "pix"}  # fmt: skip
-    body = json.dumps({"type": "payment.received", "timestamp": now.isoformat(), "data": data})
-    headers = {"webhook-id": f"msg_{payment}", "webhook-timestamp": str(int(now.timestamp())),
-               "webhook-signature": Webhook(secret).sign(f"msg_{payment}", now, body)}  # fmt: skip
-    try:
-        answer = httpx.post(url, content=body, headers=headers, timeout=15)
-    except httpx.HTTPError as error:
-        raise ProvedorError(f"{url} does not answer: {error}") from None
-    typer.echo(f"{answer.status_code} {answer.text}")
-    if answer.status_code != 200:
+    """Send signed payments as Standard Webhooks has it; exit 1 when one was given up.
+
+    A delivery that gets no 2xx is tried again after 0.5, 1, 2, 4 … seconds, as gateways do.
+    """
+    if (many is None) == (not invoice_id and not amount_cents):
+        raise typer.BadParameter("give INVOICE_ID and AMOUNT_CENTS, or --many FILE")
+    payments = _payments(many) if many else [_Payment(invoice_id, amount_cents, payment_id)]
+    events = [event for payment in payments for event in _events(payment, reverse=reverse, reorder=reorder)]
+    settings = load_settings()
+    target = url or f"http://{settings.http_host}:{settings.http_port}/hooks/standard"
+
+    def show(delivery: Delivery) -> None:
+        if many is None or not delivery.taken:
+            typer.echo(f"{delivery.status or '---'} {delivery.event_id} {delivery.answer}")
+
+    with httpx.Client(timeout=TIMEOUT_S) as client:
+        sender = Gateway(target, secret, client=client, clock=utc_now, pause=time.sleep, tries=tries)
+        lost = sum(not sender.deliver(event, show) for event in progress(events * (1 + repeat), "delivering"))
+    if many:
+        typer.echo(f"{len(events) * (1 + repeat) - lost} delivered, {lost} given up")
+    if lost:
         raise typer.Exit(1)
+
+
+class _Payment(NamedTuple):
+    invoice_id: str
+    amount_cents: int
+    payment_id: str
+
+
+def _payments(file: Path) -> list[_Payment]:
+    """Raises InvalidInput naming the line."""
+    payments = []
+    for line, row in _rows(file, ("invoice_id", "amount_cents")):
+        if not row["invoice_id"] or not row["amount_cents"].isascii() or not row["amount_cents"].isdigit():
+            raise InvalidInput("needs invoice_id, and amount_cents in digits", field=f"{file} line {line}")
+        payments.append(_Payment(row["invoice_id"], int(row["amount_cents"]), row.get("payment_id", "")))
+    return payments
+
+
+def _events(payment: _Payment, *, reverse: bool, reorder: bool) -> list[Event]:
+    payment_id = payment.payment_id or f"pay-{payment.invoice_id}-{time.time_ns()}"
+    paid = payment_received(payment.invoice_id, payment_id, payment.amount_cents, utc_now)
+    if reorder:
+        return [payment_reversed(payment_id), paid]
+    return [paid, payment_reversed(payment_id)] if reverse else [paid]
 
 
 def _credentials(file: Path | None, users: int) -> list[Credential]:
     if file is None:
         return [Credential(f"user{number:07d}", f"pass{number:07d}") for number in range(users)]
-    with file.open(newline="") as rows:
-        return [Credential(row["login"], row["password"], row.get("method") or "pap") for row in csv.DictReader(rows)]
+    found = []
+    for line, row in _rows(file, ("login", "password")):
+        method = row.get("method") or "pap"
+        if method not in METHODS:
+            raise InvalidInput(f"methods are {', '.join(METHODS)}", field=f"{file} line {line} method")
+        found.append(Credential(row["login"], row["password"], method))
+    return found
+
+
+def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV file with these columns at least; what a short row lacks is empty."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.DictReader(lines, restval="")
+        missing = [name for name in required if name not in (rows.fieldnames or ())]
+        if missing:
+            raise InvalidInput(f"the file has no column {', '.join(missing)}", field=str(file))
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InvalidInput(f"is no CSV file in UTF-8: {error}", field=str(file)) from None
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        found = float(low), float(high or low)
+    except ValueError:
+        found = (1.0, 0.0)
+    if not 0 <= found[0] <= found[1]:
+        raise typer.BadParameter("takes seconds from-to, as 5-90", param_hint="--redial")
+    return found
 
 
 def _report(box: Box) -> None:
