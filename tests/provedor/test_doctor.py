@@ -1,0 +1,187 @@
+"""Doctor on real wrongs: each is found, and the advice names the thing and what to do."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from factories import make_nas
+from sqlalchemy import text
+
+from aaa.spool import SPOOL_OCTETS_MAX, segment_path
+from core import outbox, switches, topics
+from core.audit import Actor
+from core.database import Database
+from core.keyring import Keyring, load_keyring
+from provedor.doctor import Check, examine
+from provedor.embedded import EmbeddedValkey
+from provedor.settings import Settings, load_settings
+from provisioning import pace
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, valkey: EmbeddedValkey) -> Settings:
+    """A node that is installed and does not run."""
+    found = load_settings(
+        data=tmp_path, database_url=database_url, broker_url=valkey.url, radius_host="127.0.0.1", http_port=1,
+        metrics_port=64000, radius_auth_port=free_port(), radius_acct_port=free_port(), radius_workers=1,
+    )  # fmt: skip
+    load_keyring(found.key_file)
+    return found
+
+
+@pytest.fixture
+def keyring(settings: Settings) -> Keyring:
+    return load_keyring(settings.key_file)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def check(settings: Settings, name: str) -> Check:
+    return next(one for one in examine(settings) if one.name == name)
+
+
+def assert_wrong(settings: Settings, name: str, *words: str) -> None:
+    found = check(settings, name)
+    assert not found.ok, found
+    for word in words:
+        assert word in found.advice
+
+
+def test_what_is_well_is_said_to_be(settings: Settings) -> None:
+    well = {one.name for one in examine(settings) if one.ok}
+    assert well >= {"settings", "data directory", "key file", "database", "schema", "clock", "broker", "work"}
+
+
+def test_a_node_that_does_not_run_is_wrong(settings: Settings) -> None:
+    assert_wrong(settings, "API", "provedor up")
+    assert_wrong(settings, "RADIUS feed", "provedor up")
+
+
+def test_another_program_on_our_port_is_named(settings: Settings) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", settings.radius_auth_port))
+        assert_wrong(settings, "RADIUS feed", str(settings.radius_auth_port), "taken")
+
+
+def test_workers_that_do_not_answer_status_server_are_named(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    assert check(settings, "RADIUS accounting").advice.startswith("not asked: make a NAS entry for 127.0.0.1")
+    with database.transaction() as session:
+        make_nas(session, keyring)
+    assert_wrong(settings, "RADIUS accounting", "worker 0", str(settings.radius_acct_port))
+
+
+def test_a_database_that_is_away_is_wrong_and_its_password_is_not_shown(settings: Settings) -> None:
+    away = settings.model_copy(update={"database_url": "postgresql://u:topsecret@127.0.0.1:1/x"})
+    assert_wrong(away, "database", "does not answer", "port 1")
+    assert not any("topsecret" in one.advice for one in examine(away))
+
+
+def test_a_broker_that_is_away_is_wrong(settings: Settings) -> None:
+    assert_wrong(settings.model_copy(update={"broker_url": "redis://127.0.0.1:1"}), "broker", "PROVEDOR_BROKER_URL")
+
+
+def test_an_old_and_a_newer_schema_are_told_apart(settings: Settings, database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert_wrong(settings, "schema", "0001", "`provedor up` migrates it")
+    with database.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert_wrong(settings, "schema", "9999", "install the newer")
+
+
+def test_a_key_file_that_others_read_that_is_lost_or_of_another_database(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        make_nas(session, keyring)
+    assert check(settings, "keys and database").ok
+    settings.key_file.chmod(0o640)
+    assert_wrong(settings, "key file", "chmod 600")
+    settings.key_file.unlink()
+    assert_wrong(settings, "key file", "restore it")
+    assert not settings.key_file.exists()
+    load_keyring(settings.key_file)
+    assert_wrong(settings, "keys and database", "does not open")
+
+
+def test_a_spool_near_its_bound_and_refused_records_are_wrong(settings: Settings) -> None:
+    spool = settings.spool_directory / "acct-0"
+    spool.mkdir(parents=True)
+    with segment_path(spool, 1).open("wb") as segment:
+        segment.truncate(SPOOL_OCTETS_MAX - 1)  # sparse: it takes no disk
+    assert_wrong(settings, "accounting spool", "acct-0", "near its bound")
+    segment_path(spool, 1).unlink()
+    assert check(settings, "accounting spool").ok
+    (settings.spool_directory / "refused.hex").write_text("1 2 3\n")
+    assert_wrong(settings, "accounting spool", "refused.hex")
+
+
+def test_a_copy_that_is_no_snapshot_is_wrong(settings: Settings) -> None:
+    path = settings.data / "snapshot" / "snapshot.bin"
+    assert check(settings, "copy of the snapshot").ok
+    path.parent.mkdir()
+    path.write_bytes(b"junk")
+    assert_wrong(settings, "copy of the snapshot", str(path))
+
+
+def test_work_that_fails_or_waits_is_told_with_its_error(settings: Settings, database: Database) -> None:
+    with database.transaction() as session:
+        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": 1}, due_at=datetime.now(UTC) - timedelta(minutes=9))
+    assert_wrong(settings, "work", "relay")
+    with database.transaction() as session:
+        session.execute(text("UPDATE outbox SET attempts = 3, last_error = 'TypeError: no'"))
+    assert_wrong(settings, "work", "TypeError: no", "3 times")
+
+
+def test_enforcement_tells_of_a_silent_nas_and_of_a_freeze(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        nas = make_nas(session, keyring, name="bras-9", coa_port=1700)
+        switches.freeze_enforcement(session, True, Actor("test"))
+    assert "resume" in check(settings, "enforcement").advice
+    with database.transaction() as session:
+        for _ in range(pace.SILENT_MAX):
+            pace.record_silence(session, nas.id, 60, datetime.now(UTC))
+    assert_wrong(settings, "enforcement", "bras-9", "1700")
+
+
+def test_a_nas_whose_clock_is_off_is_named(settings: Settings, database: Database, keyring: Keyring) -> None:
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        nas = make_nas(session, keyring, name="bras-8")
+        session.execute(
+            text(f"CREATE TABLE skewed PARTITION OF accounting_record FOR VALUES FROM ('{now.date()}') "
+                 f"TO ('{now.date() + timedelta(days=1)}')")
+        )  # fmt: skip
+        session.execute(
+            text(
+                "INSERT INTO accounting_record (received_on, dedupe_key, received_at, event_at, nas_id, box, source, "
+                "status, acct_session_id, accept_id, login, session_seconds, input_octets, output_octets) "
+                "VALUES (:on, 'x', :at, :event, :nas, 'b', 's', 3, 'a', '', 'l', 0, 0, 0)"
+            ),
+            {"on": now.date(), "at": now, "event": now - timedelta(seconds=90), "nas": nas.id},
+        )
+    assert_wrong(settings, "NAS clocks", "bras-8 by -90 s", "NTP")
+
+
+def test_a_mistyped_variable_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVEDOR_HTTP_PROT", "8080")
+    assert_wrong(settings, "settings", "PROVEDOR_HTTP_PROT")
+
+
+def test_a_data_directory_that_is_not_there_fails_every_check_it_must_and_makes_nothing(tmp_path: Path) -> None:
+    nowhere = load_settings(data=tmp_path / "nowhere")
+    wrong = {one.name for one in examine(nowhere) if not one.ok}
+    assert wrong >= {"data directory", "key file", "database", "schema", "broker", "work", "API", "RADIUS feed"}
+    assert not (tmp_path / "nowhere").exists()
+    assert list(tmp_path.iterdir()) == []
