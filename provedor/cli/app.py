@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from provedor.cli import billing, enforcement, explain, imports, node, radius, simulate, users
+from provedor.cli import billing, enforcement, explain, imports, node, radius, simulate, top, users
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Network provisioning and RADIUS."
 )
 app.command()(node.up)
 app.command()(node.demo)
+app.command()(top.top)
 app.command()(node.settings)
 app.command()(node.doctor)
 app.command()(explain.explain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,9 +11,14 @@ from core.errors import NotFound
 from provedor.cli.common import Json, print_json, runtime
 
 
+class Language(StrEnum):
+    PT_BR = "pt_BR"
+    EN = "en"
+
+
 def explain(
     login: str,
-    language: Annotated[str, typer.Option(help="pt_BR or en; default: PROVEDOR_LANGUAGE")] = "",
+    language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
     as_json: Json = False,
 ) -> None:
     """Why this subscriber can or cannot connect."""

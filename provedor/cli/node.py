@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from provedor.cli.common import Json, print_json, print_table
-from provedor.settings import SECRETS, Settings, load_settings
+from provedor.settings import PREFIX, SECRETS, Settings, load_settings
 
 
 def up(only: Annotated[str, typer.Option(help="radius,api,worker,beat")] = "") -> None:
@@ -29,16 +29,23 @@ def demo() -> None:
 
 
 def settings(as_json: Json = False) -> None:
-    """Every setting with its value; secrets are not shown."""
+    """Every setting with its value, default and purpose; secrets are not shown.
+
+    Each is an environment variable, or the lower-case name without PROVEDOR_ in a provedor.toml of the working
+    directory; the environment wins.
+    """
     loaded = load_settings()
     rows = [
-        [f"PROVEDOR_{name.upper()}", _shown(loaded, name), field.description or ""]
+        {"name": PREFIX + name.upper(), "value": _shown(loaded, name), "default": _default(field.default),
+         "description": field.description}
         for name, field in Settings.model_fields.items()
-    ]
+    ]  # fmt: skip
     if as_json:
-        print_json([{"name": name, "value": value, "description": about} for name, value, about in rows])
-    else:
-        print_table(["setting", "value", "what it is"], rows)
+        print_json(rows)
+        return
+    for row in rows:
+        default = "" if row["value"] == row["default"] else f"; default: {row['default'] or 'empty'}"
+        typer.echo(f"{row['name']}={row['value']}\n    {row['description']}{default}")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -56,4 +63,10 @@ def doctor(as_json: Json = False) -> None:
 
 def _shown(loaded: Settings, name: str) -> str:
     value = getattr(loaded, name)
-    return "(set)" if name in SECRETS and value else str(value)
+    if value in {None, ""}:
+        return ""
+    return "(set)" if name in SECRETS else str(value)
+
+
+def _default(value: object) -> str:
+    return "" if value is None else str(value)
