@@ -106,7 +106,7 @@ def _run_bras(runtime: Runtime, ready: Callable[[], None]) -> None:
 
     settings = runtime.settings
     with runtime.database.transaction() as session:
-        coa_port = network.find_by_name(session, NAS_NAME).coa_port
+        coa_port = network.find_by_address(session, NAS_ADDRESS).coa_port
     runner = Runner(
         BoxOptions(identity=NAS_NAME, address=NAS_ADDRESS, secret=NAS_SECRET.encode(), redial_s=(5.0, 30.0),
                    ramp=50.0, interim_s=60.0),

@@ -55,10 +55,10 @@ GROUP BY n.name
 
 
 class Check(NamedTuple):
-    """`advice` says what to do where it is not ok, else perhaps a note."""
+    """`ok` is None where it could not be looked at. `advice` says what to do, or else is a note."""
 
     name: str
-    ok: bool
+    ok: bool | None
     advice: str
 
 
@@ -66,32 +66,52 @@ class Wrong(Exception):
     """A check failed; the message is the advice."""
 
 
+class NotAsked(Exception):
+    """There is nothing to look at here; the message says why."""
+
+
+Look = Callable[[Settings], str | None]
+
+
 def examine(settings: Settings) -> list[Check]:
-    checks: list[tuple[str, Callable[[Settings], str | None]]] = [
-        ("settings", _settings),
-        ("data directory", _data),
-        ("key file", _key_file),
-        ("database", _database),
-        ("schema", _schema),
-        ("keys and database", _keys_match),
-        ("clock", _clock),
+    database = _check("database", _database, settings)
+    away = database.ok is False
+
+    def needs_database(look: Look) -> Look:
+        return _not_asked if away else look
+
+    checks: list[tuple[str, Look]] = [
+        ("schema", needs_database(_schema)),
+        ("keys and database", needs_database(_keys_match)),
+        ("clock", needs_database(_clock)),
         ("broker", _broker),
-        ("work", _work),
+        ("work", needs_database(_work)),
         ("API", _api),
         ("RADIUS feed", _feed),
-        ("RADIUS authentication", lambda given: _radius(given, given.radius_auth_port, Code.ACCESS_ACCEPT)),
-        ("RADIUS accounting", lambda given: _radius(given, given.radius_acct_port, Code.ACCOUNTING_RESPONSE)),
+        ("RADIUS authentication", needs_database(_authentication)),
+        ("RADIUS accounting", needs_database(_accounting)),
         ("accounting spool", _spool),
-        ("copy of the snapshot", _snapshot),
-        ("enforcement", _enforcement),
-        ("NAS clocks", _nas_clocks),
+        ("copy of the snapshot", needs_database(_snapshot)),
+        ("enforcement", needs_database(_enforcement)),
+        ("NAS clocks", needs_database(_nas_clocks)),
     ]
-    return [_check(name, look, settings) for name, look in checks]
+    first = [("settings", _settings), ("data directory", _data), ("key file", _key_file)]
+    return [
+        *(_check(name, look, settings) for name, look in first),
+        database,
+        *(_check(name, look, settings) for name, look in checks),
+    ]
 
 
-def _check(name: str, look: Callable[[Settings], str | None], settings: Settings) -> Check:
+def _not_asked(_: Settings) -> None:
+    raise NotAsked("not asked: it needs the database")
+
+
+def _check(name: str, look: Look, settings: Settings) -> Check:
     try:
         return Check(name, True, look(settings) or "")
+    except NotAsked as reason:
+        return Check(name, None, str(reason))
     except Wrong as wrong:
         return Check(name, False, str(wrong))
     except ProvedorError as error:
@@ -217,7 +237,7 @@ def _work(settings: Settings) -> str:
 
 def _api(settings: Settings) -> str | None:
     if not _runs_here(settings, "api"):
-        return "the api role does not run on this node"
+        raise NotAsked("the api role does not run on this node")
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.http_host, settings.http_host)  # noqa: S104
     try:
         answer = httpx.get(f"http://{host}:{settings.http_port}/readyz", timeout=5)
@@ -231,7 +251,7 @@ def _api(settings: Settings) -> str | None:
 
 def _feed(settings: Settings) -> str | None:
     if not _runs_here(settings, "radius"):
-        return "the radius role does not run on this node"
+        raise NotAsked("the radius role does not run on this node")
     path = feed_path(settings)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
         one.settimeout(3)
@@ -265,14 +285,22 @@ def _taken_ports(settings: Settings) -> list[int]:
     return taken
 
 
-def _radius(settings: Settings, port: int, wanted: Code) -> str:
+def _authentication(settings: Settings) -> str:
+    return _ask_workers(settings, settings.radius_auth_port, Code.ACCESS_ACCEPT)
+
+
+def _accounting(settings: Settings) -> str:
+    return _ask_workers(settings, settings.radius_acct_port, Code.ACCOUNTING_RESPONSE)
+
+
+def _ask_workers(settings: Settings, port: int, wanted: Code) -> str:
     """Status-Server to each worker (RFC 5997): the Identifier picks who answers."""
     if not _runs_here(settings, "radius"):
-        return "the radius role does not run on this node"
+        raise NotAsked("the radius role does not run on this node")
     address = _own_address(settings)
     secret = _own_secret(settings, address)
     if secret is None:
-        return f"not asked: make a NAS entry for {address}, and Status-Server will be sent to every worker"
+        raise NotAsked(f"make a NAS entry for {address}, and every worker will be asked by Status-Server")
     silent = []
     for worker in range(settings.radius_workers):
         octets = sign_access_request(worker, os.urandom(16), b"", secret, code=Code.STATUS_SERVER)

@@ -56,8 +56,9 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json([check._asdict() for check in checks])
     else:
-        print_table(["check", "ok", "what to do"], [[c.name, "ok" if c.ok else "WRONG", c.advice] for c in checks])
-    if not all(check.ok for check in checks):
+        words = {True: "ok", False: "WRONG", None: "?"}
+        print_table(["check", "ok", "what to do"], [[check.name, words[check.ok], check.advice] for check in checks])
+    if any(check.ok is False for check in checks):
         raise typer.Exit(1)
 
 

@@ -88,7 +88,7 @@ def render(view: dict[str, Any], width: int, height: int) -> RenderableType:
 
 def _head(view: dict[str, Any]) -> Text:
     head = Text(no_wrap=True, overflow="ellipsis")
-    head.append(f"provedor top  {view['node']}  {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  ", style="bold")
+    head.append(f"{view['node']}  {datetime.now(UTC):%m-%d %H:%M:%S} UTC  ", style="bold")
     for name in ("database", "broker"):
         state = view[name]
         head.append(f"{name} {state}  ", style="green" if state == "ok" else "bold red")

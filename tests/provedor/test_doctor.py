@@ -49,7 +49,7 @@ def check(settings: Settings, name: str) -> Check:
 
 def assert_wrong(settings: Settings, name: str, *words: str) -> None:
     found = check(settings, name)
-    assert not found.ok, found
+    assert found.ok is False, found
     for word in words:
         assert word in found.advice
 
@@ -73,7 +73,9 @@ def test_another_program_on_our_port_is_named(settings: Settings) -> None:
 def test_workers_that_do_not_answer_status_server_are_named(
     settings: Settings, database: Database, keyring: Keyring
 ) -> None:
-    assert check(settings, "RADIUS accounting").advice.startswith("not asked: make a NAS entry for 127.0.0.1")
+    assert check(settings, "RADIUS accounting")[1:] == (
+        None, "make a NAS entry for 127.0.0.1, and every worker will be asked by Status-Server"
+    )  # fmt: skip
     with database.transaction() as session:
         make_nas(session, keyring)
     assert_wrong(settings, "RADIUS accounting", "worker 0", str(settings.radius_acct_port))
@@ -83,6 +85,7 @@ def test_a_database_that_is_away_is_wrong_and_its_password_is_not_shown(settings
     away = settings.model_copy(update={"database_url": "postgresql://u:topsecret@127.0.0.1:1/x"})
     assert_wrong(away, "database", "does not answer", "port 1")
     assert not any("topsecret" in one.advice for one in examine(away))
+    assert check(away, "schema")[1:] == (None, "not asked: it needs the database")
 
 
 def test_a_broker_that_is_away_is_wrong(settings: Settings) -> None:
@@ -181,7 +184,7 @@ def test_a_mistyped_variable_is_named(settings: Settings, monkeypatch: pytest.Mo
 
 def test_a_data_directory_that_is_not_there_fails_every_check_it_must_and_makes_nothing(tmp_path: Path) -> None:
     nowhere = load_settings(data=tmp_path / "nowhere")
-    wrong = {one.name for one in examine(nowhere) if not one.ok}
-    assert wrong >= {"data directory", "key file", "database", "schema", "broker", "work", "API", "RADIUS feed"}
+    wrong = {one.name for one in examine(nowhere) if one.ok is False}
+    assert wrong >= {"data directory", "key file", "database", "broker", "API", "RADIUS feed"}
     assert not (tmp_path / "nowhere").exists()
     assert list(tmp_path.iterdir()) == []
