@@ -6,6 +6,7 @@ handed in by whoever has them (aaa keeps them), so that this stays below.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from core import holds, sessions
 from core.access import Access, HoldEffect, HoldReason
-from core.models.network import Nas, Session
+from core.models.network import Nas, Session, StopKind
 from core.models.service import Service, ServiceStatus
 
 
@@ -99,11 +100,37 @@ _WORDS: dict[str, tuple[str, str, str, str]] = {
         "It has never connected.", "Check the CPE's login and password, and that the NAS asks this server.",
     ),
     "refused": (
-        "Recusado em {at}: {reason}{hint}.", "{advice}",
-        "Refused at {at}: {reason}{hint}.", "{advice}",
+        "Recusado {times}, por último em {at}: {reason}{hint}.", "{advice}",
+        "Refused {times}, last at {at}: {reason}{hint}.", "{advice}",
     ),
 }  # fmt: skip
+#: What holds and sessions are called in front of people: (pt_BR, en).
+_NAMES: dict[str, tuple[str, str]] = {
+    HoldReason.BILLING: ("cobrança", "billing"),
+    HoldReason.ADMIN: ("decisão do provedor", "the provider's decision"),
+    HoldReason.ABUSE: ("abuso", "abuse"),
+    HoldReason.QUOTA: ("franquia esgotada", "used-up quota"),
+    HoldReason.REQUEST: ("pedido do cliente", "the customer's request"),
+    HoldEffect.THROTTLE: ("velocidade reduzida", "reduced speed"),
+    HoldEffect.WALLED_GARDEN: ("só a página de aviso", "walled garden only"),
+    HoldEffect.BLOCK: ("sem acesso", "no access"),
+    StopKind.STOP: ("encerrada pelo NAS", "ended by the NAS"),
+    StopKind.NAS_REBOOT: ("o NAS reiniciou", "the NAS restarted"),
+    StopKind.SUPERSEDED: ("outra sessão começou", "another session began"),
+    StopKind.STALE: ("sem notícias do NAS", "nothing heard from the NAS"),
+    StopKind.NOT_FOUND: ("o NAS não a conhece mais", "the NAS knows it no more"),
+    "wrong_password": ("senha errada", "wrong password"),
+    "unknown_login": ("login desconhecido", "unknown login"),
+    "blocked": ("acesso bloqueado", "access is blocked"),
+    "credentials_missing": ("pedido sem senha", "no credentials in the request"),
+    "credentials_contradictory": ("pedido com duas senhas", "two kinds of credentials in one request"),
+    "method_unsupported": ("método de autenticação não suportado", "authentication method not supported"),
+    "authorize_only": ("pedido sem autenticação", "a request without authentication"),
+}
 _ADVICE: dict[str, tuple[str, str]] = {
+    "credentials_missing": ("Confira a configuração do NAS.", "Check the NAS's configuration."),
+    "credentials_contradictory": ("Confira a configuração do NAS.", "Check the NAS's configuration."),
+    "method_unsupported": ("Use PAP, CHAP ou MS-CHAP no NAS.", "Use PAP, CHAP or MS-CHAP at the NAS."),
     "wrong_password": ("Corrija a senha no equipamento ou no cadastro.", "Correct the password in the CPE or here."),
     "blocked": ("Há um bloqueio total; veja os bloqueios.", "A hold blocks all access; see the holds."),
     "unknown_login": ("O login não estava ativo naquele momento.", "The login was not active at that time."),
@@ -111,10 +138,13 @@ _ADVICE: dict[str, tuple[str, str]] = {
 
 
 def diagnose(facts: Facts, language: str) -> Explanation:
-    """Every finding that the facts support; the summary is the first of them."""
+    """Every finding that the facts support; the summary is the first of them.
+
+    Refusals since the last session are why there is none now, so they come before it; older ones say nothing.
+    """
     findings = [*_status_findings(facts, language), *_hold_findings(facts, language)]
-    findings += _session_findings(facts, language)
     findings += _attempt_findings(facts, language)
+    findings += _session_findings(facts, language)
     online = facts.session is not None and facts.session.stopped_at is None
     can_connect = (
         facts.status is ServiceStatus.ACTIVE and facts.login is not None and facts.access is not Access.BLOCKED
@@ -156,7 +186,13 @@ def _status_findings(facts: Facts, language: str) -> list[Finding]:
 
 def _hold_findings(facts: Facts, language: str) -> list[Finding]:
     return [
-        _finding("hold", language, reason=hold.reason, effect=hold.effect, note=f" ({hold.note})" if hold.note else "")
+        _finding(
+            "hold",
+            language,
+            reason=_named(hold.reason, language),
+            effect=_named(hold.effect, language),
+            note=f" ({hold.note})" if hold.note else "",
+        )
         for hold in facts.holds
     ]
 
@@ -166,7 +202,8 @@ def _session_findings(facts: Facts, language: str) -> list[Finding]:
     if live is None:
         return [_finding("never_seen", language)]
     if live.stopped_at is not None:
-        return [_finding("offline", language, until=_moment(live.stopped_at), how=live.stop_kind)]
+        how = _named(live.stop_kind or "", language)
+        return [_finding("offline", language, until=_moment(live.stopped_at), how=how)]
     name = facts.nas.name if facts.nas else live.box
     found = [_finding("online", language, since=_moment(live.started_at), nas=name, address=live.framed_ipv4 or "?")]
     if live.effective_fingerprint not in {None, facts.intended_fingerprint}:
@@ -175,14 +212,32 @@ def _session_findings(facts: Facts, language: str) -> list[Finding]:
 
 
 def _attempt_findings(facts: Facts, language: str) -> list[Finding]:
+    """One for each reason, the latest first."""
+    heard = facts.session.updated_at if facts.session else None
+    recent = [attempt for attempt in facts.attempts if heard is None or attempt.at > heard]
+    latest = {attempt.reason: attempt for attempt in reversed(recent)}
+    counts = Counter(attempt.reason for attempt in recent)
     found = []
-    for attempt in facts.attempts:
-        advice = _ADVICE.get(attempt.reason, ("", ""))[0 if language == "pt_BR" else 1]
+    for attempt in sorted(latest.values(), key=lambda attempt: attempt.at, reverse=True):
+        number = counts[attempt.reason]
+        times = {1: ("uma vez", "once")}.get(number, (f"{number} vezes", f"{number} times"))
+        advice = _ADVICE.get(attempt.reason, ("", ""))
         hint = f" ({attempt.hint})" if attempt.hint else ""
         found.append(
-            _finding("refused", language, at=_moment(attempt.at), reason=attempt.reason, hint=hint, advice=advice)
-        )
+            _finding(
+                "refused", language, at=_moment(attempt.at), reason=_named(attempt.reason, language), hint=hint,
+                times=_in(language, times), advice=_in(language, advice),
+            )
+        )  # fmt: skip
     return found
+
+
+def _named(value: str, language: str) -> str:
+    return _in(language, _NAMES.get(value, (value, value)))
+
+
+def _in(language: str, words: tuple[str, str]) -> str:
+    return words[0] if language == "pt_BR" else words[1]
 
 
 def _finding(code: str, language: str, **values: object) -> Finding:

@@ -32,6 +32,7 @@ def bras(
     users: Annotated[int, typer.Option(min=0, help="or so many of user0000000/pass0000000, …")] = 0,
     server: Annotated[str, typer.Option(help="address of the RADIUS server")] = "127.0.0.1",
     address: Annotated[str, typer.Option(help="our own address, as the NAS entry has it")] = "127.0.0.1",
+    identity: Annotated[str, typer.Option(help="our NAS-Identifier")] = "bras-1",
     secret: Annotated[str, typer.Option(envvar="BRAS_SECRET", help="of the NAS entry")] = "testing123",  # noqa: S107
     coa_port: Annotated[int, typer.Option(min=1, max=65535, help="where we listen for CoA")] = 3799,
     redial: Annotated[str, typer.Option(help="seconds until a CPE dials again, from-to")] = "5-90",
@@ -44,8 +45,9 @@ def bras(
     if credentials is None and not users:
         raise typer.BadParameter("give --credentials FILE or --users N: a BRAS without subscribers does nothing")
     options = BoxOptions(
-        address=address, secret=secret.encode(), redial_s=_range(redial), ramp=ramp, interim_s=interim or None
-    )
+        identity=identity, address=address, secret=secret.encode(), redial_s=_range(redial), ramp=ramp,
+        interim_s=interim or None,
+    )  # fmt: skip
     try:
         runner = Runner(
             options, _credentials(credentials, users), server=server, auth_port=settings.radius_auth_port,

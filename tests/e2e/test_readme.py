@@ -101,12 +101,12 @@ def test_the_walk_through_shows_what_it_says(demo: subprocess.Popen[str], clone:
     assert "Received Access-Accept" in said("echo 'User-Name=maria")
     assert '"in_step":true' in said("sleep 5; req")
     throttled = said("sleep 2; provedor explain maria --language en")
-    assert "effect throttle" in throttled
+    assert "effect reduced speed" in throttled
     assert "Online since" in throttled
     assert "does not have the intended policy" not in throttled
     assert "dry run" in said("provedor billing run --dry-run")
     restricted = said("sleep 8; provedor explain maria")
-    assert "walled_garden" in restricted
+    assert "Bloqueio por cobrança, efeito só a página de aviso" in restricted
     assert "Conectado desde" in restricted
     assert "ainda não tem a política pretendida" not in restricted
     assert said("provedor simulate gateway").startswith("200 ")
