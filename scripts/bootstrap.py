@@ -9,12 +9,14 @@ fetched by the version and hash pinned below and run from the file. A stamp make
 from __future__ import annotations
 
 import hashlib
-import json
+import html
 import os
+import re
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -50,11 +52,14 @@ def pip_command() -> list[str]:
 
 
 def fetch_pip_wheel() -> Path:
+    """From the package index as every index and mirror has it (PEP 503), PIP_INDEX_URL's or PyPI."""
     target = VENV / f"pip-{PIP_VERSION}-py3-none-any.whl"
-    with urllib.request.urlopen(f"https://pypi.org/pypi/pip/{PIP_VERSION}/json", timeout=60) as answer:
-        files = json.load(answer)["urls"]
-    url = next(file["url"] for file in files if file["filename"] == target.name)
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    page = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/") + "/pip/"
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        found = re.search(rf'href="([^"]*{re.escape(target.name)}[^"]*)"', answer.read().decode())
+    if found is None:
+        sys.exit(f"{page} has no {target.name}; install Debian's python3-venv instead")
+    with urllib.request.urlopen(urljoin(page, html.unescape(found[1])), timeout=60) as answer:
         content = answer.read()
     if hashlib.sha256(content).hexdigest() != PIP_SHA256:
         sys.exit("the pip wheel that was fetched is not the pinned one; nothing was installed")
