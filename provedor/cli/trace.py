@@ -39,7 +39,7 @@ def trace(
     Without LOGIN or NAS everything is shown. Passwords and keys are not.
     """
     if what and (login or nas):
-        raise InvalidInput("give LOGIN|NAS or the options --login and --nas, not both", field="LOGIN|NAS")
+        raise typer.BadParameter("give LOGIN|NAS or the options --login and --nas, not both")
     if what:
         wanted = TraceFilter(what, what, either=True)
         _warn_of_strangers(what)
