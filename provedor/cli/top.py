@@ -68,7 +68,7 @@ def _live(look: Any) -> None:  # noqa: ANN401
 
 def render(view: dict[str, Any], width: int, height: int) -> RenderableType:
     """The view, not taller than `height`: what room is left goes to events and enforcement steps."""
-    nas = _nas_table(view)
+    nas = _nas_table(view, width)
     processes = _processes(view["processes"], width)
     used = 1 + min(len(view["sessions"]["by_nas"]), NAS_LINES_MAX) + 2 + 2 + len(processes)
     room = max(2, height - used - 2 - 1)
@@ -95,11 +95,14 @@ def _head(view: dict[str, Any]) -> Text:
     return head
 
 
-def _nas_table(view: dict[str, Any]) -> Table:
+def _nas_table(view: dict[str, Any], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("NAS", no_wrap=True, overflow="ellipsis", ratio=1)
-    for name in ("online", "out of step", "accepts/s", "rejects/s", "acct/s", "dup/s", "discards/s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("online", "out of step", "accepts/s", "rejects/s", "acct/s", "dup/s", "discards/s")
+    table.add_column(
+        "NAS", no_wrap=True, overflow="ellipsis", max_width=max(8, width - sum(len(name) + 2 for name in numbers))
+    )
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     sessions, rates = view["sessions"], view["rates"]
     table.add_row(*_nas_row("all", sessions["total"], sessions["out_of_step"], rates["total"]), style="bold")
     for row in sessions["by_nas"][:NAS_LINES_MAX]:
@@ -108,8 +111,12 @@ def _nas_table(view: dict[str, Any]) -> Table:
 
 
 def _nas_row(name: str, online: int, out_of_step: int, rates: dict[str, float]) -> list[str]:
-    shown = [f"{rates.get(kind, 0.0):.1f}" for kind in ("accepts", "rejects", "accounting", "duplicates", "discards")]
+    shown = [_rate(rates.get(kind, 0.0)) for kind in ("accepts", "rejects", "accounting", "duplicates", "discards")]
     return [name, str(online), str(out_of_step), *shown]
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.1f}" if rate < 1000 else f"{rate:.0f}"
 
 
 def _queues(view: dict[str, Any]) -> list[Text]:

@@ -64,6 +64,29 @@ def test_a_character_that_cannot_be_stored_names_its_column(importer: Importer) 
     assert [result.reason.split(":")[0] for result in results] == ["login", "plan"]
 
 
+def test_semicolons_separate_as_well(importer: Importer, database: Database) -> None:
+    file = io.StringIO("login;password;plan;customer_name\nana;a,b;Fibra;Ana, a vizinha\n")
+    assert [result.outcome for result in importer.run(file, dry_run=False)] == ["created"]
+    assert count(database) == 1
+
+
+def test_a_dry_run_tells_of_a_login_that_comes_twice(importer: Importer) -> None:
+    file = io.StringIO("login,password,plan,customer_name\nana,x,Fibra,Ana\nana,y,Fibra,Ana\n")
+    assert [result.outcome for result in importer.run(file, dry_run=True)] == ["created", "exists"]
+
+
+@pytest.mark.parametrize("octets", ["zé,x,Fibra,Zé\n".encode("latin-1"), b"a" * 200_000 + b",x,Fibra,A\n"])
+def test_what_is_no_csv_in_utf8_is_said_and_the_rows_before_it_stand(
+    octets: bytes, importer: Importer, database: Database
+) -> None:
+    head = b"login,password,plan,customer_name\n" + b"ana,x,Fibra,Ana\n" * 1
+    file = io.TextIOWrapper(io.BytesIO(head + b"bia,x,Fibra,Bia\n" * 1000 + octets), encoding="utf-8", newline="")
+    with pytest.raises(InvalidInput) as refused:
+        list(importer.run(file, dry_run=False))
+    assert refused.value.field == "file"
+    assert count(database) == 2
+
+
 def test_a_missing_column_is_named(importer: Importer) -> None:
     with pytest.raises(InvalidInput, match="customer_name"):
         list(importer.run(io.StringIO("login,password,plan\n"), dry_run=False))
