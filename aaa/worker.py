@@ -62,14 +62,14 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
         self.socket.reply(octets, self.name, self.control)
 
 
-class WatchedArrival(Arrival):
+class WatchedArrival(Arrival, frozen=True, gc=False):
     """One that remembers what was replied at once, for who watches."""
 
-    replied = b""
+    replies: list[bytes] = msgspec.field(default_factory=list)
 
     def reply(self, octets: bytes) -> None:
-        self.replied = octets
-        super().reply(octets)
+        self.replies.append(octets)
+        Arrival.reply(self, octets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +149,11 @@ class Worker(ABC):
 
     def trace_exchange(self, arrival: Arrival, reply: bytes, reason: Reason, detail: str = "") -> None:
         """Report an exchange to those who watch and want it; called only while somebody does."""
-        datagram, peer = arrival.datagram, arrival.peer
+        peer = arrival.peer
         bound, port = arrival.socket.socket.getsockname()[:2]
         exchange = TracedExchange(
             time.time(), peer.address, peer.port, peer.client.name if peer.client else "",
-            arrived_at(bound, datagram.control), port, datagram.octets, reply, reason, detail,
+            arrived_at(bound, arrival.control), port, arrival.octets, reply, reason, detail,
         )  # fmt: skip
         if any(one.matches(exchange) for one in self.trace or ()):
             self.tell_feeder(Message.TRACE, exchange)
@@ -188,11 +188,15 @@ class Worker(ABC):
 
     def _handle_watched(self, arrival: Arrival) -> None:
         """While somebody watches: what `handle` does not report itself, it counted, and `count` heard as what."""
-        watched = WatchedArrival(*arrival)
+        watched = WatchedArrival(arrival.socket, arrival.peer, arrival.octets, arrival.name, arrival.control)
         self._counted = None
-        self.handle(watched)
+        try:
+            self.handle(watched)
+        except Exception:
+            self.trace_exchange(watched, b"", Reason.FAILED)
+            raise
         if self._counted is not None and self._counted[0] not in REJECTS:
-            self.trace_exchange(watched, watched.replied, *self._counted)
+            self.trace_exchange(watched, b"".join(watched.replies), *self._counted)
 
     def _meet(self, name: bytes) -> Peer:
         if len(self._peers) >= PEERS_MAX:
