@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import event
@@ -21,6 +22,10 @@ from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.migrate import migrate
+
+#: A busy machine is no failure: hypothesis would else fail an example that took 200 ms of wall-clock time.
+hypothesis.settings.register_profile("provedor", deadline=None)
+hypothesis.settings.load_profile("provedor")
 
 
 @pytest.fixture(scope="session")
