@@ -183,7 +183,7 @@ def test_health_readiness_metrics_and_docs(client: TestClient) -> None:
 def test_explain_speaks_both_languages(client: TestClient) -> None:
     service = make_service(client)
     client.post(f"/api/v1/services/{service['id']}/holds", json={"reason": "abuse", "effect": "block"})
-    for language, word in (("pt_BR", "Bloqueio por abuse"), ("en", "Hold for abuse")):
+    for language, word in (("pt_BR", "Bloqueio por abuso"), ("en", "Hold for abuse")):
         found = client.get(f"/api/v1/services/{service['id']}/explain", params={"language": language}).json()
         assert found["can_connect"] is False
         assert found["summary"].startswith(word)
