@@ -22,7 +22,7 @@ from provedor.radius import radius_children
 from provedor.relay import Relay
 from provedor.runtime import Runtime
 from provedor.settings import Settings
-from provedor.supervisor import Child, Supervisor
+from provedor.supervisor import Child, Service, Supervisor
 
 ROLES = ("radius", "api", "worker", "beat")
 RELAY_METRICS = 3
@@ -40,8 +40,8 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
     settings.run_directory.mkdir(exist_ok=True, mode=0o700)
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings))
-        runtime = _start_services(settings, stack)
-        if set(roles) - {"radius"}:
+        runtime, services = _start_services(settings, roles, stack)
+        if not settings.database_url or set(roles) - {"radius"}:
             migrate(runtime.database_url)
         if prepare is not None:
             prepare(runtime)
@@ -49,7 +49,7 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
         children = _children(runtime, roles)
         children += extra(runtime) if extra else []
         runtime.database.dispose()
-        Supervisor(children, lambda: _announce(settings, roles)).run()
+        Supervisor(children, lambda: _announce(settings, roles), services).run()
 
 
 def resolve_runtime(settings: Settings) -> Runtime:
@@ -63,19 +63,23 @@ def resolve_runtime(settings: Settings) -> Runtime:
     return Runtime(settings, database_url, broker_url)
 
 
-def _start_services(settings: Settings, stack: ExitStack) -> Runtime:
+def _start_services(settings: Settings, roles: list[str], stack: ExitStack) -> tuple[Runtime, list[Service]]:
+    """What has no URL is embedded, and stopped with the stack. Only who works off the outbox needs a broker."""
     database_url, broker_url = settings.database_url, settings.broker_url
+    services: list[Service] = []
     if not database_url:
         postgres = EmbeddedPostgres(settings.data / "postgres")
         postgres.start()
         stack.callback(postgres.stop)
+        services.append(postgres)
         database_url = postgres.url
-    if not broker_url:
+    if not broker_url and {"worker", "beat"} & set(roles):
         valkey = EmbeddedValkey(settings.data / "valkey")
         valkey.start()
         stack.callback(valkey.stop)
+        services.append(valkey)
         broker_url = valkey.url
-    return Runtime(settings, database_url, broker_url)
+    return Runtime(settings, database_url, broker_url), services
 
 
 def _children(runtime: Runtime, roles: list[str]) -> list[Child]:

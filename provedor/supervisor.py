@@ -1,9 +1,14 @@
 """The supervisor: one single-threaded parent that forks a node's processes, watches them, and ends them.
 
-Children are forked, not spawned: everything was imported once, and the pages are shared until written. A child
-that dies is forked again, after a pause that doubles from 0.1 to 10 seconds and is forgotten after a minute of
-health. A child says "ready" by one octet on a pipe. If the supervisor is killed, the kernel sends SIGTERM to every
-child (PR_SET_PDEATHSIG).
+Children are forked, not spawned: everything was imported once, and the pages are shared until written. A child says
+"ready" by one octet on a pipe. If the supervisor is killed, the kernel sends SIGTERM to every child (PR_SET_PDEATHSIG).
+
+Services (the embedded PostgreSQL and Valkey) are programs that the children need. They were started before us and are
+stopped after us; in between we watch them as well. One that dies comes back under the same address, and the children,
+which live with a service that is away, connect again.
+
+Whoever dies is started again, after a pause that doubles from 0.1 to 10 seconds and is forgotten after a minute of
+health.
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
+
+from core.errors import ProvedorError
 
 _PR_SET_NAME = 15
 _PR_SET_PDEATHSIG = 1
@@ -34,6 +42,43 @@ log = structlog.get_logger()
 ChildMain = Callable[[Callable[[], None]], None]
 
 
+class Service(Protocol):
+    """A program that the children need, already running."""
+
+    name: str
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+
+    def launch(self) -> None:
+        """Start it, without waiting until it serves. Raises ProvedorError or OSError: not now."""
+
+
+@dataclass
+class Restarts:
+    """When somebody who ended is started again."""
+
+    started_at: float = 0.0
+    start_at: float = 0.0
+    backoff_s: float = BACKOFF_MIN_S
+
+    def started(self) -> None:
+        self.started_at = time.monotonic()
+
+    def due(self) -> bool:
+        return self.start_at <= time.monotonic()
+
+    def ended(self) -> float:
+        """Seconds until the next start."""
+        now = time.monotonic()
+        if now - self.started_at > HEALTHY_AFTER_S:
+            self.backoff_s = BACKOFF_MIN_S
+        pause_s = self.backoff_s
+        self.start_at = now + pause_s
+        self.backoff_s = min(pause_s * 2, BACKOFF_MAX_S)
+        return pause_s
+
+
 @dataclass
 class Child:
     """A process of this node."""
@@ -42,18 +87,28 @@ class Child:
     run: ChildMain
     pid: int = 0
     ready: bool = False
-    started_at: float = 0.0
-    start_at: float = 0.0
-    backoff_s: float = BACKOFF_MIN_S
-    starts: int = 0
     pipe: int = field(default=-1, repr=False)
+    restarts: Restarts = field(default_factory=Restarts)
+
+
+@dataclass
+class _Watched:
+    """A service as the supervisor sees it."""
+
+    service: Service
+    running: bool = True
+    restarts: Restarts = field(default_factory=Restarts)
 
 
 class Supervisor:
-    """Keeps `children` running until SIGTERM or SIGINT. `on_ready` is called once, when all of them serve."""
+    """Keeps `children` and `services` running until SIGTERM or SIGINT, and ends the children.
 
-    def __init__(self, children: list[Child], on_ready: Callable[[], None]) -> None:
+    `on_ready` is called once, when all of the children serve.
+    """
+
+    def __init__(self, children: list[Child], on_ready: Callable[[], None], services: Sequence[Service] = ()) -> None:
         self._children = children
+        self._services = [_Watched(service) for service in services]
         self._on_ready = on_ready
         self._announced = False
         self._stopping = False
@@ -64,6 +119,7 @@ class Supervisor:
         gc.collect()
         gc.freeze()  # shared pages stay shared: the collector does not write to what is frozen
         while not self._stopping:
+            self._watch_services()
             self._start_due()
             self._watch(0.2)
             self._reap()
@@ -73,10 +129,27 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
+    def _watch_services(self) -> None:
+        for one in self._services:
+            code = one.service.exit_code() if one.running else None
+            if code is not None:
+                one.running = False
+                _log_end(one.service.name, code, one.restarts.ended())
+            if not one.running and one.restarts.due():
+                self._launch(one)
+
+    def _launch(self, one: _Watched) -> None:
+        try:
+            one.service.launch()
+        except (ProvedorError, OSError) as error:
+            log.warning("cannot start yet", process=one.service.name, why=str(error), pause_s=one.restarts.ended())
+            return
+        one.running = True
+        one.restarts.started()
+
     def _start_due(self) -> None:
-        now = time.monotonic()
         for child in self._children:
-            if child.pid == 0 and child.start_at <= now and not self._stopping:
+            if child.pid == 0 and child.restarts.due() and not self._stopping:
                 self._fork(child)
 
     def _fork(self, child: Child) -> None:
@@ -88,8 +161,7 @@ class Supervisor:
             _run_child(child, write_end, parent)
         os.close(write_end)
         child.pid, child.pipe, child.ready = pid, read_end, False
-        child.started_at = time.monotonic()
-        child.starts += 1
+        child.restarts.started()
 
     def _watch(self, timeout_s: float) -> None:
         """Wait for somebody to become ready, or for time to pass."""
@@ -109,18 +181,9 @@ class Supervisor:
             if child.pid == 0:
                 continue
             pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid != 0 and not self._stopping:
-                self._restart_later(child, status)
-
-    def _restart_later(self, child: Child, status: int) -> None:
-        now = time.monotonic()
-        if now - child.started_at > HEALTHY_AFTER_S:
-            child.backoff_s = BACKOFF_MIN_S
-        log.error("process ended, starting it again", process=child.name, status=os.waitstatus_to_exitcode(status),
-                  pause_s=child.backoff_s)  # fmt: skip
-        child.pid, child.ready = 0, False
-        child.start_at = now + child.backoff_s
-        child.backoff_s = min(child.backoff_s * 2, BACKOFF_MAX_S)
+            if pid != 0:
+                child.pid, child.ready = 0, False
+                _log_end(child.name, os.waitstatus_to_exitcode(status), child.restarts.ended())
 
     def _announce(self) -> None:
         if not self._announced and all(child.ready for child in self._children):
@@ -139,6 +202,10 @@ class Supervisor:
             log.warning("process did not drain, killed", process=child.name)
             _signal(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
+
+
+def _log_end(name: str, status: int, pause_s: float) -> None:
+    log.error("process ended, starting it again", process=name, status=status, pause_s=pause_s)
 
 
 def _run_child(child: Child, pipe: int, parent: int) -> None:

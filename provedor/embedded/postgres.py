@@ -3,6 +3,9 @@
 PostgreSQL refuses to run as root. Then it runs as the account ACCOUNT_ENV names (default `nobody`), from a copy
 of the binaries and with a data directory below ROOT_HOME, which that account can reach; no existing directory's
 mode is changed. Access is by password (SCRAM) over a Unix socket; the password stands in a file of mode 0600.
+
+A postmaster that was killed leaves backends that end a moment later, shared memory that is in use until then, and a
+lock file whose process number may soon be another's. A start clears all that away first (`_clear_predecessor`).
 """
 
 from __future__ import annotations
@@ -55,6 +58,10 @@ SERVER_SETTINGS = {
 }
 
 
+class StillInUse(ConfigurationError):
+    """Processes of an earlier PostgreSQL still run on the data directory; they are about to end."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Account:
     uid: int
@@ -64,8 +71,11 @@ class _Account:
 class EmbeddedPostgres:
     """A cluster under `directory`. `start` returns when it accepts connections; `stop` shuts it down fast.
 
-    Raises ConfigurationError for a data directory of another PostgreSQL or another owner.
+    Raises ConfigurationError for a data directory of another PostgreSQL or another owner. Once started, it is a
+    service to the supervisor.
     """
+
+    name = "postgres"
 
     def __init__(self, directory: Path, *, fsync: bool = True) -> None:
         self._account = _unprivileged_account() if os.geteuid() == 0 else None
@@ -98,9 +108,33 @@ class EmbeddedPostgres:
                 f"{self._data} belongs to PostgreSQL {version} and this release runs {MAJOR_VERSION}: "
                 "dump it with that version, or point PROVEDOR_DATABASE_URL at it"
             )
-        self._launch(binaries)
+        self._launch_when_free()
         self._wait_until_ready()
         self._create_database()
+
+    def launch(self) -> None:
+        """Start the server of a cluster that exists, without waiting for it. Raises StillInUse."""
+        self._clear_predecessor()
+        settings = {**SERVER_SETTINGS, "unix_socket_directories": str(self._socket_directory)}
+        if not self._fsync:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        command = [str(self._binaries() / "postgres"), "-D", str(self._data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        with self._log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
+                **self._identity(),
+            )
+
+    def exit_code(self) -> int | None:
+        assert self.process is not None  # noqa: S101  (asked after a start)
+        return self.process.poll()
 
     def stop(self, timeout_s: float = 8.0) -> None:
         """Fast shutdown: open transactions are rolled back, everything committed is on disk."""
@@ -155,23 +189,31 @@ class EmbeddedPostgres:
             shutil.rmtree(self._data, ignore_errors=True)
             raise ConfigurationError(f"PostgreSQL could not be initialised: {done.stderr.decode().strip()}")
 
-    def _launch(self, binaries: Path) -> None:
-        settings = {**SERVER_SETTINGS, "unix_socket_directories": str(self._socket_directory)}
-        if not self._fsync:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        command = [str(binaries / "postgres"), "-D", str(self._data)]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
-        with self._log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
-                **self._identity(),
-            )
+    def _launch_when_free(self) -> None:
+        """A node that was killed leaves a PostgreSQL that shuts down: wait for it."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                return self.launch()
+            except StillInUse:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _clear_predecessor(self) -> None:
+        """Nothing may run on the data directory, and no lock file be left.
+
+        Backends without a postmaster have nobody to answer to; what they had in memory, recovery makes good.
+        """
+        alive = _servers_in(self._data)
+        lock = self._data / "postmaster.pid"
+        if not alive:
+            lock.unlink(missing_ok=True)
+            return
+        if _number_in(lock) not in alive:
+            for pid in alive:
+                _kill(pid)
+        raise StillInUse(f"{self._data} is still in use by process {', '.join(map(str, alive))}")
 
     def _identity(self) -> dict[str, Any]:
         """How a child becomes the unprivileged account, from a directory that it may stand in."""
@@ -206,6 +248,37 @@ class EmbeddedPostgres:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def _servers_in(data: Path) -> list[int]:
+    """Processes of PostgreSQL that run on this data directory: each of them stands in it."""
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _stands_in(entry, data.resolve())
+    ]
+
+
+def _stands_in(process: Path, data: Path) -> bool:
+    try:
+        return (process / "cwd").readlink() == data and (process / "comm").read_text().strip() == "postgres"
+    except OSError:  # it ended, or is another account's
+        return False
+
+
+def _number_in(lock: Path) -> int | None:
+    """The postmaster's process number, which is the first line."""
+    try:
+        return int(lock.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def end_with_parent() -> None:

@@ -24,7 +24,12 @@ START_TIMEOUT_S = 20.0
 
 
 class EmbeddedValkey:
-    """A server with its socket under `directory`; `url` is for Celery and redis-py."""
+    """A server with its socket under `directory`; `url` is for Celery and redis-py.
+
+    Once started, it is a service to the supervisor.
+    """
+
+    name = "valkey"
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -37,6 +42,11 @@ class EmbeddedValkey:
         return f"redis+socket://{self._socket}"
 
     def start(self) -> None:
+        self.launch()
+        self._wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the server without waiting for it."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._socket.unlink(missing_ok=True)
@@ -54,7 +64,10 @@ class EmbeddedValkey:
                 start_new_session=True,
                 preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
             )
-        self._wait_until_ready()
+
+    def exit_code(self) -> int | None:
+        assert self.process is not None  # noqa: S101  (asked after a start)
+        return self.process.poll()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         if self.process is None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from core.errors import ConfigurationError
 from provedor.settings import load_settings
 
-PROGRAM = """
+CHILD = """
 import os, time
 from provedor.supervisor import Child, Supervisor
 def child(ready):
@@ -24,14 +25,41 @@ def child(ready):
     time.sleep(60)
 Supervisor([Child("one", child)], lambda: os.write(1, b"ready\\n")).run()
 """
+#: A service whose first new start is refused, as PostgreSQL's is while its predecessor's backends end.
+SERVICE = """
+import os, subprocess, sys
+from core.errors import ProvedorError
+from provedor.supervisor import Supervisor
+class Sleeper:
+    name, launches = "sleeper", 0
+    def launch(self):
+        self.launches += 1
+        if self.launches == 2:
+            raise ProvedorError("the last one is still asleep")
+        self.process = subprocess.Popen(["sleep", "60"])
+        os.write(1, f"{self.process.pid}\\n".encode())
+    def exit_code(self):
+        return self.process.poll()
+sleeper = Sleeper()
+sleeper.launch()
+Supervisor([], lambda: None, [sleeper]).run()
+sleeper.process.terminate()
+sys.exit(0 if sleeper.process.wait() == -15 else 1)
+"""
+
+
+@contextmanager
+def running(program: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        yield process
+        process.kill()
 
 
 @pytest.fixture
 def supervisor() -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", PROGRAM]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with running(CHILD) as process:
         yield process
-        process.kill()
 
 
 def read_child(supervisor: subprocess.Popen[str]) -> int:
@@ -66,6 +94,16 @@ def test_a_killed_supervisor_takes_its_children_along(supervisor: subprocess.Pop
     supervisor.kill()
     supervisor.wait()
     assert gone(child)
+
+
+def test_a_killed_service_is_started_again_until_it_can_be_and_left_to_its_owner_in_the_end() -> None:
+    with running(SERVICE) as supervisor:
+        first = read_child(supervisor)
+        os.kill(first, signal.SIGKILL)
+        second = read_child(supervisor)
+        assert second != first
+        supervisor.terminate()
+        assert supervisor.wait(10) == 0  # its owner found it alive
 
 
 @pytest.mark.parametrize(
