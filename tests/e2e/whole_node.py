@@ -1,12 +1,16 @@
-"""A running node as tests see it."""
+"""A running node as tests see it: `provedor up` on ports of its own, and clients from outside."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +29,13 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 @dataclass
 class Node:
     environment: dict[str, str]
-    process: subprocess.Popen[bytes]
     api: httpx.Client
     url: str
     auth_port: int
     acct_port: int
     data: Path
+    #: The supervisor.
+    process: subprocess.Popen[bytes] = field(init=False)
 
     def run(self, *arguments: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -45,11 +50,74 @@ class Node:
         return answer.json()  # type: ignore[no-any-return]
 
     def child(self, name: str) -> int:
-        """The process id of one of the node's processes."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.process.pid), "-x", f"pvd-{name}"], capture_output=True, check=True
-        )
-        return int(found.stdout.split()[0])
+        """The process id of one of the node's own processes, such as auth-0."""
+        return self.program(f"pvd-{name}")
+
+    def program(self, name: str) -> int:
+        """The process id of what the supervisor started under this name; 0 while nothing runs."""
+        return next(iter(children_of(self.process.pid, name)), 0)
+
+    def postgres_family(self) -> list[int]:
+        """The embedded PostgreSQL's postmaster and its backends."""
+        postmaster = self.program("postgres")
+        return [postmaster, *children_of(postmaster)]
+
+    def answers(self) -> bool:
+        try:
+            return self.api.get(self.url + "/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def launch(self, *arguments: str, **environment: str) -> None:
+        """`provedor up`, until it says that it is ready."""
+        with (self.data.parent / "node.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [PROVEDOR, "up", *arguments], env=self.environment | environment, stdout=subprocess.PIPE, stderr=log
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().decode()
+        assert line.startswith("provedor ready"), (self.data.parent / "node.log").read_text()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(15) == 0
+
+    def log_in(self) -> None:
+        """Make a token and use it from now on."""
+        token = self.run("token", "create", f"e2e-{time.time_ns()}", "--role", "admin").strip()
+        self.api.headers["Authorization"] = f"Bearer {token}"
+
+
+@contextmanager
+def whole_node(data: Path, **environment: str) -> Iterator[Node]:
+    """A node on ports of its own, everything started and somebody logged in."""
+    auth, acct, http, metrics = (free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port(), free_port())
+    settings = {
+        **os.environ,
+        "PROVEDOR_DATA": str(data),
+        "PROVEDOR_RADIUS_HOST": "127.0.0.1,::1",
+        "PROVEDOR_RADIUS_AUTH_PORT": str(auth),
+        "PROVEDOR_RADIUS_ACCT_PORT": str(acct),
+        "PROVEDOR_RADIUS_WORKERS": "2",
+        "PROVEDOR_HTTP_PORT": str(http),
+        "PROVEDOR_METRICS_PORT": str(metrics % 50000 + 10000),
+        **environment,
+    }
+    url = f"http://127.0.0.1:{http}"
+    with httpx.Client(base_url=url + "/api/v1", timeout=30) as api:
+        node = Node(settings, api, url, auth, acct, data)
+        node.launch()
+        try:
+            node.log_in()
+            yield node
+        finally:
+            node.terminate()
+
+
+def children_of(parent: int, name: str = "") -> list[int]:
+    """Process ids, of those with this name or of all."""
+    command = ["pgrep", "-P", str(parent), *(["-x", name] if name else [])]
+    return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
 
 
 def wait_for(check: Any, timeout_s: float = 30.0) -> float:
