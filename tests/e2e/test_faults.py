@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 import redis
-from loads import Loads, build_radload, check_everything, everything_at_once, watch_counters
-from small_provider import Provider
+from loads import UnderLoad, build_radload
+from small_provider import NAS_SECRET, Provider
 from whole_node import Node, children_of, wait_for
 
+from aaa import testclient
+from aaa.authenticator import SharedSecret, sign_request
 from aaa.bras.subscriber import Subscriber
+from aaa.packet import Code, Kind, integer_attribute, text_attribute
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
@@ -29,29 +32,13 @@ PROCESSES = (
     "beat",
 )  # fmt: skip
 
-Under = Callable[[str], AbstractContextManager[Loads]]
-
 
 @pytest.fixture(scope="module")
 def under_load(
     node: Node, provider: Provider, bras: dict[str, Subscriber], tmp_path_factory: pytest.TempPathFactory
-) -> Under:
-    """`with under_load("a-name"):` whatever breaks in the block, everything is checked after it."""
+) -> UnderLoad:
     radload = build_radload(tmp_path_factory.mktemp("load"))
-
-    def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(EmbeddedPostgres(node.data / "postgres").url)
-
-    with connect() as connection:
-        watch_counters(connection)
-
-    @contextmanager
-    def under(name: str) -> Iterator[Loads]:
-        with everything_at_once(provider, bras, radload, name) as loads:
-            yield loads
-        check_everything(provider, bras, loads, connect)
-
-    return under
+    return UnderLoad(provider, bras, radload, lambda: EmbeddedPostgres(node.data / "postgres").url)
 
 
 def kill(node: Node, name: str) -> None:
@@ -72,7 +59,7 @@ def stopped(pids: list[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_any_process_of_the_node_is_killed(node: Node, under_load: Under) -> None:
+def test_any_process_of_the_node_is_killed(node: Node, under_load: UnderLoad) -> None:
     with under_load("killed"):
         for name in PROCESSES:
             kill(node, f"pvd-{name}")
@@ -80,7 +67,7 @@ def test_any_process_of_the_node_is_killed(node: Node, under_load: Under) -> Non
     wait_for(node.answers)
 
 
-def test_a_server_of_the_node_is_killed(node: Node, under_load: Under) -> None:
+def test_a_server_of_the_node_is_killed(node: Node, under_load: UnderLoad) -> None:
     with under_load("servers"):
         backend = next(iter(children_of(node.program("postgres"), "postgres")))
         os.kill(backend, signal.SIGKILL)
@@ -92,13 +79,13 @@ def test_a_server_of_the_node_is_killed(node: Node, under_load: Under) -> None:
     wait_for(node.answers)
 
 
-def test_postgresql_stands_still(node: Node, under_load: Under) -> None:
+def test_postgresql_stands_still(node: Node, under_load: UnderLoad) -> None:
     with under_load("frozen"), stopped(node.postgres_family()):
         time.sleep(FREEZE_S)
     wait_for(node.answers)
 
 
-def test_the_broker_stands_still_and_forgets_everything(node: Node, under_load: Under) -> None:
+def test_the_broker_stands_still_and_forgets_everything(node: Node, under_load: UnderLoad) -> None:
     url = EmbeddedValkey(node.data / "valkey").url.replace("redis+socket://", "unix://")
     with under_load("broker"), redis.Redis.from_url(url) as broker:
         for _ in range(3):
@@ -107,3 +94,60 @@ def test_the_broker_stands_still_and_forgets_everything(node: Node, under_load: 
         with stopped([node.program("valkey-server")]):
             time.sleep(BROKER_FREEZE_S)
         broker.flushall()
+
+
+def test_the_supervisor_itself_is_killed(node: Node, under_load: UnderLoad) -> None:
+    """Its children end with it, and who started it (systemd) starts it again."""
+    with under_load("supervisor", gap_s_max=15):
+        time.sleep(1)
+        family = children_of(node.process.pid)
+        node.process.kill()
+        node.process.wait()
+        node.launch()
+        assert not [pid for pid in family if _alive(pid)]
+        time.sleep(2)
+
+
+def test_repeated_and_reordered_packets_are_one_record_each_and_one_session(
+    node: Node, provider: Provider, under_load: UnderLoad
+) -> None:
+    """Each packet of a session from many ports to both workers, all of them in any order, again and again."""
+    stamp = int(time.time())
+    packets = [(1, stamp - 60, 0), (3, stamp - 40, 20), (3, stamp - 20, 40), (2, stamp, 60)] * 8
+    random.Random(7).shuffle(packets)
+    for number, packet in enumerate(packets):
+        octets = accounting(number % 256, "shuffled", *packet)
+        assert testclient.exchange("127.0.0.1", node.acct_port, octets) is not None
+    with under_load.connect() as connection:
+
+        def query(what: str, table: str) -> list[tuple[Any, ...]]:
+            return connection.execute(f"SELECT {what} FROM {table} WHERE acct_session_id = 'shuffled'").fetchall()
+
+        wait_for(lambda: query("count(*)", "accounting_record") == [(4,)])
+        session = query(
+            "session_seconds, input_octets, interims, stop_kind, extract(epoch FROM stopped_at)::bigint", "session"
+        )
+        assert session == [(60, 60_000, 2, "stop", stamp)]
+        assert connection.execute("SELECT * FROM went_backwards").fetchall() == []
+
+
+def accounting(identifier: int, session: str, status: int, stamp: int, seconds: int) -> bytes:
+    attributes = (
+        text_attribute(Kind.USER_NAME, "somebody")
+        + text_attribute(Kind.NAS_IDENTIFIER, "box")
+        + integer_attribute(Kind.ACCT_STATUS_TYPE, status)
+        + text_attribute(Kind.ACCT_SESSION_ID, session)
+        + integer_attribute(Kind.EVENT_TIMESTAMP, stamp)
+        + integer_attribute(Kind.ACCT_SESSION_TIME, seconds)
+        + integer_attribute(Kind.ACCT_INPUT_OCTETS, 1000 * seconds)
+    )
+    secret = SharedSecret(NAS_SECRET.encode())
+    return sign_request(Code.ACCOUNTING_REQUEST, identifier, attributes, secret, message_authenticator=False)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
