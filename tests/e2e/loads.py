@@ -28,6 +28,7 @@ from aaa.packet import Code, Kind, parse, text_attribute
 ROOT: Final = Path(__file__).parents[2]
 STATUSES: Final = {1: 0, 3: 1, 2: 2}
 
+#: How often each (Acct-Session-Id, Acct-Status-Type) was acknowledged.
 Ledger = Counter[tuple[str, int]]
 Connection = psycopg.Connection[Any]
 Connect = Callable[[], Connection]
@@ -77,7 +78,6 @@ class AccountingLoad(Background):
         super().__init__()
         self.name = name
         self.ledger: Ledger = Counter()
-        self.rounds = 0
         self._command = [str(radload), "-p", str(port), "-m", "acct", "-q", str(rate), "-n", str(rate * 3),
                          "-u", "1000", "-t", "1", "-r", "200", "-N", "radload"]  # fmt: skip
         self._directory = radload.parent
@@ -90,7 +90,6 @@ class AccountingLoad(Background):
             for line in file.read_text().splitlines():
                 session, status = line.rsplit(",", 1)
                 self.ledger[session, int(status)] += 1
-            self.rounds += 1
             if self.stopping.is_set():
                 return
 

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 import redis
 from loads import UnderLoad, build_radload
-from small_provider import NAS_SECRET, Provider
+from small_provider import Provider
 from whole_node import Node, children_of, wait_for
+from wire import accounting
 
 from aaa import testclient
-from aaa.authenticator import SharedSecret, sign_request
 from aaa.bras.subscriber import Subscriber
-from aaa.packet import Code, Kind, integer_attribute, text_attribute
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
@@ -129,20 +128,6 @@ def test_repeated_and_reordered_packets_are_one_record_each_and_one_session(
         )
         assert session == [(60, 60_000, 2, "stop", stamp)]
         assert connection.execute("SELECT * FROM went_backwards").fetchall() == []
-
-
-def accounting(identifier: int, session: str, status: int, stamp: int, seconds: int) -> bytes:
-    attributes = (
-        text_attribute(Kind.USER_NAME, "somebody")
-        + text_attribute(Kind.NAS_IDENTIFIER, "box")
-        + integer_attribute(Kind.ACCT_STATUS_TYPE, status)
-        + text_attribute(Kind.ACCT_SESSION_ID, session)
-        + integer_attribute(Kind.EVENT_TIMESTAMP, stamp)
-        + integer_attribute(Kind.ACCT_SESSION_TIME, seconds)
-        + integer_attribute(Kind.ACCT_INPUT_OCTETS, 1000 * seconds)
-    )
-    secret = SharedSecret(NAS_SECRET.encode())
-    return sign_request(Code.ACCOUNTING_REQUEST, identifier, attributes, secret, message_authenticator=False)
 
 
 def _alive(pid: int) -> bool:
