@@ -2,7 +2,7 @@
 
 Timers lie in one heap. Requests are retransmitted unchanged as RouterOS does (every 1.1 s, three times), then given
 up: an authentication that nobody answers is tried again after a redial pause, an accounting packet after its next
-occasion, but a Stop is tried until it is answered.
+occasion, but a Stop is tried until it is answered. Accounting that finds no Identifier free waits in line for one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aaa.authenticator import (
     sign_request,
 )
 from aaa.bras import mikrotik
+from aaa.bras.mikrotik import TerminateCause
 from aaa.bras.subscriber import State, Subscriber
 from aaa.coa.error_cause import ErrorCause
 from aaa.md5 import md5
@@ -74,6 +75,14 @@ class Datagram(NamedTuple):
     octets: bytes
 
 
+class _Event(NamedTuple):
+    """Accounting to send; `subscriber` is None where the box speaks of itself."""
+
+    attributes: bytes
+    subscriber: Subscriber | None
+    status: int
+
+
 @dataclass
 class _Request:
     datagram: Datagram
@@ -101,6 +110,7 @@ class Box:
             for accounting in (False, True)
         }
         self._requests: dict[tuple[int, bool, int], _Request] = {}
+        self._in_line: deque[_Event] = deque()
         self._sessions = 0
         self._addresses = 0
         self._answered: dict[tuple[object, int, bytes], bytes] = {}
@@ -132,12 +142,15 @@ class Box:
         )  # fmt: skip
         self._ask(_Request(Datagram(port, False, login.octets), subscriber, 0, login), now)
 
-    def hang_up(self, subscriber: Subscriber, now: float, *, stop: bool = True, redial: bool = True) -> None:
-        """End a session; without `stop` as in a power cut, when nobody tells the server."""
+    def hang_up(
+        self, subscriber: Subscriber, now: float, cause: TerminateCause | None = TerminateCause.USER_REQUEST,
+        *, redial: bool = True,
+    ) -> None:  # fmt: skip
+        """End a session; without a cause as in a power cut, when nobody tells the server."""
         if subscriber.state is not State.ONLINE:
             return
-        if stop:
-            self._account(subscriber, STOP, now)
+        if cause is not None:
+            self._account(subscriber, STOP, now, integer_attribute(Kind.ACCT_TERMINATE_CAUSE, cause))
         self.by_session.pop(subscriber.acct_session_id, None)
         subscriber.end()
         if redial:
@@ -146,13 +159,13 @@ class Box:
     def reboot(self, now: float) -> None:
         """Every session is lost without a word, then the box says that it is back."""
         for subscriber in self.subscribers:
-            self.hang_up(subscriber, now, stop=False)
+            self.hang_up(subscriber, now, None)
         self._account_box(ON, now)
 
     def shut_down(self, now: float) -> None:
         self.stopping = True
         for subscriber in self.subscribers:
-            self.hang_up(subscriber, now, redial=False)
+            self.hang_up(subscriber, now, TerminateCause.ADMIN_REBOOT, redial=False)
         self._account_box(OFF, now)
 
     def tick(self, now: float) -> float:
@@ -167,7 +180,8 @@ class Box:
 
     @property
     def pending(self) -> int:
-        return len(self._requests)
+        """Requests that are to be answered yet."""
+        return len(self._requests) + len(self._in_line)
 
     def receive(self, port: int, accounting: bool, octets: bytes, now: float) -> None:
         """A datagram from the server's port."""
@@ -179,8 +193,7 @@ class Box:
         request = self._requests.get(key)
         if request is None or not self._genuine(reply, request):
             return
-        del self._requests[key]
-        self._free_by_kind[accounting].append((port, reply.identifier))
+        self._release(key, now)
         if request.login is not None and request.subscriber is not None:
             self._authenticated(request.subscriber, request.login, reply, now)
 
@@ -205,6 +218,8 @@ class Box:
         return self._answered[key]
 
     def _obey(self, request: Packet, now: float) -> ErrorCause | None:
+        if mikrotik.names_no_session(request):
+            return ErrorCause.MISSING_ATTRIBUTE
         found = [one for one in self._candidates(request) if mikrotik.matches(one, request)]
         if not found:
             return ErrorCause.SESSION_CONTEXT_NOT_FOUND
@@ -212,13 +227,14 @@ class Box:
             refused = mikrotik.disconnect_refused(request)
             if refused is None:
                 for one in found:
-                    self.hang_up(one, now)
+                    self.hang_up(one, now, TerminateCause.ADMIN_RESET)
             return refused
         refused = mikrotik.change_refused(request)
         if refused is None:
             for one in found:
                 one.count(now)
                 mikrotik.apply_change(one, request)
+                self._schedule_timeout(one)
         return refused
 
     def _candidates(self, request: Packet) -> list[Subscriber]:
@@ -253,6 +269,18 @@ class Box:
         self.by_session[subscriber.acct_session_id] = subscriber
         self._account(subscriber, START, now)
         self._schedule_interim(subscriber, now)
+        self._schedule_timeout(subscriber)
+
+    def _schedule_timeout(self, subscriber: Subscriber) -> None:
+        """A session that is given so many seconds has them from its start."""
+        session_id, allowed_s = subscriber.acct_session_id, subscriber.session_timeout_s
+
+        def time_out(moment: float) -> None:
+            if self.by_session.get(session_id) is subscriber and subscriber.session_timeout_s == allowed_s:
+                self.hang_up(subscriber, moment, TerminateCause.SESSION_TIMEOUT)
+
+        if allowed_s:
+            self._at(subscriber.started_at + allowed_s, time_out)
 
     def _schedule_interim(self, subscriber: Subscriber, now: float) -> None:
         session_id = subscriber.acct_session_id
@@ -264,11 +292,11 @@ class Box:
 
         self._at(now + subscriber.interim_s * self._random.uniform(0.9, 1.0), interim)
 
-    def _account(self, subscriber: Subscriber, status: int, now: float) -> None:
+    def _account(self, subscriber: Subscriber, status: int, now: float, more: bytes = b"") -> None:
         subscriber.count(now)
-        attributes = mikrotik.accounting_attributes(subscriber, status, now)
+        attributes = more + mikrotik.accounting_attributes(subscriber, status, now)
         attributes += mikrotik.request_attributes(subscriber, self.options.identity, self._address, 0)
-        self._account_octets(attributes, subscriber, status, now)
+        self._account_event(_Event(attributes, subscriber, status), now)
 
     def _account_box(self, status: int, now: float) -> None:
         attributes = (
@@ -277,18 +305,18 @@ class Box:
             + text_attribute(Kind.NAS_IDENTIFIER, self.options.identity)
             + integer_attribute(Kind.EVENT_TIMESTAMP, int(now))
         )
-        self._account_octets(attributes, None, status, now)
+        self._account_event(_Event(attributes, None, status), now)
 
-    def _account_octets(self, attributes: bytes, subscriber: Subscriber | None, status: int, now: float) -> None:
+    def _account_event(self, event: _Event, now: float) -> None:
         place = self._take(accounting=True)
         if place is None:
-            self._at(now + 0.5, lambda moment: self._account_octets(attributes, subscriber, status, moment))
+            self._in_line.append(event)
             return
         port, identifier = place
         octets = sign_request(
-            Code.ACCOUNTING_REQUEST, identifier, attributes, self._secret, message_authenticator=False
+            Code.ACCOUNTING_REQUEST, identifier, event.attributes, self._secret, message_authenticator=False
         )
-        self._ask(_Request(Datagram(port, True, octets), subscriber, status, None), now)
+        self._ask(_Request(Datagram(port, True, octets), event.subscriber, event.status, None), now)
 
     def _ask(self, request: _Request, now: float) -> None:
         datagram = request.datagram
@@ -306,8 +334,7 @@ class Box:
             self._send(datagram)
             self._at(now + RETRANSMIT_S, lambda moment: self._again(request, moment))
             return
-        del self._requests[key]
-        self._free_by_kind[datagram.accounting].append((datagram.port, datagram.octets[1]))
+        self._release(key, now)
         self.lost += 1
         if request.login is not None and request.subscriber is not None:
             request.subscriber.state = State.OFFLINE
@@ -324,6 +351,14 @@ class Box:
     def _take(self, *, accounting: bool) -> tuple[int, int] | None:
         free = self._free_by_kind[accounting]
         return free.popleft() if free else None
+
+    def _release(self, key: tuple[int, bool, int], now: float) -> None:
+        """The request is over; its Identifier goes to who waits for one."""
+        port, accounting, identifier = key
+        del self._requests[key]
+        self._free_by_kind[accounting].append((port, identifier))
+        if accounting and self._in_line:
+            self._account_event(self._in_line.popleft(), now)
 
     def _at(self, due: float, do: Callable[[float], None]) -> None:
         self._order += 1

@@ -6,6 +6,7 @@ address, pool, routes and address list do not, and are refused here with Error-C
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from aaa.bras.subscriber import State, Subscriber
@@ -15,12 +16,22 @@ from aaa.packet import Kind, Packet, attribute, integer_attribute, readable, tex
 VENDOR: Final = 14988
 _RATE_LIMIT: Final = (VENDOR, 8)
 _ADDRESS_LIST: Final = (VENDOR, 19)
-_KEYS: Final = frozenset(
-    {Kind.USER_NAME, Kind.ACCT_SESSION_ID, Kind.FRAMED_IP_ADDRESS, Kind.NAS_IP_ADDRESS, Kind.NAS_IDENTIFIER}
-)
+_SESSION_KEYS: Final = frozenset({Kind.USER_NAME, Kind.ACCT_SESSION_ID, Kind.FRAMED_IP_ADDRESS})
+_KEYS: Final = _SESSION_KEYS | {Kind.NAS_IP_ADDRESS, Kind.NAS_IDENTIFIER}
 _ENVELOPE: Final = frozenset({Kind.MESSAGE_AUTHENTICATOR, Kind.EVENT_TIMESTAMP, Kind.PROXY_STATE})
 _LIVE: Final = frozenset({Kind.SESSION_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.FILTER_ID})
 _LIVE_VENDOR: Final = frozenset({1, 2, 3, 8, 11, 12, 13})
+#: What a packet of a subscriber's carries on the average.
+_PACKET_OCTETS: Final = 900
+
+
+class TerminateCause(IntEnum):
+    """RFC 2866 5.10, as far as a line ends here."""
+
+    USER_REQUEST = 1
+    SESSION_TIMEOUT = 5
+    ADMIN_RESET = 6
+    ADMIN_REBOOT = 7
 
 
 def request_attributes(subscriber: Subscriber, identity: str, address: bytes, port: int) -> bytes:
@@ -50,11 +61,12 @@ def accounting_attributes(subscriber: Subscriber, status: int, now: float) -> by
     parts += [attribute(Kind.CLASS, value) for value in subscriber.classes]
     if subscriber.framed_ipv4:
         parts.append(attribute(Kind.FRAMED_IP_ADDRESS, subscriber.framed_ipv4))
-    for octets, low, high in (
-        (subscriber.input_octets, Kind.ACCT_INPUT_OCTETS, Kind.ACCT_INPUT_GIGAWORDS),
-        (subscriber.output_octets, Kind.ACCT_OUTPUT_OCTETS, Kind.ACCT_OUTPUT_GIGAWORDS),
+    for octets, low, high, packets in (
+        (subscriber.input_octets, Kind.ACCT_INPUT_OCTETS, Kind.ACCT_INPUT_GIGAWORDS, Kind.ACCT_INPUT_PACKETS),
+        (subscriber.output_octets, Kind.ACCT_OUTPUT_OCTETS, Kind.ACCT_OUTPUT_GIGAWORDS, Kind.ACCT_OUTPUT_PACKETS),
     ):
         parts += [integer_attribute(low, octets & 0xFFFFFFFF), integer_attribute(high, octets >> 32)]
+        parts.append(integer_attribute(packets, octets // _PACKET_OCTETS & 0xFFFFFFFF))
     return b"".join(parts)
 
 
@@ -79,6 +91,11 @@ def matches(subscriber: Subscriber, request: Packet) -> bool:
     return subscriber.state is State.ONLINE and all(
         request.first(kind) in {None, value} for kind, value in given.items()
     )
+
+
+def names_no_session(request: Packet) -> bool:
+    """A request that would mean everybody."""
+    return all(request.first(kind) is None for kind in _SESSION_KEYS)
 
 
 def disconnect_refused(request: Packet) -> ErrorCause | None:

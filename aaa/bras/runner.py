@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aaa.bras.box import Box, BoxOptions, Credential, Datagram
+from aaa.bras.mikrotik import TerminateCause
 from aaa.bras.subscriber import State, Subscriber
 
 #: A shutdown waits this long for the answers to its Stops.
@@ -104,7 +105,7 @@ class Runner:
                     self.box.dial(one, now)
             case "hang_up" | "drop" as how:
                 for one in chosen:
-                    self.box.hang_up(one, now, stop=how == "hang_up")
+                    self.box.hang_up(one, now, TerminateCause.USER_REQUEST if how == "hang_up" else None)
             case "reboot":
                 self.box.reboot(now)
             case "pause" | "resume" as how:
