@@ -164,15 +164,19 @@ WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL
   AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
 """  # noqa: S608
 _LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
+#: OFFSET keeps the planner from looking for the older sessions by their NAS: while everybody dials after a power cut,
+#: that is each Start times all sessions.
 _SUPERSEDE: Final = """
 UPDATE session older
 SET stopped_at = to_timestamp(a.event_at), stop_kind = 'superseded', terminate_cause = NULL
 FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
-WHERE a.status = 1 AND older.service_id = a.service_id AND older.stopped_at IS NULL
-  AND older.nas_id = a.nas_id AND older.box = a.box AND older.login = a.login
-  AND older.calling_station_id = a.calling_station_id
-  AND (older.acct_session_id, older.accept_id) <> (a.acct_session_id, a.accept_id)
-  AND greatest(older.started_at, older.updated_at) < to_timestamp(a.event_at)
+  CROSS JOIN LATERAL (
+    SELECT s.* FROM session s WHERE s.service_id = a.service_id AND s.stopped_at IS NULL OFFSET 0) open
+WHERE a.status = 1 AND older.id = open.id AND older.stopped_at IS NULL
+  AND open.nas_id = a.nas_id AND open.box = a.box AND open.login = a.login
+  AND open.calling_station_id = a.calling_station_id
+  AND (open.acct_session_id, open.accept_id) <> (a.acct_session_id, a.accept_id)
+  AND greatest(open.started_at, open.updated_at) < to_timestamp(a.event_at)
 """
 _KEEP_RESTART: Final = """
 INSERT INTO box_restart (nas_id, box, at) VALUES (%s, %s, to_timestamp(%s))

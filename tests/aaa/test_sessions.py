@@ -173,6 +173,29 @@ def test_a_start_supersedes_the_same_clients_older_session_on_a_mikrotik(connect
     assert ends == {"a": "superseded", "b": None, "c": None, "d": None, "e": None}
 
 
+def test_a_storm_of_starts_reads_each_sessions_predecessors_and_not_the_whole_nas(connection: Any) -> None:
+    """After a power cut everybody dials again at once; what this costs must grow with their number, not its square."""
+    nas_id = connection.execute(
+        "INSERT INTO nas (name, vendor, address, secret_encrypted) "
+        "VALUES ('m', 'mikrotik', '192.0.2.1', '') RETURNING id"
+    ).fetchone()[0]
+    services = 1500
+    for login in range(3):
+        storm = [
+            make(f"{login}-{number}", Status.START, login * 100)._replace(
+                nas_id=nas_id, service_id=number + 1, calling_station_id="02:00:00:00:00:01", accept_id="a" * 16
+            )
+            for number in range(services)
+        ]
+        with connection.transaction():
+            store_batch(connection, storm, ("n", "s", 1, login))
+            read = connection.execute(
+                "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'session'"
+            ).fetchone()[0]
+        assert read < services * 10
+    assert sum(row[3] == "superseded" for row in stored(connection).values()) == services * 2
+
+
 def test_a_retransmit_across_midnight_is_one_record(connection: Any) -> None:
     one = make("s", Status.START, 0)
     midnight = (int(one.received_at) // 86400 + 1) * 86400
