@@ -267,7 +267,7 @@ def check_everything(
         assert connection.execute("SELECT * FROM went_backwards").fetchall() == []
     assert len(loads.payments.acknowledged) == len(loads.invoices)
     wait_for(lambda: all(one.state is State.ONLINE and one.rate_limit == FULL for one in lines.values()), 60)
-    wait_for(lambda: all(_in_step(provider, service) for service in provider.services), 60)
+    wait_for(lambda: all(_in_step(provider, service) for service in provider.services), 60, every_s=0.2)
 
 
 class UnderLoad:
@@ -308,7 +308,7 @@ def _watch_counters(connection: Connection) -> None:
 def check_accounting(connection: Connection, name: str, ledger: Ledger) -> None:
     """Every acknowledged record is there exactly once, and sessions stand where they stood when last acknowledged."""
     assert ledger
-    wait_for(lambda: not set(ledger) - set(_stored(connection, name)), 60)
+    wait_for(lambda: not set(ledger) - set(_stored(connection, name)), 60, every_s=0.5)
     assert set(_stored(connection, name).values()) == {1}
     reached = {session: max(STATUSES[status] for other, status in group) for session, group in _grouped(ledger)}
     rows = connection.execute(
@@ -352,7 +352,7 @@ def _check_payments(connection: Connection, loads: Loads) -> None:
         )
         return dict(rows.fetchall())
 
-    wait_for(lambda: len(applied()) == len(wanted), 60)
+    wait_for(lambda: len(applied()) == len(wanted), 60, every_s=0.2)
     assert set(applied().values()) == {1}
 
 

@@ -120,18 +120,20 @@ def traffic(connection: psycopg.Connection[Any]) -> list[tuple[int, int]]:
 
 
 def test_everybody_is_online_and_accounted(bras: Bras, connection: psycopg.Connection[Any]) -> None:
-    took_s = wait_for(lambda: bras.ask("status")["online"] == SESSIONS, 60 + SESSIONS / 100)
-    wait_for(lambda: live(connection) == SESSIONS, 60)
+    took_s = wait_for(lambda: bras.ask("status")["online"] == SESSIONS, 60 + SESSIONS / 100, every_s=0.2)
+    wait_for(lambda: live(connection) == SESSIONS, 60, every_s=0.2)
     before = traffic(connection)
-    moved_s = wait_for(lambda: all(now > then for then, now in zip(before, traffic(connection), strict=True)), 60)
+    moved_s = wait_for(
+        lambda: all(now > then for then, now in zip(before, traffic(connection), strict=True)), 60, every_s=0.2
+    )
     assert bras.ask("status")["rejects"] == 0
     print(f"{SESSIONS} online in {took_s:.1f} s, {moved_s:.1f} s until all moved, {bras.memory_mb():.0f} MB")  # noqa: T201
 
 
 def test_a_reboot_closes_every_session_and_locks_nobody_out(bras: Bras, connection: psycopg.Connection[Any]) -> None:
     bras.ask("reboot")
-    took_s = wait_for(lambda: bras.ask("status")["online"] == SESSIONS, 60 + SESSIONS / 100)
-    wait_for(lambda: (ended_by(connection), live(connection)) == ({"nas_reboot": SESSIONS}, SESSIONS), 60)
+    took_s = wait_for(lambda: bras.ask("status")["online"] == SESSIONS, 60 + SESSIONS / 100, every_s=0.2)
+    wait_for(lambda: (ended_by(connection), live(connection)) == ({"nas_reboot": SESSIONS}, SESSIONS), 60, every_s=0.2)
     assert bras.ask("status")["rejects"] == 0
     print(f"{SESSIONS} online {took_s:.1f} s after a reboot")  # noqa: T201
 
@@ -139,4 +141,8 @@ def test_a_reboot_closes_every_session_and_locks_nobody_out(bras: Bras, connecti
 def test_a_shutdown_ends_every_session_with_a_stop(bras: Bras, connection: psycopg.Connection[Any]) -> None:
     bras.process.send_signal(signal.SIGTERM)
     assert bras.process.wait(15) == 0
-    wait_for(lambda: (ended_by(connection), live(connection)) == ({"nas_reboot": SESSIONS, "stop": SESSIONS}, 0), 60)
+    wait_for(
+        lambda: (ended_by(connection), live(connection)) == ({"nas_reboot": SESSIONS, "stop": SESSIONS}, 0),
+        60,
+        every_s=0.2,
+    )

@@ -76,11 +76,16 @@ class Node:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
-        assert line.startswith("provedor ready"), (self.data.parent / "node.log").read_text()
+        if not line.startswith("provedor ready"):
+            self.process.kill()
+            pytest.fail((self.data.parent / "node.log").read_text())
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(15) == 0
+        try:
+            assert self.process.wait(15) == 0
+        finally:
+            self.process.kill()  # does nothing to one that has ended
 
     def log_in(self) -> None:
         """Make a token and use it from now on."""
@@ -120,11 +125,11 @@ def children_of(parent: int, name: str = "") -> list[int]:
     return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
 
 
-def wait_for(check: Any, timeout_s: float = 30.0) -> float:
-    """Seconds until `check()` is true; fails when it never is."""
+def wait_for(check: Any, timeout_s: float = 30.0, every_s: float = 0.01) -> float:
+    """Seconds until `check()` is true; fails when it never is. A check that costs much is made seldom."""
     started = time.monotonic()
     while time.monotonic() - started < timeout_s:
         if check():
             return time.monotonic() - started
-        time.sleep(0.01)
+        time.sleep(every_s)
     pytest.fail("it did not happen in time")
