@@ -60,13 +60,15 @@ _STATE: Final = (
 )
 _SESSION_COLUMNS: Final = _STATE.replace("fingerprint", "class_fingerprint")
 #: Times are seconds since 1970 in both tables, as they are in Python. Every join of a small batch with a large table
-#: is by key; without statistics on temporary tables the planner would sometimes read the large one.
+#: is by key; without statistics on temporary tables the planner would sometimes read the large one. Nor is a plan kept
+#: that was made while the large one was small: it would read all of it for each record, for ever.
 #: Who holds the lock and falls silent (its node lost the network) is put out of its transaction.
 _PREPARE: Final = """
 SET LOCAL client_min_messages = warning;
 SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_seqscan = off;
 CREATE TEMPORARY TABLE IF NOT EXISTS arriving (
   received_on date, alone boolean, received_at float8, event_at float8, nas_id bigint, box text, source text,
   status smallint, acct_session_id text, accept_id text, service_id bigint, fingerprint text, login text,
@@ -167,16 +169,18 @@ _LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from ac
 #: OFFSET keeps the planner from looking for the older sessions by their NAS: while everybody dials after a power cut,
 #: that is each Start times all sessions.
 _SUPERSEDE: Final = """
-UPDATE session older
-SET stopped_at = to_timestamp(a.event_at), stop_kind = 'superseded', terminate_cause = NULL
-FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
-  CROSS JOIN LATERAL (
-    SELECT s.* FROM session s WHERE s.service_id = a.service_id AND s.stopped_at IS NULL OFFSET 0) open
-WHERE a.status = 1 AND older.id = open.id AND older.stopped_at IS NULL
-  AND open.nas_id = a.nas_id AND open.box = a.box AND open.login = a.login
-  AND open.calling_station_id = a.calling_station_id
-  AND (open.acct_session_id, open.accept_id) <> (a.acct_session_id, a.accept_id)
-  AND greatest(open.started_at, open.updated_at) < to_timestamp(a.event_at)
+WITH lost AS MATERIALIZED (
+  SELECT older.id, a.event_at
+  FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
+    CROSS JOIN LATERAL (
+      SELECT s.* FROM session s WHERE s.service_id = a.service_id AND s.stopped_at IS NULL OFFSET 0) older
+  WHERE a.status = 1 AND older.nas_id = a.nas_id AND older.box = a.box AND older.login = a.login
+    AND older.calling_station_id = a.calling_station_id
+    AND (older.acct_session_id, older.accept_id) <> (a.acct_session_id, a.accept_id)
+    AND greatest(older.started_at, older.updated_at) < to_timestamp(a.event_at))
+UPDATE session s
+SET stopped_at = to_timestamp(lost.event_at), stop_kind = 'superseded', terminate_cause = NULL
+FROM lost WHERE s.id = lost.id AND s.stopped_at IS NULL
 """
 _KEEP_RESTART: Final = """
 INSERT INTO box_restart (nas_id, box, at) VALUES (%s, %s, to_timestamp(%s))
@@ -276,7 +280,7 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     )
     _join(connection, sessions, repeated)
     if any(record.status == Status.START and record.service_id for record in records):
-        connection.execute(_SUPERSEDE)
+        connection.execute(_SUPERSEDE, prepare=False)
     _apply_restarts(connection, records)
     return len(records) - len(repeated)
 
@@ -285,8 +289,8 @@ def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingReco
     alone = [group[0] for group in sessions.values() if len(group) == 1 and group[0].dedupe_key not in repeated]
     later = sum(record.status in _LATER_STATUSES for record in alone)
     parameters = {"repeated": list(repeated)}
-    updated = connection.execute(_UPDATE_SESSIONS, parameters).rowcount if later else 0
-    if connection.execute(_UPSERT_AND_OWE, parameters | {"unknown": updated < later}).rowcount:
+    updated = connection.execute(_UPDATE_SESSIONS, parameters, prepare=False).rowcount if later else 0
+    if connection.execute(_UPSERT_AND_OWE, parameters | {"unknown": updated < later}, prepare=False).rowcount:
         connection.execute("NOTIFY provedor_outbox")
 
 
