@@ -109,7 +109,7 @@ class AuthenticationLoad(Background):
 
     INTERVAL_S: Final = 0.01
     RETRANSMIT_S: Final = 1.0
-    PATIENCE_S: Final = 10.0
+    PATIENCE_S: Final = 30.0
 
     def __init__(self, port: int) -> None:
         super().__init__()

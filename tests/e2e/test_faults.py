@@ -97,7 +97,7 @@ def test_the_broker_stands_still_and_forgets_everything(node: Node, under_load: 
 
 def test_the_supervisor_itself_is_killed(node: Node, under_load: UnderLoad) -> None:
     """Its children end with it, and who started it (systemd) starts it again."""
-    with under_load("supervisor", gap_s_max=15):
+    with under_load("supervisor", gap_s_max=25):
         time.sleep(1)
         family = children_of(node.process.pid)
         node.process.kill()
