@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
+from clusters import discard
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -36,7 +37,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         server.start()
         migrate(server.url)
         yield server
-        server.stop()
+        discard(server)
 
 
 @pytest.fixture(scope="session")

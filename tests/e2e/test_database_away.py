@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clusters import discard
 from loads import AccountingLoad, AuthenticationLoad, Ledger, UnderLoad, build_radload, check_accounting
 from small_provider import Provider
 from whole_node import Node, wait_for, whole_node
@@ -32,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
     server = EmbeddedPostgres(tmp_path_factory.mktemp("outside") / "pg")
     server.start()
     yield server
-    server.stop()
+    discard(server)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from clusters import discard
+
+from provedor.embedded import EmbeddedPostgres
 
 PROVEDOR = str(Path(sys.executable).parent / "provedor")
 
@@ -117,6 +120,7 @@ def whole_node(data: Path, **environment: str) -> Iterator[Node]:
             yield node
         finally:
             node.terminate()
+            discard(EmbeddedPostgres(data / "postgres"))
 
 
 def children_of(parent: int, name: str = "") -> list[int]:

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from clusters import discard
 
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.embedded.postgres import StillInUse
@@ -34,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
     server = EmbeddedPostgres(tmp_path_factory.mktemp("cluster") / "pg")
     server.start()
     yield server
-    server.stop()
+    discard(server)
 
 
 def kill_postmaster(server: EmbeddedPostgres) -> None:
@@ -110,7 +111,7 @@ def test_a_start_waits_for_the_postgresql_of_an_owner_that_was_killed(tmp_path: 
     server.start()
     assert server.process is not None
     assert server.process.pid != first
-    server.stop()
+    discard(server)
 
 
 def test_a_running_postgresql_of_another_owner_is_left_alone(server: EmbeddedPostgres) -> None:
