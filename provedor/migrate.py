@@ -1,6 +1,6 @@
 """Schema migrations, run at start by whoever serves the database's users, under an advisory lock.
 
-Never run by or before the RADIUS processes, which start with the database away.
+Nobody waits for them with RADIUS, which starts with the database away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, text
 
 from core.database import psycopg_url
 
+CONNECT_TIMEOUT_S = 5
 #: Serialises migrations of several nodes that start at once.
 LOCK_KEY = 0x50524F57
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -33,8 +34,8 @@ def head_revision() -> str:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to the newest revision; waits while another node does."""
-    engine = create_engine(psycopg_url(url))
+    """Bring the schema to the newest revision; waits while another node does. Raises OperationalError: it is away."""
+    engine = create_engine(psycopg_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
         connection.commit()

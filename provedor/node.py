@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 from zoneinfo import ZoneInfo
 
+import structlog
 import uvicorn
 from prometheus_client import start_http_server
+from sqlalchemy.exc import OperationalError
 
 from api.app import create_app
 from core.errors import ConfigurationError
@@ -23,6 +26,8 @@ from provedor.relay import Relay
 from provedor.runtime import Runtime
 from provedor.settings import Settings
 from provedor.supervisor import Child, Service, Supervisor
+
+log = structlog.get_logger()
 
 ROLES = ("radius", "api", "worker", "beat")
 RELAY_METRICS = 3
@@ -41,12 +46,11 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings))
         runtime, services = _start_services(settings, roles, stack)
-        if not settings.database_url or set(roles) - {"radius"}:
-            migrate(runtime.database_url)
+        children = _migrations(runtime, roles)
         if prepare is not None:
             prepare(runtime)
         runtime.keyring  # noqa: B018  (makes the key file before anybody needs it)
-        children = _children(runtime, roles)
+        children += _children(runtime, roles)
         children += extra(runtime) if extra else []
         runtime.database.dispose()
         Supervisor(children, lambda: _announce(settings, roles), services).run()
@@ -80,6 +84,25 @@ def _start_services(settings: Settings, roles: list[str], stack: ExitStack) -> t
         services.append(valkey)
         broker_url = valkey.url
     return Runtime(settings, database_url, broker_url), services
+
+
+def _migrations(runtime: Runtime, roles: list[str]) -> list[Child]:
+    """Migrate now, or in a child once somebody else's database is back: RADIUS serves without it."""
+    if runtime.settings.database_url and set(roles) == {"radius"}:
+        return []
+    try:
+        migrate(runtime.database_url)
+    except OperationalError as error:
+        log.warning("the database is away, its schema is looked at when it is back", error=type(error).__name__)
+        return [Child("migrate", lambda ready: _run_migrations(runtime, ready))]
+    return []
+
+
+def _run_migrations(runtime: Runtime, ready: Callable[[], None]) -> None:
+    """Raises while the database is away, and is started again with back-off."""
+    migrate(runtime.database_url)
+    ready()
+    signal.pause()
 
 
 def _children(runtime: Runtime, roles: list[str]) -> list[Child]:

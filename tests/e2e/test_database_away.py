@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,5 +135,18 @@ def test_a_radius_node_starts_and_serves_while_the_database_is_away(
     with under_load.connect() as connection:
         check_accounting(connection, "alone", load.ledger)
     node.terminate()
-    node.launch()
+
+
+def test_a_whole_node_serves_radius_until_the_database_is_back_and_everything_then(
+    node: Node, provider: Provider, server: EmbeddedPostgres
+) -> None:
+    server.stop()
+    ready = threading.Thread(target=node.launch)
+    ready.start()
+    wait_for(lambda: "Access-Accept" in provider.radclient("cliente1", "senha1"), 10)
+    assert ready.is_alive()
+    assert not node.answers()
+    server.start()
+    ready.join(30)
+    assert not ready.is_alive()
     wait_for(node.answers)
