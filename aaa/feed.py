@@ -108,6 +108,7 @@ class SnapshotFollower:
             target.set_nas(decode(kind, body))
         elif kind == Message.REVISION:
             target.revision = decode(kind, body)
+            target.drop_unused_policies()
             self._finish_building()
         elif kind == Message.BEGIN:
             self._building = Snapshot()
@@ -178,10 +179,7 @@ class FeedConnection:
             self._unsent += frame(kind, body)
         try:
             sent = self._socket.send(self._unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
+        except OSError:  # full for now; or broken, which `receive` finds, because its descriptor is being polled
             return
         del self._unsent[:sent]
 

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import psycopg
+import structlog
 
 from aaa.feed import Message, frame
 from aaa.snapshot import NasRow
-from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring
+from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring, SealBroken
 
 #: Services in one frame: a worker applies one in about a millisecond, between two batches of packets.
 SERVICES_A_FRAME: Final = 500
 CHANGES_A_ROUND: Final = 2000
 
 _SERVICE_COLUMNS: Final = "id, login, password_encrypted, policy_fingerprint, status = 'active' AND login IS NOT NULL"
+
+log = structlog.get_logger()
 
 
 class Delta(NamedTuple):
@@ -26,12 +29,14 @@ class Delta(NamedTuple):
 
 
 class FeedSource:
-    """Reads with a bare psycopg connection in autocommit."""
+    """Reads with a bare psycopg connection in autocommit.
+
+    A stored secret that does not open (a damaged row) takes its service or NAS out of the feed and nobody else.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any], keyring: Keyring) -> None:
         self._connection = connection
         self._keyring = keyring
-        self._known_policies: set[str] = set()
 
     def epoch(self) -> str:
         row = self._connection.execute("SELECT value->>'epoch' FROM setting WHERE key = 'feed_epoch'").fetchone()
@@ -42,16 +47,23 @@ class FeedSource:
         row = self._connection.execute("SELECT coalesce(min(revision), 0) FROM change").fetchone()
         return int(row[0]) if row else 0
 
+    def newest_revision(self) -> int:
+        """The last change; the newest one is always kept (see core.changes.forget_before)."""
+        row = self._connection.execute("SELECT coalesce(max(revision), 0) FROM change").fetchone()
+        return int(row[0]) if row else 0
+
     def full(self) -> Iterator[bytes]:
-        """Frames of a whole snapshot, all seen at one moment; the last one tells its revision."""
+        """Frames of a whole snapshot, all seen at one moment; the last one tells its revision.
+
+        Raises SealBroken when no password at all can be read: another key file must not make a node without
+        subscribers, which would refuse everybody.
+        """
         with self._connection.transaction():
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            row = self._connection.execute("SELECT coalesce(max(revision), 0) FROM change").fetchone()
-            revision = int(row[0]) if row else 0
-            self._known_policies.clear()
+            revision = self.newest_revision()
             yield frame(Message.BEGIN, self.epoch())
+            yield from self._nas_frames()
             yield from self._all_policies()
-            yield frame(Message.NAS, self._nas_rows())
             yield from self._all_services()
             yield frame(Message.REVISION, revision)
 
@@ -66,14 +78,10 @@ class FeedSource:
         frames: list[bytes] = []
         service_ids = {ref_id for _, kind, ref_id in changes if kind == "service"}
         if any(kind == "nas" for _, kind, _ in changes):
-            frames += self._policies_of_nas()
-            frames.append(frame(Message.NAS, self._nas_rows()))
+            frames += self._nas_frames()
         frames += self._services(service_ids)
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
-
-    def nas_frame(self) -> bytes:
-        return frame(Message.NAS, self._nas_rows())
 
     def _all_policies(self) -> Iterator[bytes]:
         rows = self._connection.execute(
@@ -81,19 +89,11 @@ class FeedSource:
             "(SELECT FROM service s WHERE s.policy_fingerprint = p.fingerprint AND s.status = 'active')"
         )
         yield from self._policy_frames(rows)
-        yield from self._policies_of_nas()
-
-    def _policies_of_nas(self) -> list[bytes]:
-        rows = self._connection.execute(
-            "SELECT p.fingerprint, p.body FROM policy_version p JOIN nas n ON n.emergency_fingerprint = p.fingerprint"
-        )
-        return list(self._policy_frames(rows))
 
     def _policy_frames(self, rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[bytes]:
         batch: list[tuple[str, dict[str, Any]]] = []
-        for fingerprint, body in rows:
-            self._known_policies.add(fingerprint)
-            batch.append((fingerprint, body))
+        for row in rows:
+            batch.append(row)
             if len(batch) == SERVICES_A_FRAME:
                 yield frame(Message.POLICIES, batch)
                 batch = []
@@ -101,13 +101,18 @@ class FeedSource:
             yield frame(Message.POLICIES, batch)
 
     def _all_services(self) -> Iterator[bytes]:
+        read = told = 0
         with self._connection.cursor(name="feed_services") as cursor:
             cursor.itersize = SERVICES_A_FRAME
             cursor.execute(
                 f"SELECT {_SERVICE_COLUMNS} FROM service WHERE status = 'active' AND login IS NOT NULL"  # noqa: S608
             )
             while rows := cursor.fetchmany(SERVICES_A_FRAME):
-                yield frame(Message.SERVICES, [self._service(row) for row in rows])
+                services = [service for service in map(self._service, rows) if service[1] is not None]
+                read, told = read + len(rows), told + len(services)
+                yield frame(Message.SERVICES, services)
+        if read and not told:
+            raise SealBroken(f"none of {read} stored passwords opens: is this the installation's key file?")
 
     def _services(self, service_ids: set[int]) -> list[bytes]:
         ids = sorted(service_ids)
@@ -117,18 +122,19 @@ class FeedSource:
                 f"SELECT {_SERVICE_COLUMNS} FROM service WHERE id = ANY(%s)",  # noqa: S608
                 (ids[start : start + SERVICES_A_FRAME],),
             ).fetchall()
-            frames += self._missing_policies({row[3] for row in rows})
+            frames += self._policies({row[3] for row in rows})
             # A service that is gone tells its login before another that took it over.
             services = sorted((self._service(row) for row in rows), key=lambda service: service[1] is not None)
             frames.append(frame(Message.SERVICES, services))
         return frames
 
-    def _missing_policies(self, fingerprints: set[str]) -> list[bytes]:
-        missing = fingerprints - self._known_policies
-        if not missing:
-            return []
+    def _policies(self, fingerprints: set[str]) -> list[bytes]:
+        """Told with every change that refers to them: a follower may have dropped what nobody used any more.
+
+        Read after the rows that refer to them, which a transaction in between may have changed.
+        """
         rows = self._connection.execute(
-            "SELECT fingerprint, body FROM policy_version WHERE fingerprint = ANY(%s)", (list(missing),)
+            "SELECT fingerprint, body FROM policy_version WHERE fingerprint = ANY(%s)", (sorted(fingerprints),)
         )
         return list(self._policy_frames(rows))
 
@@ -136,23 +142,40 @@ class FeedSource:
         service_id, login, password_encrypted, fingerprint, authenticates = row
         if not authenticates:
             return service_id, None, b"", fingerprint
-        password = self._keyring.open(bytes(password_encrypted), SERVICE_PASSWORD)
+        try:
+            password = self._keyring.open(bytes(password_encrypted), SERVICE_PASSWORD)
+        except SealBroken as error:
+            log.error("feed: a service cannot log in", service_id=service_id, error=error.detail)
+            return service_id, None, b"", fingerprint
         return service_id, login.encode(), password, fingerprint
+
+    def _nas_frames(self) -> list[bytes]:
+        """All NAS entries, after their emergency policies."""
+        rows = self._nas_rows()
+        return [
+            *self._policies({row.emergency_fingerprint for row in rows if row.emergency_fingerprint}),
+            frame(Message.NAS, rows),
+        ]
 
     def _nas_rows(self) -> list[NasRow]:
         rows = self._connection.execute(
             "SELECT id, name, address, secret_encrypted, vendor, message_authenticator, "
             "message_authenticator_learned, names, login_rules, emergency, emergency_fingerprint FROM nas ORDER BY id"
         ).fetchall()
-        return [self._nas(row) for row in rows]
+        return [nas for nas in map(self._nas, rows) if nas is not None]
 
-    def _nas(self, row: tuple[Any, ...]) -> NasRow:
-        nas_id, name, address, secret, vendor, mode, learned, names, rules, emergency, fingerprint = row
+    def _nas(self, row: tuple[Any, ...]) -> NasRow | None:
+        nas_id, name, address, sealed, vendor, mode, learned, names, rules, emergency, fingerprint = row
+        try:
+            secret = self._keyring.open(bytes(sealed), NAS_SECRET)
+        except SealBroken as error:
+            log.error("feed: a NAS cannot ask", nas=name, error=error.detail)
+            return None
         return NasRow(
             nas_id,
             name,
             address,
-            self._keyring.open(bytes(secret), NAS_SECRET),
+            secret,
             vendor,
             mode,
             learned,

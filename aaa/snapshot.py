@@ -19,6 +19,8 @@ from aaa.vendors import VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
 
+#: Policies that nobody uses are dropped when, since the last time, this many and as many as were kept have come.
+POLICIES_SPARE: Final = 1000
 #: Source addresses inside CIDR entries whose NAS is remembered.
 NETWORK_CACHE_MAX: Final = 10_000
 
@@ -171,6 +173,7 @@ class Snapshot:
         self.policies: dict[str, PolicyEntry] = {}
         self.subscribers: dict[bytes, Subscriber] = {}
         self._logins: dict[int, bytes] = {}
+        self._drop_policies_at = POLICIES_SPARE
 
     def add_policies(self, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
         for fingerprint, body in rows:
@@ -196,6 +199,18 @@ class Snapshot:
             client.counts = counts.get(row.nas_id, {})
             clients.append((row.address, client))
         self.clients = Clients(clients)
+
+    def drop_unused_policies(self) -> None:
+        """Each service with a static address leaves a policy behind whenever its plan changes.
+
+        Called at a revision, when every policy that was told has been referred to if it ever is.
+        """
+        if len(self.policies) < self._drop_policies_at:
+            return
+        used = {subscriber.entry.fingerprint for subscriber in self.subscribers.values()}
+        used |= {client.emergency_fingerprint or "" for client in self.clients.all()}
+        self.policies = {fingerprint: entry for fingerprint, entry in self.policies.items() if fingerprint in used}
+        self._drop_policies_at = 2 * len(self.policies) + POLICIES_SPARE
 
     def _remove(self, service_id: int, login: bytes) -> None:
         del self._logins[service_id]
