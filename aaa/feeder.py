@@ -7,6 +7,10 @@ A worker that connects hears the file from its beginning, then everything that w
 no copy of the subscribers in its memory, a node starts from the file when the database is away, and a killed
 feeder's successor goes on where the file ends. Telemetry comes back on the same sockets: counters, learned
 Message-Authenticator modes, traced packets.
+
+The file is written anew from the database for two reasons. When it has grown long, it is compacted, and workers, who
+have heard everything, never notice. When what it says cannot be trusted (another history of the database, changes
+that are no longer kept, damage), it is reloaded, and every worker starts anew from it.
 """
 
 from __future__ import annotations
@@ -22,13 +26,16 @@ from typing import Any, Final
 import msgspec
 import psycopg
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from aaa.feed import FrameReader, Message, SnapshotFollower, decode, frame
 from aaa.feed_source import FeedSource
-from aaa.snapshot_file import SnapshotFile
+from aaa.snapshot import Snapshot
+from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
 from core import changes
-from core.keyring import Keyring
+from core.database import CONNECTION_ARGUMENTS
+from core.keyring import Keyring, SealBroken
 
 #: The database is asked this often even if no NOTIFY comes.
 POLL_S: Final = 1.0
@@ -55,6 +62,7 @@ class Follower:
         self.role = ""
         #: What somebody who traces wants to see.
         self.filter: TraceFilter | None = None
+        self.ended = False
 
     def put(self, octets: bytes) -> None:
         try:
@@ -90,6 +98,7 @@ class Feeder:
         socket_path: Path,
         on_ready: Callable[[], None],
         on_learned: Callable[[int, str], None],
+        compact_after_octets: int = COMPACT_AFTER_OCTETS,
     ) -> None:
         self._database_url = database_url
         self._keyring = keyring
@@ -97,10 +106,15 @@ class Feeder:
         self._socket_path = socket_path
         self._on_ready = on_ready
         self._on_learned = on_learned
+        self._compact_after_octets = compact_after_octets
         self._lock = threading.Lock()
         self._followers: set[Follower] = set()
         self._stopped = threading.Event()
         self._loaded = threading.Event()
+        #: The file was found damaged while it was read to a worker.
+        self._damaged = threading.Event()
+        #: Message-Authenticator modes to be kept, by NAS; workers tell them again and again until they are.
+        self._learned: dict[int, str] = {}
         self.epoch = ""
         self.revision = 0
         self._compact_at = 0
@@ -119,7 +133,7 @@ class Feeder:
             except psycopg.OperationalError as error:
                 log.warning("feeder: database away, serving from the copy", error=type(error).__name__)
                 self._stopped.wait(RECONNECT_S)
-        listener.close()
+        self._hang_up(listener)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -133,16 +147,21 @@ class Feeder:
                     state.apply(kind, body)
         if state.ready:
             self.epoch, self.revision = state.current.epoch, state.current.revision
+            self._compact_at = self._file.end + self._compact_after_octets
             self._become_loaded()
 
     def _follow_database(self) -> None:
-        with psycopg.connect(self._database_url, autocommit=True, connect_timeout=5) as connection:
-            connection.execute("SET statement_timeout = '60s'")
+        with psycopg.connect(
+            self._database_url, autocommit=True, application_name="provedor-feeder", **CONNECTION_ARGUMENTS
+        ) as connection:
             connection.execute(f"LISTEN {changes.CHANNEL}")
             source = FeedSource(connection, self._keyring)
             if self._must_reload(source):
                 self._reload(source)
             while not self._stopped.is_set():
+                if self._damaged.is_set():
+                    self._reload(source)
+                self._keep_learned()
                 if self._take_changes(source):
                     continue
                 self._file.sync()
@@ -150,10 +169,43 @@ class Feeder:
                     break
 
     def _must_reload(self, source: FeedSource) -> bool:
-        return not self._loaded.is_set() or source.epoch() != self.epoch or source.oldest_revision() > self.revision + 1
+        """Whether the changes since our revision do not lead from what we know to what is so.
+
+        A database that stands before our revision lost its last transactions (a replica took over).
+        """
+        if not self._loaded.is_set() or source.epoch() != self.epoch:
+            return True
+        return not source.oldest_revision() - 1 <= self.revision <= source.newest_revision()
+
+    def _keep_learned(self) -> None:
+        for nas_id, mode in list(self._learned.items()):
+            try:
+                self._on_learned(nas_id, mode)
+            except SQLAlchemyError as error:
+                log.warning("feeder: what was learned of a NAS is kept later", error=type(error).__name__)
+                return
+            self._learned.pop(nas_id)
 
     def _reload(self, source: FeedSource) -> None:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
+        fresh, state = self._write_anew(source)
+        with self._lock:
+            self._adopt(fresh)
+            self.epoch, self.revision = state.epoch, state.revision
+            for follower in self._followers:
+                follower.close()
+        self._damaged.clear()
+        self._become_loaded()
+
+    def _compact(self, source: FeedSource) -> None:
+        """The same for the file alone. It may stand at a later revision than the workers: those changes are still
+        to come, to them and once more into the file, which does no harm."""
+        fresh, _ = self._write_anew(source)
+        with self._lock:
+            self._adopt(fresh)
+
+    def _write_anew(self, source: FeedSource) -> tuple[NewFile, Snapshot]:
+        """A new file, and where it stands."""
         started = time.monotonic()
         state = SnapshotFollower(with_services=False)
 
@@ -164,14 +216,13 @@ class Feeder:
                 yield octets
 
         fresh = self._file.write_new(watched())
-        with self._lock:
-            self._file.adopt(fresh)
-            self.epoch, self.revision = state.current.epoch, state.current.revision
-            self._compact_at = self._file.end + COMPACT_AFTER_OCTETS
-            for follower in self._followers:
-                follower.close()
-        self._become_loaded()
-        log.info("feeder: snapshot loaded", revision=self.revision, seconds=round(time.monotonic() - started, 2))
+        seconds = round(time.monotonic() - started, 2)
+        log.info("feeder: snapshot written", revision=state.current.revision, octets=fresh.end, seconds=seconds)
+        return fresh, state.current
+
+    def _adopt(self, fresh: NewFile) -> None:
+        self._file.adopt(fresh)
+        self._compact_at = self._file.end + self._compact_after_octets
 
     def _take_changes(self, source: FeedSource) -> bool:
         delta = source.changes_after(self.revision)
@@ -182,8 +233,8 @@ class Feeder:
                 self._file.append(octets)
                 self._broadcast(octets)
             self.revision = delta.revision
-        if self._file.end > self._compact_at > 0:
-            self._reload(source)
+        if self._file.end > self._compact_at:
+            self._compact(source)
         return True
 
     def _broadcast(self, octets: bytes) -> None:
@@ -193,8 +244,6 @@ class Feeder:
                 follower.put(octets)
 
     def _become_loaded(self) -> None:
-        if self._compact_at == 0:
-            self._compact_at = self._file.end + COMPACT_AFTER_OCTETS
         if not self._loaded.is_set():
             self._loaded.set()
             self._on_ready()
@@ -209,6 +258,13 @@ class Feeder:
         self._socket_path.chmod(0o600)
         listener.listen(64)
         return listener
+
+    def _hang_up(self, listener: socket.socket) -> None:
+        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
+        listener.close()
+        with self._lock:
+            for follower in self._followers:
+                follower.close()
 
     def _accept(self, listener: socket.socket) -> None:
         while not self._stopped.is_set():
@@ -228,6 +284,8 @@ class Feeder:
                     self._hear(follower, kind, decode(kind, body))
         except OSError:
             pass
+        except (ValueError, msgspec.MsgspecError) as error:
+            log.error("feeder: a follower sends what is no message", follower=follower.name, error=str(error))
         finally:
             self._forget(follower)
 
@@ -238,7 +296,8 @@ class Feeder:
         elif kind == Message.COUNTERS:
             self.counters[follower.name] = message
         elif kind == Message.LEARNED:
-            self._on_learned(*message)
+            nas_id, mode = message
+            self._learned[nas_id] = mode
         elif kind == Message.TRACE and follower.role == "trace":
             self._begin_trace(follower, msgspec.convert(message, TraceFilter))
         elif kind == Message.TRACE:
@@ -253,12 +312,19 @@ class Feeder:
                     follower.connection.sendall(octets)
             while (queued := follower.queue.get()) is not None:
                 follower.connection.sendall(queued)
+        except SealBroken as error:
+            log.error("feeder: the copy is damaged and will be written anew", error=error.detail)
+            self._damaged.set()
         except OSError:
-            return
+            pass
+        finally:
+            follower.close()  # it comes again if it lives
 
     def _replay(self, follower: Follower) -> Iterator[bytes]:
         """The file up to now; whatever comes later is in the queue. Passwords go to authenticators only."""
         with self._lock:
+            if follower.ended:
+                return
             self._followers.add(follower)
             follower.put(frame(Message.TRACE, self._filters()))  # behind the file: it is asked for what it does now
             frames = self._file.read(self._file.end)
@@ -286,6 +352,7 @@ class Feeder:
 
     def _forget(self, follower: Follower) -> None:
         with self._lock:
+            follower.ended = True
             self._followers.discard(follower)
             if follower.filter is not None:
                 self._broadcast(frame(Message.TRACE, self._filters()))

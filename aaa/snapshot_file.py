@@ -87,21 +87,30 @@ class SnapshotFile:
         self._file, self.end, self._count, self._unsynced = new.file, new.end, new.frames, False
 
     def read(self, end: int | None = None) -> Iterator[bytes]:
-        """The frames up to `end` octets (all whole ones without it). Raises SealBroken for a foreign file."""
-        with self.path.open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                raise SealBroken(f"{self.path} is no snapshot of ours")
-            index, at = 0, len(_MAGIC)
+        """The frames up to `end` octets (all whole ones without it).
+
+        Raises SealBroken for a foreign file, at a damaged frame, and for a file that ends before `end`.
+        """
+        index, at = 0, len(_MAGIC)
+        with self._open_to_read() as file:
             while end is None or at < end:
-                head = file.read(_LENGTH.size)
-                if len(head) < _LENGTH.size:
-                    return
-                (length,) = _LENGTH.unpack(head)
-                sealed = file.read(length)
-                if len(sealed) < length:
-                    return
+                sealed = _read_sealed(file)
+                if sealed is None:
+                    break
                 yield self._keyring.open(sealed, f"{SNAPSHOT}:{index}")
-                index, at = index + 1, at + _LENGTH.size + length
+                index, at = index + 1, at + _LENGTH.size + len(sealed)
+        if end is not None and at != end:
+            raise SealBroken(f"{self.path} ends before its end")
+
+    def _open_to_read(self) -> BinaryIO:
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            raise SealBroken(f"{self.path} is gone") from None
+        if file.read(len(_MAGIC)) != _MAGIC:
+            file.close()
+            raise SealBroken(f"{self.path} is no snapshot of ours")
+        return file
 
     def _write(self, file: BinaryIO, frame: bytes, index: int) -> int:
         sealed = self._keyring.seal(frame, f"{SNAPSHOT}:{index}")
@@ -120,3 +129,13 @@ class SnapshotFile:
         except SealBroken:
             pass
         return end, count
+
+
+def _read_sealed(file: BinaryIO) -> bytes | None:
+    """The next frame as it lies there; None at the end and for a torn one."""
+    head = file.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    sealed = file.read(length)
+    return sealed if len(sealed) == length else None
