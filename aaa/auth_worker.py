@@ -85,6 +85,8 @@ class AuthenticationWorker(Worker):
     def end_batch(self) -> None:
         while self._delayed and self._delayed[0][0] <= self.now:
             _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
+            if self._duplicates.superseded(arrival.name, reply[1], authenticator):
+                continue  # the NAS gave it up for another request (RFC 5080 2.2.2), whose reply is in the cache
             self._duplicates.remember(arrival.name, reply[1], authenticator, reply)
             arrival.reply(reply)
 
@@ -116,6 +118,8 @@ class AuthenticationWorker(Worker):
         return None
 
     def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:
+        if decision.reason is Reason.CREDENTIALS_MISSING and not packet.message_authenticator_at:
+            return self.count(decision.reason, arrival.peer)  # RFC 3579 3.3, note 1: in silence
         attributes = decision.attributes + proxy_states(packet)
         reply = sign_reply(Code.ACCESS_REJECT, packet.identifier, packet.authenticator, attributes, client.secret)
         if len(reply) > PACKET_OCTETS_MAX:

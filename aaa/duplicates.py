@@ -48,6 +48,12 @@ class Duplicates:
         if len(self._young) >= ENTRIES_MAX:
             self._retire()
 
+    def superseded(self, source: bytes, identifier: int, authenticator: bytes) -> bool:
+        """Whether another request has taken this one's place since."""
+        key = (source, identifier)
+        known = self._young.get(key) or self._old.get(key)
+        return known is not None and known[0] != authenticator
+
     def forget(self, source: bytes, identifier: int) -> None:
         """A request that could not be worked on: its retransmit is new again."""
         self._young.pop((source, identifier), None)
