@@ -6,6 +6,7 @@ checked as `check_signature` says. Rejects never tell an unknown login from a wr
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import msgspec
@@ -19,8 +20,9 @@ from core.access import Access
 from core.policy import Policy
 
 _AUTHORIZE_ONLY: Final = (17).to_bytes(4, "big")
-#: Whose password an unknown login is checked against, so that it takes as long as a known one.
-_NOBODY: Final = Subscriber(0, b"", PolicyEntry("", Policy(Access.BLOCKED)))
+#: Whose password an unknown login is checked against, so that it takes as long as a known one. No request proves that
+#: it knows it, not even with an empty one.
+_NOBODY: Final = Subscriber(0, secrets.token_bytes(32), PolicyEntry("", Policy(Access.BLOCKED)))
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -76,7 +78,7 @@ def authorize(packet: Packet, client: Client, snapshot: Snapshot, random_octets:
     if client.emergency_fingerprint is not None:
         return _emergency(client, snapshot, subscriber, verdict)
     if subscriber is None:
-        reason = Reason.UNKNOWN_LOGIN if verdict.reason is None else verdict.reason
+        reason = verdict.reason or Reason.WRONG_PASSWORD
         return _reject(Reason.UNKNOWN_LOGIN if reason is Reason.WRONG_PASSWORD else reason, None, verdict)
     if verdict.reason is not None:
         return _reject(verdict.reason, subscriber, verdict)
