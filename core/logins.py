@@ -1,4 +1,4 @@
-"""What may be a login or a subscriber's password on the wire.
+"""What may be a login, a subscriber's password, or the name of something at a NAS, on the wire.
 
 RFC 2865 sections 5.1 and 5.2: User-Name is UTF-8 of at most 253 octets, User-Password at most 128 octets.
 """
@@ -11,6 +11,8 @@ from core.errors import InvalidInput
 
 LOGIN_OCTETS_MAX = 253
 PASSWORD_OCTETS_MAX = 128
+#: A vendor's attribute holds fewer than a standard one (RFC 2865 5.26), and the name may go into either.
+NAME_OCTETS_MAX = 247
 
 
 def check_login(login: str) -> str:
@@ -37,3 +39,12 @@ def check_password(password: str) -> str:
     if octets > PASSWORD_OCTETS_MAX:
         raise InvalidInput(f"a password is at most {PASSWORD_OCTETS_MAX} octets in UTF-8", field="password")
     return password
+
+
+def check_name(name: str, *, field: str) -> str:
+    """The name of a pool or address list as a NAS is to be told it; raises InvalidInput naming `field`."""
+    if not name or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        raise InvalidInput("a name at a NAS is not empty and has no control characters", field=field)
+    if len(name.encode()) > NAME_OCTETS_MAX:
+        raise InvalidInput(f"a name at a NAS is at most {NAME_OCTETS_MAX} octets in UTF-8", field=field)
+    return name

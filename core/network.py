@@ -15,6 +15,7 @@ from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
 from core.keyring import NAS_SECRET, Keyring
+from core.logins import check_name
 from core.models.network import Nas
 from core.models.service import Plan
 from core.models.system import ChangeKind
@@ -25,6 +26,7 @@ _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 
 def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
     plain = {key: value for key, value in values.items() if value is not None and key != "secret"}
+    _check_names(plain)
     nas = Nas(
         **{"names": {}, "login_rules": {}, **plain, "address": check_nas_address(values["address"])},
         secret_encrypted=_sealed(keyring, values["secret"]),
@@ -62,6 +64,7 @@ def find_by_address(session: Session, address: str) -> Nas:
 def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str, Any], actor: Actor) -> Nas:
     plain = dict(values)
     secret = plain.pop("secret", None)
+    _check_names(plain)
     if "address" in plain:
         plain["address"] = check_nas_address(plain["address"])
     if "message_authenticator" in plain:
@@ -106,6 +109,13 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
     policy = intended_policy(plan.terms(), ServiceTerms(), Access.FULL)
     nas.emergency_fingerprint = policies.keep(session, policy)
     session.flush()
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    """Each of them becomes an attribute of every reply that needs it."""
+    for family in values.get("names", {}).values():
+        for theirs in family.values():
+            check_name(theirs, field="names")
 
 
 def _sealed(keyring: Keyring, secret: str) -> bytes:

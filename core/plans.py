@@ -11,6 +11,7 @@ from core import audit, events, outbox, topics
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
+from core.logins import check_name
 from core.models.service import Plan
 
 #: Rate in the walled garden and under a throttle where the plan says nothing.
@@ -56,6 +57,9 @@ def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: 
 
 def _check(plan: Plan) -> None:
     """MikroTik refuses a threshold above its burst; so do we, before a subscriber's session does."""
+    for field in ("address_pool", "address_list"):
+        if getattr(plan, field) is not None:
+            check_name(getattr(plan, field), field=field)
     burst = plan.burst
     if burst is None:
         return
