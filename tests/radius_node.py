@@ -132,6 +132,8 @@ class FeedServer:
                         self.learned.append(message)
                     elif kind == Message.TRACE:
                         self.traced.append(message)
+            with self._lock:
+                self._connections = [one for one in self._connections if one is not connection]
 
 
 def _received(connection: socket.socket) -> bytes:
@@ -151,10 +153,14 @@ class WorkerProcess:
     process: Any = None
 
     def start(self) -> None:
+        assert self.launch().wait(20), self.log.read_text()
+
+    def launch(self) -> Any:
+        """The event that it sets when it serves."""
         ready = _FORK.Event()
         self.process = _FORK.Process(target=self._main, args=(ready.set,))
         self.process.start()
-        assert ready.wait(20), self.log.read_text()
+        return ready
 
     def _main(self, ready: Callable[[], None]) -> None:
         with self.log.open("a") as log:
