@@ -226,9 +226,14 @@ class RadiusNode:
         return total
 
     def wait_counted(self, wanted: dict[str, int], who: str = "nas-1") -> None:
-        """Until exactly this has been counted."""
+        """Until exactly this has been counted; Status-Server, with which tests probe, only where it is named."""
+        unnamed = {"status_server"} - wanted.keys()
+
+        def counted() -> dict[str, int]:
+            return {reason: count for reason, count in self.counted(who).items() if reason not in unnamed}
+
         try:
-            wait_until(lambda: self.counted(who) == wanted)
+            wait_until(lambda: counted() == wanted)
         except AssertionError:
             raise AssertionError(f"counted {dict(self.counted(who))} instead of {wanted}") from None
 
@@ -325,7 +330,7 @@ class Box:
         )
 
     def assert_silent_about(self, octets: bytes) -> None:
-        """Nothing answers this: a Status-Server on the same way after it is what is answered first.
+        """Nothing answers this: what is answered first is a Status-Server that came after it on the same way.
 
         Datagrams with one Identifier stay in order, from the worker's socket to its reply.
         """
@@ -333,9 +338,9 @@ class Box:
         self.assert_nothing_waits(octets[1] if len(octets) > 1 else 0)
 
     def assert_nothing_waits(self, identifier: int = 1) -> None:
-        probe = self.status_server(identifier)
-        reply = self.ask(probe)
-        assert parse(reply).identifier == identifier
+        """A second Status-Server meets the next batch: by then what waited for the disk has been answered."""
+        for _ in range(2):
+            self.ask(self.status_server(identifier))
 
 
 def free_port() -> int:

@@ -116,7 +116,7 @@ def test_more_rejects_than_may_wait_are_discarded(start_node: Start, monkeypatch
         box.send(box.login("nobody", identifier=identifier).octets)
     assert {box.receive()[1] for _ in range(10)} == set(range(10))
     box.assert_nothing_waits()
-    node.wait_counted({"unknown_login": 10, "overloaded": 20, "status_server": 1})
+    node.wait_counted({"unknown_login": 10, "overloaded": 20})
 
 
 def test_an_answered_request_that_comes_again_gets_the_same_octets(box: Box) -> None:
@@ -132,7 +132,7 @@ def test_a_request_whose_reject_is_pending_is_not_worked_on_twice(box: Box) -> N
     reject = box.receive()
     assert code(reject) == Code.ACCESS_REJECT
     assert box.ask(asked) == reject
-    box.node.wait_counted({"wrong_password": 1, "duplicate_pending": 3, "duplicate_answered": 1, "status_server": 3})
+    box.node.wait_counted({"wrong_password": 1, "duplicate_pending": 3, "duplicate_answered": 1})
 
 
 def test_one_identifier_with_another_authenticator_is_another_request(box: Box) -> None:
@@ -167,7 +167,7 @@ def test_an_unknown_source_hears_nothing(node: RadiusNode, box: Box) -> None:
     with pytest.raises(BlockingIOError):
         stranger.receive()
     node.wait_counted({"unknown_client": 3}, who="")
-    node.wait_counted({"status_server": 1})
+    node.wait_counted({})
 
 
 def test_a_packet_cut_anywhere_hears_nothing(node: RadiusNode, box: Box) -> None:
@@ -210,7 +210,7 @@ def test_lengths_that_lie(box: Box, lie: Callable[[bytes], bytes], answered: boo
 def test_a_wrong_secret_hears_nothing(node: RadiusNode, box: Box) -> None:
     liar = Box(node, secret=b"another")
     box.assert_silent_about(liar.login("ana").octets)
-    node.wait_counted({"bad_authenticator": 1, "status_server": 1})
+    node.wait_counted({"bad_authenticator": 1})
 
 
 def test_a_bad_message_authenticator_does_not_touch_the_cache(box: Box) -> None:
@@ -218,12 +218,12 @@ def test_a_bad_message_authenticator_does_not_touch_the_cache(box: Box) -> None:
     accept = box.ask(asked)
     box.assert_silent_about(asked[:24] + bytes((asked[24] ^ 1,)) + asked[25:])
     assert box.ask(asked) == accept
-    box.node.wait_counted({"accepted": 1, "bad_authenticator": 1, "status_server": 1, "duplicate_answered": 1})
+    box.node.wait_counted({"accepted": 1, "bad_authenticator": 1, "duplicate_answered": 1})
 
 
 def test_under_require_an_unsigned_request_hears_nothing(box: Box) -> None:
     box.assert_silent_about(unsigned_pap(box, "ana"))
-    box.node.wait_counted({"message_authenticator_missing": 1, "status_server": 1})
+    box.node.wait_counted({"message_authenticator_missing": 1})
 
 
 def test_under_ignore_an_unsigned_request_is_answered_and_a_badly_signed_one_is_not(start_node: Start) -> None:
@@ -232,7 +232,7 @@ def test_under_ignore_an_unsigned_request_is_answered_and_a_badly_signed_one_is_
     assert reply.code == Code.ACCESS_ACCEPT
     assert reply.attributes[0][0] == Kind.MESSAGE_AUTHENTICATOR
     box.assert_silent_about(Box(box.node, secret=b"another").login("ana").octets)
-    box.node.wait_counted({"accepted": 1, "bad_authenticator": 1, "status_server": 1})
+    box.node.wait_counted({"accepted": 1, "bad_authenticator": 1})
 
 
 def unsigned_pap(box: Box, login: str, *, identifier: int = 1, more: bytes = b"") -> bytes:
@@ -247,7 +247,7 @@ def test_auto_learns_from_the_first_request_that_the_nas_signs(start_node: Start
     assert code(box.ask(box.login("ana").octets)) == Code.ACCESS_ACCEPT
     box.assert_silent_about(unsigned_pap(box, "ana"))
     wait_until(lambda: box.node.feed.learned == [[1, "require"]])
-    box.node.wait_counted({"accepted": 1, "message_authenticator_missing": 1, "status_server": 1})
+    box.node.wait_counted({"accepted": 1, "message_authenticator_missing": 1})
 
 
 def test_auto_learns_from_the_first_request_that_the_nas_does_not_sign(start_node: Start) -> None:
@@ -265,7 +265,7 @@ def test_auto_never_takes_an_unsigned_request_with_proxy_state(start_node: Start
     assert code(box.ask(unsigned_pap(box, "ana", identifier=2))) == Code.ACCESS_ACCEPT
     box.assert_silent_about(proxied)
     wait_until(lambda: box.node.feed.learned == [[1, "ignore"]])
-    box.node.wait_counted({"unsigned_proxy_state": 2, "accepted": 1, "status_server": 2})
+    box.node.wait_counted({"unsigned_proxy_state": 2, "accepted": 1})
 
 
 def test_what_was_learned_before_holds_from_the_first_packet(start_node: Start) -> None:
@@ -287,7 +287,7 @@ def test_eap_without_a_message_authenticator_hears_nothing(start_node: Start, mo
     box = Box(start_node(whole([nas(message_authenticator=mode)], SUBSCRIBERS)))
     eap = text_attribute(Kind.USER_NAME, "ana") + attribute(Kind.EAP_MESSAGE, b"\2\1\0\5\1")
     box.assert_silent_about(box.unsigned(eap))
-    box.node.wait_counted({"message_authenticator_missing": 1, "status_server": 1})
+    box.node.wait_counted({"message_authenticator_missing": 1})
 
 
 def test_eap_that_is_signed_is_rejected_while_it_is_not_supported(box: Box) -> None:
@@ -302,7 +302,7 @@ def test_who_brings_neither_credentials_nor_a_signature_hears_nothing(start_node
     name = text_attribute(Kind.USER_NAME, "ana")
     box.assert_silent_about(box.unsigned(name))
     assert code(box.ask(sign_access_request(2, os.urandom(16), name, box.secret))) == Code.ACCESS_REJECT
-    box.node.wait_counted({"credentials_missing": 2, "status_server": 1})
+    box.node.wait_counted({"credentials_missing": 2})
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_what_proves_nothing_is_rejected(box: Box, body: bytes, reason: str) -> 
 @pytest.mark.parametrize("number", [0, 2, 3, 4, 5, 11, 13, 40, 41, 43, 255])
 def test_another_code_does_not_belong_here(box: Box, number: int) -> None:
     box.assert_silent_about(box.unsigned(text_attribute(Kind.USER_NAME, "ana"), code=number))
-    box.node.wait_counted({"unexpected_code": 1, "status_server": 1})
+    box.node.wait_counted({"unexpected_code": 1})
 
 
 def test_status_server_is_answered_signed_with_its_proxy_states_and_counted_apart(box: Box) -> None:
@@ -344,7 +344,7 @@ def test_status_server_is_answered_signed_with_its_proxy_states_and_counted_apar
 def test_status_server_without_a_valid_signature_hears_nothing(node: RadiusNode, box: Box) -> None:
     box.assert_silent_about(box.unsigned(b"", code=Code.STATUS_SERVER))
     box.assert_silent_about(Box(node, secret=b"another").status_server())
-    node.wait_counted({"bad_authenticator": 2, "status_server": 2})
+    node.wait_counted({"bad_authenticator": 2})
 
 
 @pytest.mark.parametrize("password", ["pw", "wrong"], ids=["accept", "reject"])
@@ -360,7 +360,7 @@ def test_a_reply_that_would_be_greater_than_any_packet_is_not_sent(box: Box) -> 
     asked = box.login("ana", attributes=most).octets
     assert len(asked) <= 4096
     box.assert_silent_about(asked)
-    box.node.wait_counted({"malformed": 1, "status_server": 1})
+    box.node.wait_counted({"malformed": 1})
 
 
 def test_login_rules_of_the_nas(start_node: Start) -> None:
@@ -454,7 +454,7 @@ def test_a_policy_that_no_packet_can_hold_stops_nobody_else(start_node: Start) -
     box = Box(node)
     box.assert_silent_about(box.login("poison").octets)
     assert code(box.ask(box.login("ana").octets)) == Code.ACCESS_ACCEPT
-    node.wait_counted({"fault": 1, "accepted": 1, "status_server": 1})
+    node.wait_counted({"fault": 1, "accepted": 1})
     assert "ValueError" in node.logs()
 
 
