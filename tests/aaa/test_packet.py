@@ -38,7 +38,6 @@ from aaa.packet import (
     vendor_attribute,
 )
 
-VECTORS = Path(__file__).parent.parent / "vectors"
 DICTIONARY = Dictionary(str(Path(__file__).parent.parent.parent / "aaa" / "dictionaries" / "dictionary"))
 attributes = st.lists(st.tuples(st.integers(1, 255), st.binary(min_size=1, max_size=253)), max_size=12)
 secrets = st.binary(min_size=1, max_size=100)
@@ -90,22 +89,6 @@ def test_a_packet_cut_anywhere_is_malformed(pairs: list[tuple[int, bytes]], auth
     for length in range(len(octets)):
         with pytest.raises(MalformedPacket):
             parse(octets[:length])
-
-
-def vectors(name: str) -> list[list[str]]:
-    lines = [line for line in (VECTORS / name).read_text().splitlines() if line and not line.startswith("#")]
-    return [[part.strip() for part in line.split("|")] for line in lines]
-
-
-@pytest.mark.parametrize(("name", "secret", "request_hex", "reply_hex"), vectors("rfc2865.txt"))
-def test_the_rfcs_own_examples(name: str, secret: str, request_hex: str, reply_hex: str) -> None:
-    shared = SharedSecret(secret.encode())
-    request, reply = parse(bytes.fromhex(request_hex)), parse(bytes.fromhex(reply_hex))
-    assert response_valid(reply, request.authenticator, shared)
-    hidden = request.first(Kind.USER_PASSWORD)
-    assert hidden is not None
-    assert reveal_password(hidden, request.authenticator, shared) == b"arctangent"
-    assert hide_password(b"arctangent", request.authenticator, shared) == hidden
 
 
 @given(
