@@ -122,9 +122,9 @@ def _check_mschap(packet: Packet, known: Known, secret: SharedSecret, random_oct
 def _check_version_1(packet: Packet, challenge: bytes, response: bytes, keys: bytes, secret: SharedSecret) -> Verdict:
     # Ident, Flags, LM-Response (24), NT-Response (24); Flags 1 says to use the NT-Response (RFC 2548 2.1.3).
     if response[1] != 1:
-        return Verdict(Reason.METHOD_UNSUPPORTED, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 3))
+        return Verdict(Reason.METHOD_UNSUPPORTED, "mschapv1", reject_attributes=_mschap_error(response[0], "V=2"))
     if not mschap.response_matches(response[26:50], challenge, keys):
-        return Verdict(Reason.WRONG_PASSWORD, "mschapv1", reject_attributes=_mschap_error(response[0], 691, 2))
+        return Verdict(Reason.WRONG_PASSWORD, "mschapv1", reject_attributes=_mschap_error(response[0], "V=2"))
     # RFC 2548 2.4.1: hidden like User-Password, which leaves a multiple of 16 octets as long as it is.
     sealed = hide_password(mschap.mppe_keys_v1(keys), packet.authenticator, secret)
     return Verdict(None, "mschapv1", _MPPE_ALLOWED + vendor_attribute(MICROSOFT, MS_CHAP_MPPE_KEYS, sealed))
@@ -143,7 +143,9 @@ def _check_version_2(
     user_name = packet.first(Kind.USER_NAME) or b""
     challenge = mschap.challenge_hash(response[2:18], authenticator_challenge, user_name)
     if not mschap.response_matches(nt_response, challenge, keys):
-        return Verdict(Reason.WRONG_PASSWORD, "mschapv2", reject_attributes=_mschap_error(ident, 691, 3))
+        # RFC 2759 section 6: a challenge of 32 digits must be there, though nobody may answer it.
+        rest = f"C={random_octets(16).hex().upper()} V=3"
+        return Verdict(Reason.WRONG_PASSWORD, "mschapv2", reject_attributes=_mschap_error(ident, rest))
     proof = mschap.authenticator_response(keys, nt_response, challenge)
     send_key, receive_key = mschap.mppe_keys_v2(keys, nt_response)
     salts = random_octets(3)
@@ -159,9 +161,9 @@ def _check_version_2(
     return Verdict(None, "mschapv2", attributes)
 
 
-def _mschap_error(ident: int, error: int, version: int) -> bytes:
-    """691 is "authentication failure"; R=0: do not try again with the same challenge (RFC 2759 section 6)."""
-    return vendor_attribute(MICROSOFT, MS_CHAP_ERROR, bytes((ident,)) + f"E={error} R=0 V={version}".encode())
+def _mschap_error(ident: int, rest: str) -> bytes:
+    """691 is "authentication failure"; R=0: do not try again in this exchange (RFC 2433 section 7, 2759 section 6)."""
+    return vendor_attribute(MICROSOFT, MS_CHAP_ERROR, bytes((ident,)) + f"E=691 R=0 {rest}".encode())
 
 
 def _readable(plain: bytes) -> bool:
