@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyrad.client import Client as _PyradClient  # noqa: F401  (pyrad is complete)
 from pyrad.dictionary import Dictionary
-from pyrad.packet import AuthPacket
+from pyrad.packet import AcctPacket, AuthPacket, CoAPacket, Packet
 
 from aaa.accept_class import class_attribute, decode_class
 from aaa.authenticator import (
@@ -23,6 +24,7 @@ from aaa.authenticator import (
     salt_decrypt,
     salt_encrypt,
     sign_access_request,
+    sign_accounting_response,
     sign_reply,
     sign_request,
 )
@@ -172,3 +174,78 @@ def test_a_vendors_values_are_found_in_any_of_its_attributes() -> None:
     assert packet.vendor_values(14988, 8) == [b"1k/2k"]
     assert packet.vendor_values(14988, 9) == []
     assert ("Mikrotik-Rate-Limit", "1k/2k") in describe(packet)
+
+
+readable_values = {
+    "User-Name": st.text(min_size=1, max_size=60),
+    "NAS-IP-Address": st.ip_addresses(v=4).map(str),
+    "NAS-Port": st.integers(0, 0xFFFFFFFF),
+    "Calling-Station-Id": st.text(min_size=1, max_size=60),
+    "Acct-Session-Id": st.text(min_size=1, max_size=60),
+    "Acct-Session-Time": st.integers(0, 0xFFFFFFFF),
+    "Acct-Input-Octets": st.integers(0, 0xFFFFFFFF),
+    "Acct-Input-Gigawords": st.integers(0, 0xFFFFFFFF),
+    "Framed-IP-Address": st.ip_addresses(v=4).map(str),
+    "Mikrotik-Rate-Limit": st.from_regex(r"[0-9]{1,7}k/[0-9]{1,7}k", fullmatch=True),
+    "Mikrotik-Address-List": st.text(min_size=1, max_size=60),
+    "Class": st.binary(min_size=1, max_size=253),
+}
+named_values = st.dictionaries(st.sampled_from(sorted(readable_values)), st.none(), max_size=8).flatmap(
+    lambda names: st.fixed_dictionaries({name: readable_values[name] for name in names})
+)
+
+
+def with_values(packet: Packet, values: dict[str, Any]) -> Packet:
+    for name, value in values.items():
+        packet[name] = value
+    return packet
+
+
+@given(named_values, secrets)
+def test_what_pyrad_writes_we_verify_and_read_by_the_same_names(values: dict[str, Any], secret: bytes) -> None:
+    shared = SharedSecret(secret)
+    for kind in (AcctPacket, CoAPacket):
+        theirs = with_values(kind(id=7, secret=secret, dict=DICTIONARY), values)
+        ours = parse(theirs.RequestPacket())
+        assert request_authenticator_valid(ours, shared)
+        described = dict(describe(ours))
+        for name, value in values.items():
+            wanted = readable(value.encode()) if isinstance(value, str) else value
+            wanted = "0x" + value.hex() if isinstance(value, bytes) else str(wanted)
+            assert described[name] == wanted
+
+
+@given(named_values, secrets)
+def test_what_we_write_pyrad_verifies_and_reads_by_the_same_names(values: dict[str, Any], secret: bytes) -> None:
+    body = b"".join(
+        with_values(Packet(dict=DICTIONARY), {name: value})._PktEncodeAttributes() for name, value in values.items()
+    )
+    body = encoded(parse(header(4, 1, len(body)) + bytes(16) + body).attributes)
+    octets = sign_request(4, 7, body, SharedSecret(secret), message_authenticator=False)
+    theirs = AcctPacket(packet=octets, secret=secret, dict=DICTIONARY)
+    assert theirs.VerifyAcctRequest()
+    assert {name: theirs[name] for name in values} == {name: [value] for name, value in values.items()}
+
+
+@given(secrets, authenticators, attributes, st.sampled_from([2, 3, 5]))
+def test_pyrad_takes_our_replies(
+    secret: bytes, authenticator: bytes, pairs: list[tuple[int, bytes]], code: int
+) -> None:
+    shared = SharedSecret(secret)
+    # pyrad wants the request's Proxy-States back, of which there are none.
+    body = encoded([pair for pair in pairs if pair[0] not in {26, Kind.PROXY_STATE, 80}])
+    request = AuthPacket(id=5, secret=secret, authenticator=authenticator, dict=DICTIONARY)
+    if code == 5:
+        ours = sign_accounting_response(parse(header(4, 5, 0) + authenticator), body, shared)
+    else:
+        ours = sign_reply(code, 5, authenticator, body, shared)
+    assert request.VerifyReply(Packet(packet=ours, dict=DICTIONARY), rawreply=ours)
+    assert not request.VerifyReply(Packet(packet=ours, dict=DICTIONARY), rawreply=ours[:4] + bytes(16) + ours[20:])
+
+
+@given(secrets, authenticators, st.binary(min_size=1, max_size=200))
+def test_pyrad_opens_what_we_salt_and_we_open_pyrads(secret: bytes, authenticator: bytes, value: bytes) -> None:
+    theirs = Packet(id=1, secret=secret, authenticator=authenticator, dict=DICTIONARY)
+    ours = SharedSecret(secret)
+    assert theirs.SaltDecrypt(salt_encrypt(value, b"\x01\x02", authenticator, ours)) == value
+    assert salt_decrypt(theirs.SaltCrypt(value), authenticator, ours) == value
