@@ -19,7 +19,7 @@ from aaa.vendors import VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
 
-#: Policies that nobody uses are dropped when, since the last time, this many and as many as were kept have come.
+#: Policies that nobody uses are dropped when this many more, and a quarter, have come since the last time.
 POLICIES_SPARE: Final = 1000
 #: Source addresses inside CIDR entries whose NAS is remembered.
 NETWORK_CACHE_MAX: Final = 10_000
@@ -210,7 +210,7 @@ class Snapshot:
         used = {subscriber.entry.fingerprint for subscriber in self.subscribers.values()}
         used |= {client.emergency_fingerprint or "" for client in self.clients.all()}
         self.policies = {fingerprint: entry for fingerprint, entry in self.policies.items() if fingerprint in used}
-        self._drop_policies_at = 2 * len(self.policies) + POLICIES_SPARE
+        self._drop_policies_at = len(self.policies) * 5 // 4 + POLICIES_SPARE
 
     def _remove(self, service_id: int, login: bytes) -> None:
         del self._logins[service_id]

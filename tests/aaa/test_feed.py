@@ -103,7 +103,7 @@ def test_policies_that_nobody_uses_any_more_are_dropped() -> None:
             follower, (Message.POLICIES, [(fingerprint, body)]),
             (Message.SERVICES, [(service_id, b"user%d" % service_id, b"", fingerprint)]), (Message.REVISION, number),
         )  # fmt: skip
-        assert len(follower.current.policies) <= 2 * (kept + 1) + POLICIES_SPARE
+        assert len(follower.current.policies) <= (kept + 1) * 5 // 4 + POLICIES_SPARE
     snapshot = follower.current
     for subscriber in snapshot.subscribers.values():
         assert snapshot.policies[subscriber.entry.fingerprint] is subscriber.entry
