@@ -57,6 +57,7 @@ class Duplicates:
     def forget(self, source: bytes, identifier: int) -> None:
         """A request that could not be worked on: its retransmit is new again."""
         self._young.pop((source, identifier), None)
+        self._old.pop((source, identifier), None)  # it may have been the one that filled a generation
 
     def expire(self, now_s: float) -> None:
         """Let time pass; call it about once a second."""
