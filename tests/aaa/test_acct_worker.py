@@ -224,7 +224,7 @@ def test_any_octets_are_answered_rightly_or_not_at_all_and_are_counted(node: Rad
     sent: list[int] = []
     _any_octets(box, sent)
     wait_until(lambda: node.counted().total() == len(sent))
-    assert "fault" not in node.counted()
+    assert "failed" not in node.counted()
     assert len(node.spooled()) == node.counted()["recorded"]
 
 

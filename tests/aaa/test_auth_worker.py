@@ -454,8 +454,9 @@ def test_a_policy_that_no_packet_can_hold_stops_nobody_else(start_node: Start) -
     box = Box(node)
     box.assert_silent_about(box.login("poison").octets)
     assert code(box.ask(box.login("ana").octets)) == Code.ACCESS_ACCEPT
-    node.wait_counted({"fault": 1, "accepted": 1})
+    node.wait_counted({"failed": 1, "accepted": 1})
     assert "ValueError" in node.logs()
+    assert "packet.py:" in node.logs()
 
 
 def test_refusals_are_reported_once_in_a_while_with_what_support_needs(node: RadiusNode, box: Box) -> None:
@@ -516,7 +517,7 @@ def test_any_octets_are_answered_rightly_or_not_at_all_and_are_counted(start_nod
     box, sent = Box(node), []
     _any_octets(box, sent)
     wait_until(lambda: node.counted().total() == len(sent))
-    assert "fault" not in node.counted()
+    assert "failed" not in node.counted()
 
 
 def test_a_worker_told_to_stop_answers_what_it_has_and_ends(node: RadiusNode, box: Box) -> None:
