@@ -43,6 +43,8 @@ POLL_S: Final = 1.0
 RECONNECT_S: Final = 1.0
 #: Deltas appended to the file until it is written anew.
 COMPACT_AFTER_OCTETS: Final = 32 * 1024 * 1024
+#: Pause between two tries to write the copy anew after the disk refused.
+RENEW_S: Final = 10.0
 #: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
 QUEUE_MAX: Final = 20_000
 
@@ -113,6 +115,9 @@ class Feeder:
         self._loaded = threading.Event()
         #: The file was found damaged while it was read to a worker.
         self._damaged = threading.Event()
+        #: The disk did not take a change: until the copy is written anew, it stands behind.
+        self._behind = False
+        self._renew_at = 0.0
         #: Message-Authenticator modes to be kept, by NAS; workers tell them again and again until they are.
         self._learned: dict[int, str] = {}
         self.epoch = ""
@@ -162,9 +167,10 @@ class Feeder:
                 if self._damaged.is_set():
                     self._reload(source)
                 self._keep_learned()
-                if self._take_changes(source):
+                changed = self._take_changes(source)
+                self._keep_copy(source)
+                if changed:
                     continue
-                self._file.sync()
                 for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                     break
 
@@ -197,12 +203,27 @@ class Feeder:
         self._damaged.clear()
         self._become_loaded()
 
+    def _keep_copy(self, source: FeedSource) -> None:
+        """Write it anew where it must be, else make it durable. A full disk costs it its freshness, workers nothing."""
+        outdated = self._behind or self._file.end > self._compact_at
+        try:
+            if outdated and time.monotonic() >= self._renew_at:
+                self._compact(source)
+            elif not self._behind:
+                self._file.sync()
+        except OSError as error:
+            self._fall_behind(error)
+
     def _compact(self, source: FeedSource) -> None:
-        """The same for the file alone. It may stand at a later revision than the workers: those changes are still
-        to come, to them and once more into the file, which does no harm."""
+        """A new file as in `_reload`, for the file alone. It may stand at a later revision than the workers: those
+        changes are still to come, to them and once more into the file, which does no harm."""
         fresh, _ = self._write_anew(source)
         with self._lock:
             self._adopt(fresh)
+
+    def _fall_behind(self, error: OSError) -> None:
+        self._behind, self._renew_at = True, time.monotonic() + RENEW_S
+        log.error("feeder: the copy cannot be written", error=error.strerror)
 
     def _write_anew(self, source: FeedSource) -> tuple[NewFile, Snapshot]:
         """A new file, and where it stands."""
@@ -222,6 +243,7 @@ class Feeder:
 
     def _adopt(self, fresh: NewFile) -> None:
         self._file.adopt(fresh)
+        self._behind = False
         self._compact_at = self._file.end + self._compact_after_octets
 
     def _take_changes(self, source: FeedSource) -> bool:
@@ -229,13 +251,18 @@ class Feeder:
         if delta is None:
             return False
         with self._lock:
+            self._append(delta.frames)
             for octets in delta.frames:
-                self._file.append(octets)
                 self._broadcast(octets)
             self.revision = delta.revision
-        if self._file.end > self._compact_at:
-            self._compact(source)
         return True
+
+    def _append(self, frames: list[bytes]) -> None:
+        try:
+            for octets in frames if not self._behind else ():
+                self._file.append(octets)
+        except OSError as error:
+            self._fall_behind(error)
 
     def _broadcast(self, octets: bytes) -> None:
         """To every worker; passwords and policies to authenticators only."""

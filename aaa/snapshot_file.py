@@ -7,9 +7,11 @@ nor dropped from the middle. A torn tail is what a crash left of the last append
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -23,7 +25,7 @@ class NewFile(NamedTuple):
     """A file written aside, not yet in place."""
 
     path: Path
-    file: BinaryIO
+    file: FileIO
     end: int
     frames: int
 
@@ -34,7 +36,7 @@ class SnapshotFile:
     def __init__(self, path: Path, keyring: Keyring) -> None:
         self.path = path
         self._keyring = keyring
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._count = 0
         #: Octets that hold whole frames.
         self.end = 0
@@ -47,13 +49,14 @@ class SnapshotFile:
         end, count = self._measure()
         if count == 0:
             return False
-        self._file = self.path.open("r+b")
+        self._file = self.path.open("r+b", buffering=0)
         self._file.truncate(end)
         self._file.seek(end)
         self.end, self._count = end, count
         return True
 
     def append(self, frame: bytes) -> None:
+        """Raises OSError where the disk does not take it; then another file must be adopted before the next one."""
         assert self._file is not None  # noqa: S101  (opened or adopted first)
         self.end += self._write(self._file, frame, self._count)
         self._count += 1
@@ -66,17 +69,21 @@ class SnapshotFile:
             self._unsynced = False
 
     def write_new(self, frames: Iterator[bytes]) -> NewFile:
-        """Write these frames to a file beside this one, whole and durable."""
+        """Write these frames to a file beside this one, whole and durable. Raises OSError and leaves nothing."""
         scratch = self.path.with_suffix(".new")
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        file = os.fdopen(descriptor, "w+b")
-        file.write(_MAGIC)
-        end, count = len(_MAGIC), 0
-        for frame in frames:
-            end += self._write(file, frame, count)
-            count += 1
-        os.fsync(file.fileno())
+        file = FileIO(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+")
+        try:
+            file.write(_MAGIC)
+            end, count = len(_MAGIC), 0
+            for frame in frames:
+                end += self._write(file, frame, count)
+                count += 1
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            scratch.unlink()
+            raise
         return NewFile(scratch, file, end, count)
 
     def adopt(self, new: NewFile) -> None:
@@ -112,11 +119,12 @@ class SnapshotFile:
             raise SealBroken(f"{self.path} is no snapshot of ours")
         return file
 
-    def _write(self, file: BinaryIO, frame: bytes, index: int) -> int:
+    def _write(self, file: FileIO, frame: bytes, index: int) -> int:
         sealed = self._keyring.seal(frame, f"{SNAPSHOT}:{index}")
-        file.write(_LENGTH.pack(len(sealed)) + sealed)
-        file.flush()
-        return _LENGTH.size + len(sealed)
+        octets = _LENGTH.pack(len(sealed)) + sealed
+        if file.write(octets) != len(octets):
+            raise OSError(errno.ENOSPC, "no space left for a whole frame")
+        return len(octets)
 
     def _measure(self) -> tuple[int, int]:
         """(octets, frames) of the readable part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import threading
@@ -404,6 +405,36 @@ def _flip(path: Path) -> None:
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_a_full_disk_costs_the_copy_its_freshness_and_the_workers_nothing(
+    tmp_path: Path, run: Run, listen: Callable[..., Listener], connection: Connection, database: Database,
+    keyring: Keyring, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(feeder_module, "RENEW_S", 0.1)
+    with database.transaction() as session:
+        make_service(session, keyring)
+    copy = tmp_path / "snapshot.bin"
+    with run():
+        one = listen()
+        one.hear_revision(newest(connection))
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (copy.stat().st_size + 40, hard))  # room for half a change
+        try:
+            for _ in range(3):
+                with database.transaction() as session:
+                    make_service(session, keyring)
+                one.hear_revision(newest(connection))
+                assert_equal_to_database(one, connection, keyring)
+            full = copy.stat().st_ino
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        wait_until(lambda: copy.stat().st_ino != full)
+        late = listen()
+        late.hear_revision(newest(connection))
+        assert_equal_to_database(late, connection, keyring)
+        assert one.connections == 1
+    assert [path.name for path in tmp_path.glob("*.new")] == []
 
 
 def test_a_copy_sealed_under_another_key_is_not_believed(

@@ -42,7 +42,6 @@ def read_after_open(path: Path) -> list[bytes]:
         return []
     frames = list(file.read(file.end))
     file.append(b"next")
-    file.sync()
     again = SnapshotFile(path, KEYRING)
     assert again.open()
     assert list(again.read(again.end)) == [*frames, b"next"]
@@ -53,6 +52,7 @@ def test_what_was_written_and_appended_is_read_back_and_nothing_of_it_is_legible
     file = SnapshotFile(path, KEYRING)
     assert file.open()
     file.append(b"a password")
+    file.sync()
     assert list(file.read()) == [*FRAMES, b"a password"]
     assert b"a password" not in path.read_bytes()
     assert path.stat().st_mode & 0o077 == 0
@@ -133,4 +133,5 @@ def test_a_writer_that_died_while_writing_anew_leaves_the_old_file(path: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         SnapshotFile(path, KEYRING).write_new(dies())  # type: ignore[arg-type]
+    assert not path.with_suffix(".new").exists()
     assert read_after_open(path) == FRAMES
