@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network
 from typing import Any, Protocol
 
-from aaa.packet import Kind, attribute, integer_attribute, text_attribute
+from aaa.packet import VALUE_OCTETS_MAX, Kind, attribute, integer_attribute, text_attribute
 from core.policy import Policy
 
 #: Nas.names: {"pools": {ours: theirs}, "address_lists": {ours: theirs}}.
@@ -97,9 +97,14 @@ def prefix_value(prefix: str) -> bytes:
 
 def standard_session_keys(keys: SessionKeys) -> bytes:
     """User-Name, Acct-Session-Id, and the addresses where they are known (RFC 5176 section 3)."""
-    parts = [text_attribute(Kind.USER_NAME, keys.login), text_attribute(Kind.ACCT_SESSION_ID, keys.acct_session_id)]
+    parts = [_key(Kind.USER_NAME, keys.login), _key(Kind.ACCT_SESSION_ID, keys.acct_session_id)]
     if keys.framed_ipv4:
         parts.append(attribute(Kind.FRAMED_IP_ADDRESS, IPv4Address(keys.framed_ipv4).packed))
     if keys.nas_ip_address:
         parts.append(attribute(Kind.NAS_IP_ADDRESS, IPv4Address(keys.nas_ip_address).packed))
     return b"".join(parts)
+
+
+def _key(kind: int, value: str) -> bytes:
+    """Nothing where a NAS told none, or octets that are no text: escaped, as they are kept, they identify nobody."""
+    return text_attribute(kind, value) if 0 < len(value.encode()) <= VALUE_OCTETS_MAX else b""

@@ -77,6 +77,12 @@ def test_session_keys_are_exact() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("login", ["", "\\xff" * 64], ids=["none", "octets that were no text"])
+def test_a_session_whose_login_cannot_be_told_is_identified_by_the_rest(login: str) -> None:
+    keys = MIKROTIK.session_keys(SessionKeys(login, "81A0000b", "100.64.0.9", None))
+    assert named(keys) == {"Acct-Session-Id": "81A0000b", "Framed-IP-Address": "100.64.0.9"}
+
+
 def test_a_static_address_takes_the_pools_place() -> None:
     from factories import plan_terms
 
