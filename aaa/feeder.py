@@ -311,8 +311,8 @@ class Feeder:
                     self._hear(follower, kind, decode(kind, body))
         except OSError:
             pass
-        except (ValueError, msgspec.MsgspecError) as error:
-            log.error("feeder: a follower sends what is no message", follower=follower.name, error=str(error))
+        except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            log.error("feeder: a follower sends what is no message", follower=follower.name, error=type(error).__name__)
         finally:
             self._forget(follower)
 

@@ -552,7 +552,7 @@ def test_octets_that_are_no_messages_end_their_connection_only(
     with run():
         one = listen()
         one.hear(lambda: one.follower.ready)
-        for octets in (b"\xff" * 64, b"\0\0\0\1H\xc1", b"\0\0\0\1Q\xc0"):
+        for octets in (b"\xff" * 64, b"\0\0\0\1H\xc1", b"\0\0\0\1Q\xc0", b"\0\0\0\1H\xc0", b"\0\0\0\1H\x80"):
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
                 stranger.connect(str(tmp_path / "feed.sock"))
                 stranger.sendall(octets)
