@@ -102,9 +102,7 @@ def test_the_rejects_of_an_unknown_login_and_of_a_wrong_password_are_alike(box: 
 def test_rejects_do_not_keep_an_accept_waiting(box: Box) -> None:
     for identifier in range(100, 200):
         box.send(box.login("ana", "wrong", identifier=identifier).octets)
-    started = time.monotonic()
-    assert code(box.ask(box.login("ana").octets)) == Code.ACCESS_ACCEPT
-    assert time.monotonic() - started < REJECT_DELAY_S
+    assert code(box.ask(box.login("ana").octets)) == Code.ACCESS_ACCEPT, "the first that comes"
     assert {box.receive()[1] for _ in range(100)} == set(range(100, 200))
 
 
@@ -112,8 +110,10 @@ def test_more_rejects_than_may_wait_are_discarded(start_node: Start, monkeypatch
     monkeypatch.setattr(auth_worker, "DELAYED_REJECTS_MAX", 10)
     node = start_node(whole([nas()], SUBSCRIBERS))
     box = Box(node)
+    node.processes[0].signal(signal.SIGSTOP)
     for identifier in range(30):
         box.send(box.login("nobody", identifier=identifier).octets)
+    node.processes[0].signal(signal.SIGCONT)
     assert {box.receive()[1] for _ in range(10)} == set(range(10))
     box.assert_nothing_waits()
     node.wait_counted({"unknown_login": 10, "overloaded": 20})
