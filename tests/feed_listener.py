@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from aaa.feed import FeedConnection, Message, SnapshotFollower
+from aaa.feed import FeedConnection, Message, SnapshotFollower, decode
 from aaa.snapshot import Snapshot
 
 PATIENCE_S = 20.0
@@ -21,6 +21,7 @@ class Listener:
         self.follower = SnapshotFollower(with_services=role == "auth")
         self.connection = FeedConnection(str(path), {"name": name, "role": role})
         self.kinds: list[int] = []
+        self.traces: list[Any] = []
         self.connections = 0
 
     @property
@@ -42,7 +43,9 @@ class Listener:
             ready, _, _ = select.select([self.connection.fileno()], [], [], 0.05)
             for kind, body in (self.connection.receive() or []) if ready else []:
                 self.kinds.append(kind)
-                if kind != Message.TRACE:
+                if kind == Message.TRACE:
+                    self.traces.append(decode(kind, body))
+                else:
                     self.follower.apply(kind, body)
 
     def hear_revision(self, revision: int) -> None:

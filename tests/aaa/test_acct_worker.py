@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from feed_listener import wait_until
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from aaa.authenticator import response_valid, sign_request
 from aaa.feed import Message, frame
 from aaa.packet import Code, Kind, attribute, integer_attribute, parse, text_attribute
 from aaa.spool import list_segments, segment_path
+from aaa.tracing import TracedExchange, TraceFilter
 
 Start = Callable[..., RadiusNode]
 
@@ -229,9 +231,10 @@ def test_any_octets_are_answered_rightly_or_not_at_all_and_are_counted(node: Rad
 
 
 def test_a_traced_box_is_shown_with_its_record(node: RadiusNode, box: Box) -> None:
-    node.feed.tell(frame(Message.TRACE, {"login": None, "address": "127.0.0.1"}), frame(Message.REVISION, 2))
+    node.feed.tell(frame(Message.TRACE, [TraceFilter(nas="nas-1")]), frame(Message.REVISION, 2))
     node.wait_revision(2)
     asked = box.accounting(Status.START)
     reply = box.ask(asked)
     wait_until(lambda: node.feed.traced)
-    assert node.feed.traced[0][5:] == [asked, reply, "recorded"]
+    shown = msgspec.convert(node.feed.traced[0], TracedExchange)
+    assert (shown.request, shown.reply, shown.reason) == (asked, reply, "recorded")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 from feed_listener import wait_until
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from aaa.accept_class import decode_class
 from aaa.authenticator import SharedSecret, hide_password, response_valid, sign_access_request
 from aaa.feed import Message, frame
 from aaa.packet import Code, Kind, attribute, integer_attribute, parse, text_attribute
+from aaa.tracing import TracedExchange, TraceFilter
 from aaa.worker import LOG_INTERVAL_S
 from core.access import Access
 from core.policy import Policy
@@ -528,14 +530,13 @@ def test_a_worker_told_to_stop_answers_what_it_has_and_ends(node: RadiusNode, bo
 
 
 def test_a_traced_login_is_shown_with_its_reply_and_reason(node: RadiusNode, box: Box) -> None:
-    node.feed.tell(frame(Message.TRACE, {"login": "ana", "address": None}), frame(Message.REVISION, 2))
+    node.feed.tell(frame(Message.TRACE, [TraceFilter(login="ana")]), frame(Message.REVISION, 2))
     node.wait_revision(2)
     box.ask(box.login("blocked", identifier=2).octets)
     asked = box.login("ana").octets
     reply = box.ask(asked)
     wait_until(lambda: node.feed.traced)
-    _, source, _, local, port, request, answer, reason = node.feed.traced[0]
-    assert (source, local, port, request, answer, reason) == (
-        "127.0.0.1", "127.0.0.1", node.port, asked, reply, "accepted",
-    )  # fmt: skip
+    shown = msgspec.convert(node.feed.traced[0], TracedExchange)
+    assert (shown.source, shown.nas, shown.local, shown.local_port) == ("127.0.0.1", "nas-1", "127.0.0.1", node.port)
+    assert (shown.request, shown.reply, shown.reason) == (asked, reply, "accepted")
     assert len(node.feed.traced) == 1
