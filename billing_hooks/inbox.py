@@ -1,4 +1,4 @@
-"""The inbox: authenticate, store once, answer; work later.
+"""The inbox: authenticate, store once, answer; work later. Who may send is `accounts`' part.
 
 `receive` runs in the request's transaction, which commits before the sender gets its success code. `interpret` is the
 task's side: it may run any number of times and finds nothing to do after the first.
@@ -7,6 +7,7 @@ task's side: it may run any number of times and finds nothing to do after the fi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from billing_hooks import accounts
 from billing_hooks.gateways import ADAPTERS
 from billing_hooks.gateways.base import (
     Notice,
@@ -27,10 +29,10 @@ from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
 from core import events, invoices, outbox, topics
 from core.audit import Actor
 from core.clock import Clock
-from core.edits import flush_unique
-from core.errors import Conflict, InvalidInput, NotFound, ProvedorError
+from core.errors import Conflict, NotFound, ProvedorError
+from core.invoices import External
 from core.keyring import GATEWAY_SECRET, Keyring
-from core.models.billing import Invoice, Payment
+from core.models.billing import Invoice
 
 BODY_OCTETS_MAX = 256 * 1024
 
@@ -38,21 +40,15 @@ RECEIVED = Counter("provedor_webhooks_total", "Webhooks by gateway and what beca
 log = structlog.get_logger()
 
 
-def create_account(session: Session, keyring: Keyring, gateway: str, name: str, secret: str) -> GatewayAccount:
-    """Whom webhooks may come from. Raises InvalidInput or Conflict."""
+def receive(
+    session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes, now: datetime
+) -> bool:
+    """Store an authentic event; True when it is new. Raises NotFound, WebhookNotAuthentic or WebhookMalformed."""
     if gateway not in ADAPTERS:
-        raise InvalidInput(f"there is no gateway {gateway}", field="gateway")
-    ADAPTERS[gateway].check_secret(secret)
-    account = GatewayAccount(gateway=gateway, name=name, secret_encrypted=keyring.seal(secret, GATEWAY_SECRET))
-    session.add(account)
-    flush_unique(session, {"name": "name"})
-    return account
-
-
-def receive(session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Store an authentic event; True when it is new. Raises WebhookNotAuthentic or WebhookMalformed."""
+        RECEIVED.labels(_label(gateway), "NotFound").inc()
+        raise NotFound("webhook receiver", gateway[:40])
     try:
-        account, event_id = _authenticate(session, keyring, gateway, headers, body)
+        account, event_id = _authenticate(session, keyring, gateway, headers, body, now)
     except ProvedorError as error:
         RECEIVED.labels(gateway, type(error).__name__).inc()
         raise
@@ -68,6 +64,11 @@ def receive(session: Session, keyring: Keyring, gateway: str, headers: Mapping[s
     return entry_id is not None
 
 
+def count_oversized(gateway: str) -> None:
+    """It was not read to its end, so it is nobody's."""
+    RECEIVED.labels(_label(gateway), "TooLarge").inc()
+
+
 def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
     """Do what a stored event says, in whatever order events come.
 
@@ -79,7 +80,7 @@ def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
         return
     try:
         with session.begin_nested():
-            awaits = _apply(session, entry.gateway, ADAPTERS[entry.gateway].read(entry.body), clock)
+            awaits = _apply(session, entry, ADAPTERS[entry.gateway].read(entry.body), clock())
     except (WebhookMalformed, NotFound, Conflict) as error:
         entry.status, entry.error = InboxStatus.FAILED, error.detail
         events.record(session, "webhook.failed", "inbox", entry.id, gateway=entry.gateway, detail=error.detail)
@@ -97,18 +98,19 @@ def handle_stored(clock: Clock) -> Any:  # noqa: ANN401  (core.work.Handler)
     return lambda session, payload: interpret(session, payload["inbox_id"], clock)
 
 
+def _label(gateway: str) -> str:
+    """What anybody may put into a path must not become a time series."""
+    return gateway if gateway in ADAPTERS else "unknown"
+
+
 def _authenticate(
-    session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes
+    session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> tuple[GatewayAccount, str]:
     """The account whose secret signed this. A provider has a handful, so each is tried."""
     adapter = ADAPTERS[gateway]
-    accounts = session.scalars(
-        select(GatewayAccount).where(GatewayAccount.gateway == gateway, GatewayAccount.enabled)
-    ).all()
-    for account in accounts:
-        for sealed in (account.secret_encrypted, account.previous_secret_encrypted):
-            if sealed is None:
-                continue
+    enabled = select(GatewayAccount).where(GatewayAccount.gateway == gateway, GatewayAccount.enabled)
+    for account in session.scalars(enabled.order_by(GatewayAccount.id)).all():
+        for sealed in accounts.valid_secrets(account, now):
             try:
                 return account, adapter.authenticate(keyring.open_text(sealed, GATEWAY_SECRET), headers, body)
             except WebhookNotAuthentic:
@@ -116,50 +118,54 @@ def _authenticate(
     raise WebhookNotAuthentic
 
 
-def _apply(session: Session, gateway: str, notice: Notice, clock: Clock) -> str | None:
+def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -> str | None:
     """Do it; returns the payment's id where a reversal has to wait for it."""
-    actor = Actor(f"gateway:{gateway}")
+    actor = Actor(f"gateway:{entry.gateway}")
     if isinstance(notice, PaymentReceived):
-        _lock_payment(session, gateway, notice.payment_id)
-        invoice = _invoice(session, gateway, notice)
+        _lock_payment(session, entry.account_id, notice.payment_id)
         invoices.record_payment(
             session,
-            invoice.id,
+            _invoice_id(session, entry, notice),
             amount_cents=notice.amount_cents,
             paid_at=notice.paid_at,
             method=notice.method,
             actor=actor,
-            gateway=gateway,
-            external_id=notice.payment_id,
+            now=now,
+            currency=notice.currency,
+            external=External(entry.gateway, entry.account_id, notice.payment_id),
         )
-        _wake(session, gateway, notice.payment_id)
+        _wake(session, entry.account_id, notice.payment_id)
     elif isinstance(notice, PaymentReversed):
-        _lock_payment(session, gateway, notice.payment_id)
-        payment_id = session.scalar(
-            select(Payment.id).where(Payment.gateway == gateway, Payment.external_id == notice.payment_id)
-        )
-        if payment_id is None:
+        _lock_payment(session, entry.account_id, notice.payment_id)
+        payment = invoices.find_payment(session, entry.account_id, notice.payment_id)
+        if payment is None:
             return notice.payment_id
-        invoices.reverse_payment(session, payment_id, now=clock(), actor=actor)
+        invoices.reverse_payment(session, payment.id, now=now, actor=actor, refund=notice.refund)
     return None
 
 
-def _lock_payment(session: Session, gateway: str, payment_id: str) -> None:
+def _lock_payment(session: Session, account_id: int, payment_id: str) -> None:
     """One event of a payment at a time: else a payment and its reversal could each miss the other."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{gateway}:{payment_id}", 0))))
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account_id}:{payment_id}", 0))))
 
 
-def _wake(session: Session, gateway: str, payment_id: str) -> None:
-    waiting = (InboxEntry.status == InboxStatus.WAITING, InboxEntry.gateway == gateway, InboxEntry.awaits == payment_id)
+def _wake(session: Session, account_id: int, payment_id: str) -> None:
+    waiting = (
+        InboxEntry.status == InboxStatus.WAITING,
+        InboxEntry.account_id == account_id,
+        InboxEntry.awaits == payment_id,
+    )
     woken = update(InboxEntry).where(*waiting).values(status=InboxStatus.RECEIVED).returning(InboxEntry.id)
     for inbox_id in session.scalars(woken).all():
         outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": inbox_id})
 
 
-def _invoice(session: Session, gateway: str, notice: PaymentReceived) -> Invoice:
+def _invoice_id(session: Session, entry: InboxEntry, notice: PaymentReceived) -> int:
     if notice.invoice_id is not None:
-        return invoices.get_invoice(session, notice.invoice_id)
-    invoice = invoices.find_by_external(session, gateway, notice.charge_id or "")
+        return notice.invoice_id
+    invoice: Invoice | None = None
+    if notice.charge_id is not None:
+        invoice = invoices.find_by_external(session, External(entry.gateway, entry.account_id, notice.charge_id))
     if invoice is None:
         raise NotFound("invoice of charge", notice.charge_id)
-    return invoice
+    return invoice.id

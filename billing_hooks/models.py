@@ -22,7 +22,7 @@ class InboxStatus(StrEnum):
 
 
 class GatewayAccount(Versioned, Base):
-    """Whom webhooks may come from. Up to two secrets are valid at once, so that one can be rotated."""
+    """Whom webhooks may come from. While a secret is rotated, the one before it is valid for a time."""
 
     __tablename__ = "gateway_account"
 
@@ -31,6 +31,7 @@ class GatewayAccount(Versioned, Base):
     name: Mapped[str] = mapped_column(unique=True)
     secret_encrypted: Mapped[bytes]
     previous_secret_encrypted: Mapped[bytes | None]
+    previous_valid_until: Mapped[datetime | None]
     enabled: Mapped[bool] = mapped_column(default=True, server_default="true")
 
 
@@ -41,7 +42,7 @@ class InboxEntry(Base):
     __table_args__ = (
         UniqueConstraint("account_id", "event_id"),
         Index("ix_inbox_entry_open", "received_at", postgresql_where=text("status = 'received'")),
-        Index("ix_inbox_entry_waiting", "gateway", "awaits", postgresql_where=text("status = 'waiting'")),
+        Index("ix_inbox_entry_waiting", "account_id", "awaits", postgresql_where=text("status = 'waiting'")),
     )
 
     id: Mapped[Id]
@@ -60,13 +61,19 @@ class InboxEntry(Base):
 
 
 class BillingRun(Base):
-    """One run of the suspension engine, with what it decided and why."""
+    """One run of the suspension engine: what it decided and why, and what of it was done.
+
+    `decisions` is the plan; `placed` and `lifted` count contracts as the chunks are done. A contract that was paid in
+    between counts nowhere.
+    """
 
     __tablename__ = "billing_run"
 
     id: Mapped[Id]
     at: Mapped[CreatedAt]
     considered: Mapped[int] = mapped_column(Integer)
-    placed: Mapped[int] = mapped_column(Integer)
-    lifted: Mapped[int] = mapped_column(Integer)
+    placed: Mapped[int] = mapped_column(Integer, default=0)
+    lifted: Mapped[int] = mapped_column(Integer, default=0)
     decisions: Mapped[dict[str, Any]]
+    chunks_left: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    finished_at: Mapped[datetime | None]

@@ -81,5 +81,7 @@ def _counts(invoice: OpenInvoice, policy: SuspensionPolicy, today: date, zone: t
         return False
     if today < invoice.due_date + timedelta(days=policy.overdue_days):
         return False
-    # Full days: the day on which the notice reached does not count.
-    return today > invoice.notified_at.astimezone(zone).date() + timedelta(days=policy.notice_days)
+    # Full days: the day on which the notice reached does not count. A notice from before the due date told of what
+    # might be owed; its days begin when something was.
+    told = max(invoice.notified_at.astimezone(zone).date(), invoice.due_date)
+    return today > told + timedelta(days=policy.notice_days)

@@ -21,6 +21,7 @@ def handlers(suspension: Suspension, clock: Clock) -> dict[str, Handler]:
     return {
         topics.INBOX_STORED.name: handle_stored(clock),
         topics.STANDING_CHANGED.name: suspension.handle_standing_changed,
+        topics.BILLING_CHUNK.name: suspension.handle_chunk,
     }
 
 

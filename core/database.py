@@ -36,6 +36,7 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
+            hide_parameters=True,  # or an error's text would hold what was being written: documents, sealed secrets
             connect_args={"application_name": application_name, **CONNECTION_ARGUMENTS},
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.errors import Conflict
-from core.models.base import Base
+from core.models.base import Base, Versioned
 
 
 def apply_changes(row: Base, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,6 +21,11 @@ def apply_changes(row: Base, values: Mapping[str, Any]) -> dict[str, Any]:
             setattr(row, name, value)
             changed[name] = value if isinstance(value, (int, float, bool, dict, list, type(None))) else str(value)
     return changed
+
+
+def touch(row: Versioned) -> None:
+    """Its parts changed: so did its version, though no column of its own did."""
+    row.updated_at = func.now()
 
 
 def flush_unique(session: Session, fields: Mapping[str, str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -68,12 +70,25 @@ def lift_hold(session: Session, hold_id: int, *, actor: Actor, now: datetime) ->
     return hold
 
 
+def lift_all(session: Session, service_id: int, *, actor: Actor, now: datetime) -> None:
+    """Of a service that ends: a restriction of nothing would stay on every list."""
+    live = select(Hold).where(Hold.service_id == service_id, Hold.lifted_at.is_(None)).with_for_update()
+    for hold in session.scalars(live).all():
+        _mark_lifted(session, hold, actor, now)
+    policies.refresh(session, [service_id])
+
+
 def live_holds(session: Session, service_id: int) -> list[Hold]:
-    return list(
-        session.scalars(
-            select(Hold).where(Hold.service_id == service_id, *policies.live_hold()).order_by(Hold.id)  # type: ignore[arg-type]
-        )
-    )
+    return live_holds_of(session, [service_id])[service_id]
+
+
+def live_holds_of(session: Session, service_ids: Collection[int]) -> Mapping[int, list[Hold]]:
+    """By service; an empty list for one without."""
+    found: dict[int, list[Hold]] = defaultdict(list)
+    live = select(Hold).where(Hold.service_id.in_(service_ids), policies.live_hold())
+    for hold in session.scalars(live.order_by(Hold.id)):
+        found[hold.service_id].append(hold)
+    return found
 
 
 def expire_holds(session: Session, *, now: datetime, limit: int = 500) -> int:

@@ -2,30 +2,49 @@
 
 An invoice is paid while its payments that were not reversed reach its amount; every change that can alter a contract's
 standing owes STANDING_CHANGED in the same transaction. A repeated notice of a payment is the same payment.
+
+What is taken back is a reversal (chargeback, bounced boleto: the invoice is owed again, and needs a new notice before
+anybody is suspended for it) or a refund (we gave the money back: it is not owed again).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core import audit, events, outbox, topics
 from core.audit import Actor
-from core.edits import flush_unique
+from core.edits import apply_changes, flush_unique
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.party import Contract
 
+#: How far another system's clock may be ahead of ours before its "now" is the future.
+CLOCK_SKEW = timedelta(minutes=5)
+_ENDED = {InvoiceStatus.CANCELLED: "cancelled", InvoiceStatus.REFUNDED: "refunded"}
 
-def create_invoice(session: Session, values: Mapping[str, Any], actor: Actor) -> Invoice:
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Another system's id of a payment: `account_id` is the gateway account whose ids these are."""
+
+    gateway: str
+    account_id: int
+    id: str
+
+
+def create_invoice(session: Session, values: Mapping[str, Any], actor: Actor, now: datetime) -> Invoice:
     plain = {key: value for key, value in values.items() if value is not None}
     if session.get(Contract, plain["contract_id"]) is None:
         raise InvalidInput(f"there is no contract {plain['contract_id']}", field="contract_id")
+    if "notified_at" in plain:
+        _check_happened(plain["notified_at"], now, "notified_at")
     invoice = Invoice(**plain)
     session.add(invoice)
     flush_unique(session, {"external": "external"})
@@ -45,10 +64,29 @@ def get_invoice(session: Session, invoice_id: int, *, lock: bool = False) -> Inv
     return invoice
 
 
-def find_by_external(session: Session, gateway: str, external_id: str) -> Invoice | None:
+def find_by_external(session: Session, charge: External) -> Invoice | None:
+    """The account's own invoice of this charge, else one that names the gateway and no account."""
     return session.scalar(
-        select(Invoice).where(Invoice.external_gateway == gateway, Invoice.external_id == external_id)
+        select(Invoice)
+        .where(
+            Invoice.external_gateway == charge.gateway,
+            Invoice.external_id == charge.id,
+            or_(Invoice.external_account_id == charge.account_id, Invoice.external_account_id.is_(None)),
+        )
+        .order_by(Invoice.external_account_id.nulls_last())
+        .limit(1)
     )
+
+
+def get_payment(session: Session, payment_id: int) -> Payment:
+    payment = session.get(Payment, payment_id)
+    if payment is None:
+        raise NotFound("payment", payment_id)
+    return payment
+
+
+def find_payment(session: Session, account_id: int, external_id: str) -> Payment | None:
+    return session.scalar(select(Payment).where(Payment.account_id == account_id, Payment.external_id == external_id))
 
 
 def record_payment(
@@ -59,23 +97,33 @@ def record_payment(
     paid_at: datetime,
     method: str,
     actor: Actor,
-    gateway: str | None = None,
-    external_id: str | None = None,
+    now: datetime,
+    currency: str | None = None,
+    external: External | None = None,
 ) -> Payment:
-    """Money that came in. Raises Conflict where the same external payment came with another amount or invoice."""
+    """Money that came in.
+
+    Raises Conflict where the same external payment came with another amount or invoice, or in another currency than
+    the invoice's; InvalidInput where somebody enters one that is still to come.
+    """
     invoice = get_invoice(session, invoice_id, lock=True)
+    if currency is not None and currency != invoice.currency:
+        raise Conflict(f"invoice {invoice_id} is in {invoice.currency}, the payment in {currency}", field="currency")
+    if external is None:  # a person's typing error; a gateway's money is in, whatever date it says
+        _check_happened(paid_at, now, "paid_at")
     values = {
         "invoice_id": invoice_id,
         "amount_cents": amount_cents,
         "currency": invoice.currency,
         "method": method,
         "paid_at": paid_at,
-        "gateway": gateway,
-        "external_id": external_id,
+        "gateway": external.gateway if external else None,
+        "account_id": external.account_id if external else None,
+        "external_id": external.id if external else None,
     }
     payment_id = session.scalar(insert(Payment).values(values).on_conflict_do_nothing().returning(Payment.id))
     if payment_id is None:
-        return _known_payment(session, gateway, external_id, invoice_id, amount_cents)
+        return _known_payment(session, external, invoice_id, amount_cents)
     payment = session.get_one(Payment, payment_id)
     audit.record(
         session, actor, "record", "payment", payment.id, {"invoice_id": invoice_id, "amount_cents": amount_cents}
@@ -85,24 +133,35 @@ def record_payment(
     return payment
 
 
-def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: Actor) -> Payment:
-    """A refund or chargeback: the invoice may be owed again."""
-    payment = session.get(Payment, payment_id)
-    if payment is None:
-        raise NotFound("payment", payment_id)
+def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: Actor, refund: bool = False) -> Payment:
+    """The money is gone again: the invoice may be owed again, or is refunded where we gave it back ourselves."""
+    payment = get_payment(session, payment_id)
     invoice = get_invoice(session, payment.invoice_id, lock=True)
     session.refresh(payment)
     if payment.reversed_at is None:
         payment.reversed_at = now
-        audit.record(session, actor, "reverse", "payment", payment.id, {"invoice_id": invoice.id})
-        events.record(session, "payment.reversed", "invoice", invoice.id, payment_id=payment.id)
-        _settle(session, invoice, now)
+        action, told = ("refund", "payment.refunded") if refund else ("reverse", "payment.reversed")
+        audit.record(session, actor, action, "payment", payment.id, {"invoice_id": invoice.id})
+        events.record(session, told, "invoice", invoice.id, payment_id=payment.id)
+        _settle(session, invoice, now, refund=refund)
     return payment
+
+
+def update_invoice(session: Session, invoice: Invoice, values: Mapping[str, Any], actor: Actor) -> Invoice:
+    """How it is paid and what it says: nothing that standing depends on."""
+    changed = apply_changes(invoice, values)
+    flush_unique(session, {"external": "external"})
+    if changed:
+        audit.record(session, actor, "update", "invoice", invoice.id, changed)
+        events.record(session, "invoice.changed", "invoice", invoice.id)
+    return invoice
 
 
 def cancel_invoice(session: Session, invoice: Invoice, actor: Actor) -> Invoice:
     if invoice.status is InvoiceStatus.PAID:
-        raise Conflict(f"invoice {invoice.id} is paid; reverse its payment first")
+        raise Conflict(f"invoice {invoice.id} is paid; reverse its payment first", field="status")
+    if invoice.status is InvoiceStatus.REFUNDED:
+        raise Conflict(f"invoice {invoice.id} is refunded, which is as final as cancelled", field="status")
     if invoice.status is not InvoiceStatus.CANCELLED:
         invoice.status = InvoiceStatus.CANCELLED
         session.flush()
@@ -112,8 +171,13 @@ def cancel_invoice(session: Session, invoice: Invoice, actor: Actor) -> Invoice:
     return invoice
 
 
-def mark_notified(session: Session, invoice: Invoice, at: datetime, actor: Actor) -> Invoice:
-    """The notice of debt reached the payer; the first time counts (Anatel 765/2023 art. 70)."""
+def mark_notified(session: Session, invoice: Invoice, at: datetime, actor: Actor, now: datetime) -> Invoice:
+    """The notice of debt reached the payer; the first time counts (Anatel 765/2023 art. 70).
+
+    Raises InvalidInput for a notice that is still to come. One from before the due date is kept as it is; `standing`
+    counts its days from the due date, because nothing was owed before.
+    """
+    _check_happened(at, now, "notified_at")
     if invoice.notified_at is None:
         invoice.notified_at = at
         session.flush()
@@ -133,38 +197,51 @@ def set_contested(session: Session, invoice: Invoice, contested: bool, actor: Ac
     return invoice
 
 
-def _known_payment(
-    session: Session, gateway: str | None, external_id: str | None, invoice_id: int, amount_cents: int
-) -> Payment:
-    payment = session.scalars(
-        select(Payment).where(Payment.gateway == gateway, Payment.external_id == external_id)
-    ).one()
+def _check_happened(at: datetime, now: datetime, field: str) -> None:
+    if at > now + CLOCK_SKEW:
+        raise InvalidInput("lies in the future", field=field)
+
+
+def _known_payment(session: Session, external: External | None, invoice_id: int, amount_cents: int) -> Payment:
+    assert external is not None  # noqa: S101  (a payment without an external id meets no other)
+    payment = find_payment(session, external.account_id, external.id)
+    assert payment is not None  # noqa: S101  (payments are never deleted)
     if (payment.invoice_id, payment.amount_cents) != (invoice_id, amount_cents):
         raise Conflict(
-            f"payment {external_id} of {gateway} is known with another amount or invoice", field="external_id"
+            f"payment {external.id} of {external.gateway} is known with another amount or invoice", field="external_id"
         )
     return payment
 
 
-def _settle(session: Session, invoice: Invoice, at: datetime) -> None:
-    """Paid or open again, by the sum. A cancelled invoice stays cancelled, or a reversal would make it owed."""
+def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = False) -> None:
+    """Paid, open again or refunded, by the sum. A cancelled or refunded invoice stays so, or it would be owed again."""
     session.flush()
-    total = session.scalar(
-        select(func.coalesce(func.sum(Payment.amount_cents), 0)).where(
-            Payment.invoice_id == invoice.id, Payment.reversed_at.is_(None)
-        )
-    )
-    paid = (total or 0) >= invoice.amount_cents
-    if paid and invoice.status is InvoiceStatus.CANCELLED:
-        events.record(session, "invoice.paid_though_cancelled", "invoice", invoice.id, contract_id=invoice.contract_id)
-    elif paid and invoice.status is not InvoiceStatus.PAID:
+    counting = (Payment.invoice_id == invoice.id, Payment.reversed_at.is_(None))
+    total = int(session.scalar(select(func.sum(Payment.amount_cents)).where(*counting)) or 0)
+    surplus = total - invoice.amount_cents
+    if invoice.status in _ENDED:
+        if total:  # somebody has to give it back or put it to another use
+            _tell(session, invoice, f"paid_though_{_ENDED[invoice.status]}")
+    elif surplus >= 0 and invoice.status is InvoiceStatus.OPEN:
         invoice.status, invoice.paid_at = InvoiceStatus.PAID, at
-        events.record(session, "invoice.paid", "invoice", invoice.id, contract_id=invoice.contract_id)
-    elif not paid and invoice.status is InvoiceStatus.PAID:
-        invoice.status, invoice.paid_at = InvoiceStatus.OPEN, None
-        events.record(session, "invoice.reopened", "invoice", invoice.id, contract_id=invoice.contract_id)
+        _tell(session, invoice, "paid")
+    elif surplus < 0 and invoice.status is InvoiceStatus.PAID:
+        _unsettle(session, invoice, refund=refund)
+    if surplus > 0 and invoice.status is InvoiceStatus.PAID:
+        _tell(session, invoice, "overpaid", surplus_cents=surplus)
     session.flush()
     _standing_changed(session, invoice)
+
+
+def _unsettle(session: Session, invoice: Invoice, *, refund: bool) -> None:
+    invoice.status, invoice.paid_at = (InvoiceStatus.REFUNDED if refund else InvoiceStatus.OPEN), None
+    if not refund:
+        invoice.notified_at = None  # the notice was of a debt that was settled; this one is to be told anew
+    _tell(session, invoice, "refunded" if refund else "reopened")
+
+
+def _tell(session: Session, invoice: Invoice, what: str, **more: Any) -> None:  # noqa: ANN401
+    events.record(session, f"invoice.{what}", "invoice", invoice.id, contract_id=invoice.contract_id, **more)
 
 
 def _standing_changed(session: Session, invoice: Invoice) -> None:

@@ -19,7 +19,7 @@ from core.logins import check_name
 from core.models.network import Nas
 from core.models.service import Plan
 from core.models.system import ChangeKind
-from core.policy import ServiceTerms, intended_policy
+from core.policy import Policy, ServiceTerms, intended_policy
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 
@@ -97,6 +97,19 @@ def learn_message_authenticator(session: Session, nas_id: int, mode: str) -> Non
         events.record(session, "nas.message_authenticator_learned", "nas", nas_id, mode=mode)
 
 
+def refresh_emergency_policy(session: Session, plan: Plan) -> None:
+    """The plan became another: so does what its NASes answer in an emergency. It is no edit of the NAS entry."""
+    fingerprint = policies.keep(session, _emergency_policy(plan))
+    moved = session.scalars(
+        update(Nas)
+        .where(Nas.emergency_plan_id == plan.id, Nas.emergency_fingerprint != fingerprint)
+        .values(emergency_fingerprint=fingerprint, version=Nas.version)
+        .returning(Nas.id)
+    ).all()
+    for nas_id in moved:
+        changes.note(session, ChangeKind.NAS, nas_id)
+
+
 def _set_emergency_policy(session: Session, nas: Nas) -> None:
     if nas.emergency_plan_id is None:
         if nas.emergency:
@@ -106,8 +119,7 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
     plan = session.get(Plan, nas.emergency_plan_id)
     if plan is None:
         raise InvalidInput(f"there is no plan {nas.emergency_plan_id}", field="emergency_plan_id")
-    policy = intended_policy(plan.terms(), ServiceTerms(), Access.FULL)
-    nas.emergency_fingerprint = policies.keep(session, policy)
+    nas.emergency_fingerprint = policies.keep(session, _emergency_policy(plan))
     session.flush()
 
 
@@ -118,6 +130,10 @@ def _check_names(values: Mapping[str, Any]) -> None:
             check_name(theirs, field="names")
 
 
+def _emergency_policy(plan: Plan) -> Policy:
+    return intended_policy(plan.terms(), ServiceTerms(), Access.FULL)
+
+
 def _sealed(keyring: Keyring, secret: str) -> bytes:
     if not secret or len(secret.encode()) > 128:
         raise InvalidInput("a shared secret has 1 to 128 octets", field="secret")
@@ -125,4 +141,6 @@ def _sealed(keyring: Keyring, secret: str) -> bytes:
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value if isinstance(value, (int, dict, list)) else str(value) for key, value in values.items()}
+    return {
+        key: value if isinstance(value, (int, dict, list, type(None))) else str(value) for key, value in values.items()
+    }

@@ -12,17 +12,19 @@ from sqlalchemy.orm import Session, selectinload
 from core import audit, events
 from core.audit import Actor
 from core.documents import normalise_document
-from core.edits import apply_changes, flush_unique
+from core.edits import apply_changes, flush_unique, touch
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.party import Company, Contact, Contract, ContractItem, ContractStatus, Customer
 from core.models.service import Service, ServiceStatus
 
 
 def create_company(session: Session, values: Mapping[str, Any], actor: Actor) -> Company:
-    company = Company(**{**values, "document": normalise_document(values["document"])})
+    plain = {**values, "document": normalise_document(values["document"])}
+    company = Company(**plain)
     session.add(company)
     flush_unique(session, {"document": "document"})
-    audit.record(session, actor, "create", "company", company.id, dict(values))
+    audit.record(session, actor, "create", "company", company.id, plain)
+    events.record(session, "company.created", "company", company.id)
     return company
 
 
@@ -32,7 +34,7 @@ def update_company(session: Session, company: Company, values: Mapping[str, Any]
         changes["document"] = normalise_document(changes["document"])
     changed = apply_changes(company, changes)
     flush_unique(session, {"document": "document"})
-    audit.record(session, actor, "update", "company", company.id, changed)
+    _record_change(session, actor, "company", company.id, changed)
     return company
 
 
@@ -75,8 +77,9 @@ def update_customer(
     if contacts is not None:
         customer.contacts = [Contact(**contact) for contact in contacts]
         changed["contacts"] = len(contacts)
+        touch(customer)
     flush_unique(session, {"document": "document", "external_ref": "external_ref"})
-    audit.record(session, actor, "update", "customer", customer.id, changed)
+    _record_change(session, actor, "customer", customer.id, changed)
     return customer
 
 
@@ -85,12 +88,8 @@ def create_contract(
 ) -> Contract:
     """The payer is the holder unless another customer is named."""
     plain = {"payer_id": values["customer_id"], **{key: value for key, value in values.items() if value is not None}}
-    for field in ("customer_id", "payer_id"):
-        if session.get(Customer, plain[field]) is None:
-            raise InvalidInput(f"there is no customer {plain[field]}", field=field)
-    if plain.get("company_id") is not None and session.get(Company, plain["company_id"]) is None:
-        raise InvalidInput(f"there is no company {plain['company_id']}", field="company_id")
-    _check_items(items)
+    _check_references(session, plain)
+    _check_items(session, None, items)
     contract = Contract(**plain, items=[ContractItem(**item) for item in items])
     session.add(contract)
     session.flush()
@@ -114,15 +113,18 @@ def update_contract(
     items: Sequence[Mapping[str, Any]] | None,
     actor: Actor,
 ) -> Contract:
-    if values.get("payer_id") is not None and session.get(Customer, values["payer_id"]) is None:
-        raise InvalidInput(f"there is no customer {values['payer_id']}", field="payer_id")
+    """Change what is given; `items`, where given, replaces them all. Raises Conflict for a cancelled contract."""
+    if contract.status is ContractStatus.CANCELLED and (values or items is not None):
+        raise Conflict(f"contract {contract.id} is cancelled")
+    _check_references(session, values)
     changed = apply_changes(contract, values)
     if items is not None:
-        _check_items(items)
+        _check_items(session, contract.id, items)
         contract.items = [ContractItem(**item) for item in items]
         changed["items"] = len(items)
+        touch(contract)
     session.flush()
-    audit.record(session, actor, "update", "contract", contract.id, changed)
+    _record_change(session, actor, "contract", contract.id, changed)
     return contract
 
 
@@ -141,9 +143,29 @@ def cancel_contract(session: Session, contract: Contract, actor: Actor, now: dat
     return contract
 
 
-def _check_items(items: Sequence[Mapping[str, Any]]) -> None:
-    for item in items:
+def _record_change(session: Session, actor: Actor, kind: str, row_id: int, changed: dict[str, Any]) -> None:
+    if changed:
+        audit.record(session, actor, "update", kind, row_id, changed)
+        events.record(session, f"{kind}.changed", kind, row_id)
+
+
+def _check_references(session: Session, values: Mapping[str, Any]) -> None:
+    for field, kind in (("customer_id", Customer), ("payer_id", Customer), ("company_id", Company)):
+        named = values.get(field)
+        if named is not None and session.get(kind, named) is None:
+            raise InvalidInput(f"there is no {kind.__tablename__} {named}", field=field)
+
+
+def _check_items(session: Session, contract_id: int | None, items: Sequence[Mapping[str, Any]]) -> None:
+    """`contract_id` is None for a contract that is being created and has no services yet."""
+    for place, item in enumerate(items):
         valid_from: date | None = item.get("valid_from")
         valid_until: date | None = item.get("valid_until")
         if valid_from and valid_until and valid_until < valid_from:
-            raise InvalidInput("an item ends before it begins", field="items")
+            raise InvalidInput("an item ends before it begins", field=f"items.{place}.until")
+        if item.get("description") is None and item.get("service_id") is None:
+            raise InvalidInput("an item is for a service or is described", field=f"items.{place}.description")
+        if item.get("service_id") is not None:
+            service = session.get(Service, item["service_id"])
+            if service is None or service.contract_id != contract_id:
+                raise InvalidInput("is no service of this contract", field=f"items.{place}.service_id")

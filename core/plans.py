@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core import audit, events, outbox, topics
+from core import audit, events, network, outbox, topics
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
@@ -44,13 +44,14 @@ def get_plan(session: Session, plan_id: int) -> Plan:
 
 
 def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor) -> Plan:
-    """The services on it follow in chunks, in the background."""
+    """NASes whose emergency plan it is learn of it in the same commit; services on it follow in chunks."""
     changed = apply_changes(plan, values)
     _check(plan)
     flush_unique(session, {"name": "name"})
     if changed:
         audit.record(session, actor, "update", "plan", plan.id, changed)
         events.record(session, "plan.changed", "plan", plan.id)
+        network.refresh_emergency_policy(session, plan)
         outbox.enqueue(session, topics.PLAN_CHANGED, {"plan_id": plan.id, "after_service_id": 0})
     return plan
 

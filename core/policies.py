@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -34,7 +34,7 @@ def refresh(session: Session, service_ids: Iterable[int]) -> list[Service]:
         .join(Plan, Plan.id == Service.plan_id)
         .where(Service.id.in_(list(service_ids)))
         .order_by(Service.id)
-        .with_for_update(of=Service)
+        .with_for_update(of=Service, key_share=True)  # whoever only refers to a service (a new hold) need not wait
     ).all()
     effects = _live_effects(session, [service.id for service, _ in services])
     moved: list[Service] = []
@@ -85,9 +85,9 @@ def refresh_plan_chunk(session: Session, plan_id: int, after_service_id: int) ->
     outbox.enqueue(session, topics.PLAN_CHANGED, {"plan_id": plan_id, "after_service_id": ids[-1]})
 
 
-def live_hold() -> tuple[object, ...]:
-    """SQL conditions of a hold that counts now."""
-    return (Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > func.now()))
+def live_hold() -> ColumnElement[bool]:
+    """A hold that counts now, as a condition."""
+    return and_(Hold.lifted_at.is_(None), or_(Hold.until.is_(None), Hold.until > func.now()))
 
 
 def initial_policy(plan: Plan, service: Service) -> Policy:
@@ -97,9 +97,7 @@ def initial_policy(plan: Plan, service: Service) -> Policy:
 
 def _live_effects(session: Session, service_ids: Sequence[int]) -> dict[int, list[HoldEffect]]:
     effects: dict[int, list[HoldEffect]] = {}
-    rows = session.execute(
-        select(Hold.service_id, Hold.effect).where(Hold.service_id.in_(service_ids), *live_hold())  # type: ignore[arg-type]
-    )
+    rows = session.execute(select(Hold.service_id, Hold.effect).where(Hold.service_id.in_(service_ids), live_hold()))
     for service_id, effect in rows:
         effects.setdefault(service_id, []).append(effect)
     return effects

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import addresses, audit, changes, events, policies
+from core import addresses, audit, changes, events, holds, policies
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import Conflict, InvalidInput, NotFound
@@ -33,7 +33,7 @@ def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any]
         raise InvalidInput(f"there is no contract {plain['contract_id']}", field="contract_id")
     if contract.status is ContractStatus.CANCELLED:
         raise Conflict(f"contract {contract.id} is cancelled", field="contract_id")
-    service = Service(**{"ipv4_routes": [], "address": {}, **plain})
+    service = Service(**{"ipv4_routes": [], "address": {}, "status": ServiceStatus.ACTIVE, **plain})
     service.policy_fingerprint = policies.keep(session, policies.initial_policy(plan, service))
     session.add(service)
     flush_unique(session, _UNIQUE)
@@ -81,11 +81,13 @@ def update_service(
 
 
 def cancel_service(session: Session, service: Service, actor: Actor, now: datetime) -> Service:
-    """The end of it: the login is free for another, and whoever is online with it is disconnected."""
+    """The end of it: the login is free for another, whoever is online with it is disconnected, and nothing is left to
+    hold.
+    """
     if service.status is ServiceStatus.CANCELLED:
         return service
     service.status, service.cancelled_at = ServiceStatus.CANCELLED, now
-    session.flush()
+    holds.lift_all(session, service.id, actor=actor, now=now)
     changes.note(session, ChangeKind.SERVICE, service.id)
     audit.record(session, actor, "cancel", "service", service.id, {})
     events.record(session, "service.cancelled", "service", service.id)
@@ -94,7 +96,9 @@ def cancel_service(session: Session, service: Service, actor: Actor, now: dateti
 
 
 def _existing_plan(session: Session, plan_id: int) -> Plan:
-    plan = session.get(Plan, plan_id)
+    """Held still until the commit: a plan that changes meanwhile would not find the service that is being put on it."""
+    query = select(Plan).where(Plan.id == plan_id).with_for_update(read=True)
+    plan = session.scalar(query.execution_options(populate_existing=True))
     if plan is None:
         raise InvalidInput(f"there is no plan {plan_id}", field="plan_id")
     return plan

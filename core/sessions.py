@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import case, func, select, update
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from core import events
 from core.errors import NotFound
-from core.models.network import Nas, Session, StopKind
+from core.models.network import Nas, OctetsDirection, Session, StopKind
 from core.models.service import Plan, Service
 
 #: A session is stale after this many of its own reporting intervals without a word, and never sooner than the floor.
@@ -32,6 +32,24 @@ def active_of_service(session: DatabaseSession, service_id: int) -> Sequence[Ses
     return session.scalars(
         select(Session).where(Session.service_id == service_id, Session.stopped_at.is_(None)).order_by(Session.id)
     ).all()
+
+
+def services_online(session: DatabaseSession, service_ids: Collection[int]) -> set[int]:
+    """Those of them that have a live session."""
+    live = select(Session.service_id).where(Session.service_id.in_(service_ids), Session.stopped_at.is_(None))
+    return {service_id for service_id in session.scalars(live.distinct()) if service_id is not None}
+
+
+def intended_fingerprints(session: DatabaseSession, service_ids: Collection[int]) -> dict[int, str]:
+    """By service: the policy that its sessions are to have."""
+    found = select(Service.id, Service.policy_fingerprint).where(Service.id.in_(service_ids))
+    return {row.id: row.policy_fingerprint for row in session.execute(found)}
+
+
+def octets_directions(session: DatabaseSession, nas_ids: Collection[int]) -> dict[int, OctetsDirection]:
+    """By NAS: whose view its octet counters are."""
+    found = select(Nas.id, Nas.octets_direction).where(Nas.id.in_(nas_ids))
+    return {row.id: row.octets_direction for row in session.execute(found)}
 
 
 def latest_of_service(session: DatabaseSession, service_id: int) -> Session | None:

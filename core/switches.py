@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core import audit, outbox
+from core import audit, events, outbox
 from core.audit import Actor
 from core.models.system import Setting
 
@@ -24,3 +24,4 @@ def freeze_enforcement(session: Session, frozen: bool, actor: Actor) -> None:
     if not frozen:
         outbox.hasten(session, "provisioning.")
     audit.record(session, actor, "freeze" if frozen else "resume", "enforcement", "all", {})
+    events.record(session, "enforcement.frozen" if frozen else "enforcement.resumed", "enforcement", 0)

@@ -18,6 +18,9 @@ class Topic(NamedTuple):
 INBOX_STORED = Topic("billing.inbox_stored", "enforce")
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
 STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
+#: A part of a billing run is to be done. Payload: {"run_id", "action", "contract_ids"}. Not on `enforce`: who pays
+#: meanwhile does not wait behind it.
+BILLING_CHUNK = Topic("billing.run_chunk", "default")
 #: The intended policy of a service is not what its sessions may have. Payload: {"service_id"}.
 SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", "enforce")
 #: One session is to be brought in step (retry or reconciler). Payload: {"session_id"}.

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aaa.bras import BoxOptions, Credential, Runner
-from billing_hooks import inbox
+from billing_hooks import accounts
 from core import invoices, network, parties, plans, services, tokens
 from core.audit import Actor
 from core.keyring import SERVICE_PASSWORD
@@ -63,7 +63,7 @@ def _seed(runtime: Runtime) -> None:
         network.create_nas(session, runtime.keyring, {
             "name": NAS_NAME, "address": NAS_ADDRESS, "secret": NAS_SECRET, "vendor": Vendor.MIKROTIK,
             "coa_port": runtime.settings.coa_port}, ACTOR)  # fmt: skip
-        inbox.create_account(session, runtime.keyring, "standard", "demo", WEBHOOK_SECRET)
+        accounts.create_account(session, runtime.keyring, "standard", "demo", WEBHOOK_SECRET, ACTOR)
         company = parties.create_company(
             session, {"name": "Provedor Demo Ltda", "document": "11.222.333/0001-81"}, ACTOR
         )
@@ -98,7 +98,7 @@ def _seed_customer(runtime: Runtime, session: Session, chance: random.Random, nu
     today = datetime.now(UTC).date()
     invoices.create_invoice(session, {
         "contract_id": contract.id, "due_date": today + timedelta(days=chance.randrange(-25, 25)),
-        "amount_cents": chance.choice(_PLANS)[3], "description": "Mensalidade"}, ACTOR)  # fmt: skip
+        "amount_cents": chance.choice(_PLANS)[3], "description": "Mensalidade"}, ACTOR, runtime.clock())  # fmt: skip
 
 
 def _run_bras(runtime: Runtime, ready: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from aaa.coa import CoaClient
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
-from core import changes, policies, sessions, topics
+from core import changes, policies, replies, sessions, topics
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring, load_keyring
@@ -75,6 +75,7 @@ class Runtime:
             Periodic("core.close_stale", 60.0, lambda session: sessions.close_stale(session, now=self.clock())),
             Periodic("core.forget_changes", 3600.0, changes.forget_before),
             Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
+            Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),
         ]

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 
-from core import invoices
+from billing_hooks.suspension import Change, Suspension
+from core import invoices, outbox, topics
 from core.audit import Actor
-from core.models import Contract, Invoice
+from core.models import Contract, Invoice, OutboxItem
 
 SECRET = "whsec_" + base64.b64encode(b"a gateway's secret of octets").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"somebody else's secret octets").decode()
@@ -25,7 +27,7 @@ _numbers = itertools.count(1)
 
 def make_invoice(session: Session, contract: Contract, **values: Any) -> Invoice:
     defaults: dict[str, Any] = {"contract_id": contract.id, "due_date": date(2026, 11, 10), "amount_cents": 9990}
-    return invoices.create_invoice(session, defaults | values, Actor("test:billing"))
+    return invoices.create_invoice(session, defaults | values, Actor("test:billing"), datetime.now(UTC))
 
 
 def payment_event(invoice: Invoice, payment_id: str = "pay_1", **data: Any) -> bytes:
@@ -34,6 +36,16 @@ def payment_event(invoice: Invoice, payment_id: str = "pay_1", **data: Any) -> b
         "paid_at": PAID_AT, "method": "pix",
     }  # fmt: skip
     return event("payment.received", **defaults | data)
+
+
+def run_to_end(session: Session, suspension: Suspension, *, force: bool = False) -> list[Change]:
+    """A billing run and, as the workers would, every chunk that is owed."""
+    plan = suspension.run(session, force=force).changes
+    owed = select(OutboxItem).where(OutboxItem.topic == topics.BILLING_CHUNK.name).order_by(OutboxItem.id)
+    for item in session.scalars(owed).all():
+        suspension.handle_chunk(session, item.payload)
+        outbox.complete(session, item)
+    return plan
 
 
 def reversal_event(payment_id: str = "pay_1") -> bytes:

@@ -31,11 +31,15 @@ class PaymentReceived:
     amount_cents: int
     paid_at: datetime
     method: str
+    #: None where the sender does not say: the invoice's.
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentReversed:
     payment_id: str
+    #: We gave it back ourselves, so that the invoice is not owed again.
+    refund: bool = False
 
 
 @dataclass(frozen=True, slots=True)

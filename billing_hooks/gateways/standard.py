@@ -3,8 +3,9 @@
 Headers `webhook-id`, `webhook-timestamp`, `webhook-signature`; the library verifies HMAC-SHA256 over the raw body and
 refuses timestamps off by more than five minutes. The payload is `{"type", "timestamp", "data"}`; we understand
 
-    payment.received, invoice.paid  data: {invoice_id or charge_id, payment_id, amount_cents, paid_at, method}
-    payment.reversed                data: {payment_id}
+    payment.received, invoice.paid  data: {invoice_id or charge_id, payment_id, amount_cents, paid_at, method, currency}
+    payment.reversed                data: {payment_id}  (chargeback: the invoice is owed again)
+    payment.refunded                data: {payment_id}  (we gave it back: it is not)
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class _Payment(msgspec.Struct):
     invoice_id: str | None = None
     charge_id: _Id | None = None
     method: _Id = "unknown"
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
 
 
 class _Reversal(msgspec.Struct):
@@ -84,8 +86,9 @@ class StandardWebhooks:
             event = _decode(body)
             if event.type in {"payment.received", "invoice.paid"}:
                 return _payment(msgspec.convert(event.data, _Payment))
-            if event.type == "payment.reversed":
-                return PaymentReversed(msgspec.convert(event.data, _Reversal).payment_id)
+            if event.type in {"payment.reversed", "payment.refunded"}:
+                reversal = msgspec.convert(event.data, _Reversal)
+                return PaymentReversed(reversal.payment_id, refund=event.type == "payment.refunded")
         except msgspec.ValidationError as error:
             raise WebhookMalformed(f"data: {error}", field="data") from None
         return Irrelevant(event.type)
@@ -114,4 +117,6 @@ def _payment(data: _Payment) -> PaymentReceived:
         if not data.invoice_id.isascii() or not data.invoice_id.isdigit() or len(data.invoice_id) > 18:
             raise WebhookMalformed("data.invoice_id is no id of ours", field="data.invoice_id")
         invoice_id = int(data.invoice_id)
-    return PaymentReceived(invoice_id, data.charge_id, data.payment_id, data.amount_cents, data.paid_at, data.method)
+    return PaymentReceived(
+        invoice_id, data.charge_id, data.payment_id, data.amount_cents, data.paid_at, data.method, data.currency
+    )

@@ -25,7 +25,15 @@ class Invoice(Versioned, Base):
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount"),
         Index("ix_invoice_open", "due_date", "contract_id", postgresql_where=text("status = 'open'")),
-        UniqueConstraint("external_gateway", "external_id"),
+        Index(
+            "uq_invoice_external",
+            "external_gateway",
+            "external_account_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+            postgresql_nulls_not_distinct=True,
+        ),
     )
 
     id: Mapped[Id]
@@ -43,6 +51,8 @@ class Invoice(Versioned, Base):
     #: An open contestation excludes the invoice from suspension.
     contested: Mapped[bool] = mapped_column(default=False, server_default="false")
     external_gateway: Mapped[str | None]
+    #: Which account there; None: whichever account of that gateway tells of it.
+    external_account_id: Mapped[int | None]
     external_id: Mapped[str | None]
     pix_code: Mapped[str | None]
     boleto_line: Mapped[str | None]
@@ -50,12 +60,16 @@ class Invoice(Versioned, Base):
 
 
 class Payment(Base):
-    """Money that came in. (gateway, external_id) makes a repeated notice the same payment."""
+    """Money that came in. (account, external_id) makes a repeated notice the same payment.
+
+    Ids are the account's: two accounts at one kind of gateway may number their payments alike.
+    """
 
     __tablename__ = "payment"
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount"),
-        UniqueConstraint("gateway", "external_id"),
+        CheckConstraint("(account_id IS NULL) = (external_id IS NULL)", name="external"),
+        UniqueConstraint("account_id", "external_id"),
     )
 
     id: Mapped[Id]
@@ -65,6 +79,8 @@ class Payment(Base):
     method: Mapped[str]
     paid_at: Mapped[datetime]
     gateway: Mapped[str | None]
+    #: No foreign key: accounts belong to a room above, and what was paid outlives them.
+    account_id: Mapped[int | None]
     external_id: Mapped[str | None]
     reversed_at: Mapped[datetime | None]
     recorded_at: Mapped[CreatedAt]

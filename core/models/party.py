@@ -98,7 +98,7 @@ class ContractItem(Base):
     id: Mapped[Id]
     contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id", ondelete="CASCADE"))
     service_id: Mapped[int | None] = mapped_column(ForeignKey("service.id"))
-    description: Mapped[str]
+    description: Mapped[str | None]
     price_cents: Mapped[int]
     valid_from: Mapped[date | None]
     valid_until: Mapped[date | None]

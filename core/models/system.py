@@ -31,9 +31,12 @@ class Event(Base):
     """Something that happened, for the feed at /events and whoever listens. Never changed."""
 
     __tablename__ = "event"
-    __table_args__ = (Index("ix_event_subject", "subject", "id"),)
+    __table_args__ = (Index("ix_event_subject", "subject", "id"), Index("ix_event_feed", "transaction_id", "id"))
 
     id: Mapped[Id]
+    #: The writing transaction's number, by which the feed knows what can no longer appear (see core.events). A dump
+    #: restored into another cluster, whose numbers begin anew, sets it to 0.
+    transaction_id: Mapped[int] = mapped_column(server_default=text("((pg_current_xact_id())::text)::bigint"))
     at: Mapped[CreatedAt]
     type: Mapped[str]
     #: What it is about, as "service:42".

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from billing_factories import OTHER_SECRET, SECRET, event, make_invoice, payment_event, reversal_event, signed
@@ -11,19 +12,23 @@ from factories import make_contract
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing_hooks import inbox
+from billing_hooks import accounts, inbox
 from billing_hooks.gateways.base import WebhookNotAuthentic
 from billing_hooks.models import InboxEntry, InboxStatus
 from core import topics
+from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
 from core.errors import Conflict, InvalidInput
-from core.keyring import GATEWAY_SECRET, Keyring
+from core.keyring import Keyring
 from core.models import Event, InvoiceStatus, OutboxItem, Payment
+
+ACTOR = Actor("test:person")
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def receive(session: Session, keyring: Keyring, body: bytes, *, event_id: str | None = None) -> bool:
-    return inbox.receive(session, keyring, "standard", signed(body, event_id=event_id), body)
+    return inbox.receive(session, keyring, "standard", signed(body, event_id=event_id), body, NOW)
 
 
 def work_off(session: Session, clock: ManualClock) -> None:
@@ -37,7 +42,7 @@ def work_off(session: Session, clock: ManualClock) -> None:
 
 @pytest.fixture
 def account(session: Session, keyring: Keyring) -> None:
-    inbox.create_account(session, keyring, "standard", "erp", SECRET)
+    accounts.create_account(session, keyring, "standard", "erp", SECRET, ACTOR)
 
 
 @pytest.mark.usefixtures("account")
@@ -52,7 +57,7 @@ def test_what_is_not_authentic_leaves_nothing_but_a_count(session: Session, keyr
     refused = inbox.RECEIVED.labels("standard", "WebhookNotAuthentic")
     before = refused._value.get()
     with pytest.raises(WebhookNotAuthentic):
-        inbox.receive(session, keyring, "standard", signed(event("x"), secret=OTHER_SECRET), event("x"))
+        inbox.receive(session, keyring, "standard", signed(event("x"), secret=OTHER_SECRET), event("x"), NOW)
     assert refused._value.get() == before + 1
     assert session.scalars(select(InboxEntry)).all() == []
 
@@ -60,13 +65,20 @@ def test_what_is_not_authentic_leaves_nothing_but_a_count(session: Session, keyr
 def test_during_a_rotation_both_secrets_are_good_and_a_disabled_account_has_none(
     session: Session, keyring: Keyring
 ) -> None:
-    account = inbox.create_account(session, keyring, "standard", "erp", OTHER_SECRET)
-    account.previous_secret_encrypted = keyring.seal(SECRET, GATEWAY_SECRET)
-    session.flush()
+    account = accounts.create_account(session, keyring, "standard", "erp", OTHER_SECRET, ACTOR)
+    accounts.update_account(session, keyring, account, {"secret": SECRET}, ACTOR, NOW)
+    for secret in (SECRET, OTHER_SECRET):
+        inbox.receive(session, keyring, "standard", signed(event("x"), secret=secret), event("x"), NOW)
+    old = signed(event("x"), secret=OTHER_SECRET)
+    with pytest.raises(WebhookNotAuthentic):  # its time is over
+        inbox.receive(session, keyring, "standard", old, event("x"), NOW + accounts.ROTATION)
+
+    accounts.update_account(session, keyring, account, {"previous_valid_until": None}, ACTOR, NOW)
+    with pytest.raises(WebhookNotAuthentic):
+        inbox.receive(session, keyring, "standard", old, event("x"), NOW)
     assert receive(session, keyring, event("x"))
 
-    account.enabled = False
-    session.flush()
+    accounts.update_account(session, keyring, account, {"enabled": False}, ACTOR, NOW)
     with pytest.raises(WebhookNotAuthentic):
         receive(session, keyring, event("x"))
 
@@ -74,8 +86,10 @@ def test_during_a_rotation_both_secrets_are_good_and_a_disabled_account_has_none
 def test_each_account_counts_its_events_apart(session: Session, keyring: Keyring) -> None:
     """Two systems of the provider may number their messages alike."""
     for name, secret in (("erp", SECRET), ("portal", OTHER_SECRET)):
-        inbox.create_account(session, keyring, "standard", name, secret)
-        assert inbox.receive(session, keyring, "standard", signed(event("x"), event_id="1", secret=secret), event("x"))
+        accounts.create_account(session, keyring, "standard", name, secret, ACTOR)
+        assert inbox.receive(
+            session, keyring, "standard", signed(event("x"), event_id="1", secret=secret), event("x"), NOW
+        )
     assert session.scalar(select(func.count()).select_from(InboxEntry)) == 2
 
 
@@ -84,10 +98,10 @@ def test_accounts_with_a_known_name_unknown_gateway_or_useless_secret_are_refuse
     session: Session, keyring: Keyring
 ) -> None:
     with pytest.raises(Conflict):
-        inbox.create_account(session, keyring, "standard", "erp", SECRET)
+        accounts.create_account(session, keyring, "standard", "erp", SECRET, ACTOR)
     for gateway, secret, field in (("nobody", SECRET, "gateway"), ("standard", "whsec_", "secret")):
         with pytest.raises(InvalidInput) as refused:
-            inbox.create_account(session, keyring, gateway, "new", secret)
+            accounts.create_account(session, keyring, gateway, "new", secret, ACTOR)
         assert refused.value.field == field
 
 
@@ -121,7 +135,7 @@ def test_a_reversal_without_its_payment_waits_and_is_told(
     work_off(session, clock)
     entry = session.scalars(select(InboxEntry)).one()
     assert (entry.status, entry.awaits, entry.done_at) == (InboxStatus.WAITING, "pay_9", None)
-    assert session.scalars(select(Event.type)).all() == ["webhook.waiting"]
+    assert session.scalars(select(Event.type).where(Event.subject == f"inbox:{entry.id}")).all() == ["webhook.waiting"]
 
 
 @pytest.mark.usefixtures("account")
@@ -151,7 +165,7 @@ def test_a_payment_finds_its_invoice_by_the_gateways_charge(
 
 def test_one_event_received_by_two_nodes_at_once_is_one_entry(database: Database, keyring: Keyring) -> None:
     with database.transaction() as session:
-        inbox.create_account(session, keyring, "standard", "erp", SECRET)
+        accounts.create_account(session, keyring, "standard", "erp", SECRET, ACTOR)
     start, answers = threading.Barrier(2), list[bool]()
 
     def node() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from billing_factories import run_to_end
 from factories import make_contract, make_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from core import holds, invoices
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
+from core.invoices import External
 from core.keyring import Keyring
 from core.models.billing import InvoiceStatus, Payment
 from core.models.service import ServiceKind
@@ -35,8 +37,8 @@ CLOCK = ManualClock(datetime(2026, 11, 24, 13, 0, tzinfo=UTC))
 def make_debtor(session: Session, keyring: Keyring, actor: Actor, **service: Any) -> tuple[Any, Any]:
     contract = make_contract(session)
     values = {"contract_id": contract.id, "due_date": date(2026, 10, 20), "amount_cents": 10_000}
-    invoice = invoices.create_invoice(session, values, actor)
-    invoices.mark_notified(session, invoice, CLOCK() - timedelta(days=20), actor)
+    invoice = invoices.create_invoice(session, values, actor, CLOCK())
+    invoices.mark_notified(session, invoice, CLOCK() - timedelta(days=20), actor, CLOCK())
     return make_service(session, keyring, contract=contract, **service), invoice
 
 
@@ -47,8 +49,8 @@ def suspension() -> Suspension:
 
 def pay(session: Session, invoice: Any, cents: int, actor: Actor, external_id: str) -> Payment:
     return invoices.record_payment(
-        session, invoice.id, amount_cents=cents, paid_at=CLOCK(), method="pix", actor=actor, gateway="g",
-        external_id=external_id,
+        session, invoice.id, amount_cents=cents, paid_at=CLOCK(), method="pix", actor=actor, now=CLOCK(),
+        external=External("g", 1, external_id),
     )  # fmt: skip
 
 
@@ -56,10 +58,10 @@ def test_a_run_holds_who_owes_and_a_payment_gives_back_at_once(
     session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
 ) -> None:
     service, invoice = make_debtor(session, keyring, actor)
-    plan = suspension.run(session)
+    plan = run_to_end(session, suspension)
     assert [(change.action, change.service_ids) for change in plan] == [("place", (service.id,))]
     assert service.access is Access.WALLED_GARDEN
-    assert suspension.run(session) == []  # run again: nothing twice
+    assert run_to_end(session, suspension) == []  # run again: nothing twice
 
     pay(session, invoice, 10_000, actor, "p1")
     assert suspension.apply_standing(session, invoice.contract_id) == 1
@@ -74,7 +76,7 @@ def test_another_reasons_hold_and_a_dedicated_link_are_left_alone(
     abuse = holds.place_hold(
         session, service.id, reason=HoldReason.ABUSE, effect=HoldEffect.THROTTLE, actor=actor, now=CLOCK()
     )
-    suspension.run(session)
+    run_to_end(session, suspension)
     assert dedicated.access is Access.FULL
     pay(session, invoice, 10_000, actor, "p1")
     suspension.apply_standing(session, invoice.contract_id)
@@ -87,13 +89,13 @@ def test_a_run_that_would_restrict_too_many_stops(session: Session, keyring: Key
     with pytest.raises(RunUnsafe, match="3 of"):
         careful.run(session)
     assert all(service.access is Access.FULL for service in debtors)
-    assert len(careful.run(session, force=True)) == 3
+    assert len(run_to_end(session, careful, force=True)) == 3
 
 
 def test_a_cut_does_not_begin_at_night(session: Session, keyring: Keyring, actor: Actor) -> None:
     make_debtor(session, keyring, actor)
     night = ManualClock(datetime(2026, 11, 25, 3, 0, tzinfo=UTC))
-    assert Suspension(SuspensionPolicy(), ZONE, night).run(session) == []
+    assert Suspension(SuspensionPolicy(), ZONE, night).plan(session) == []
 
 
 @given(st.lists(st.integers(1, 12_000), min_size=1, max_size=6), st.randoms())
@@ -103,7 +105,7 @@ def test_an_invoice_is_paid_by_the_sum_in_any_order_and_repetition(
 ) -> None:
     contract = make_contract(session)
     values = {"contract_id": contract.id, "due_date": date(2026, 10, 20), "amount_cents": 10_000}
-    invoice = invoices.create_invoice(session, values, actor)
+    invoice = invoices.create_invoice(session, values, actor, CLOCK())
     notices = [(f"{invoice.id}-{n}", cents) for n, cents in enumerate(amounts)] * 2
     chance.shuffle(notices)
     for external_id, cents in notices:
@@ -124,7 +126,7 @@ def store(session: Session, event: dict[str, Any]) -> InboxEntry:
 def test_an_event_is_applied_once_however_often_it_is_interpreted(session: Session, actor: Actor) -> None:
     contract = make_contract(session)
     values = {"contract_id": contract.id, "due_date": date(2026, 10, 20), "amount_cents": 500}
-    invoice = invoices.create_invoice(session, values, actor)
+    invoice = invoices.create_invoice(session, values, actor, CLOCK())
     data = {"invoice_id": str(invoice.id), "payment_id": "x1", "amount_cents": 500, "paid_at": "2026-11-24T10:00:00Z"}
     entry = store(session, {"type": "payment.received", "data": data})
     for _ in range(3):

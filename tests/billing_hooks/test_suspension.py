@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from billing_factories import make_invoice
+from billing_factories import make_invoice, run_to_end
 from factories import make_contract, make_service
 from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
@@ -41,13 +41,13 @@ def suspension(clock: ManualClock) -> Suspension:
 def make_debtor(session: Session, keyring: Keyring, actor: Actor) -> tuple[Service, Invoice]:
     contract = make_contract(session)
     invoice = make_invoice(session, contract, due_date=date(2026, 10, 20))
-    invoices.mark_notified(session, invoice, TUESDAY_TEN - timedelta(days=20), actor)
+    invoices.mark_notified(session, invoice, TUESDAY_TEN - timedelta(days=20), actor, TUESDAY_TEN)
     return make_service(session, keyring, contract=contract), invoice
 
 
 def pay(session: Session, invoice: Invoice, clock: ManualClock, actor: Actor) -> None:
     invoices.record_payment(
-        session, invoice.id, amount_cents=invoice.amount_cents, paid_at=clock(), method="pix", actor=actor
+        session, invoice.id, amount_cents=invoice.amount_cents, paid_at=clock(), method="pix", actor=actor, now=clock()
     )
 
 
@@ -60,7 +60,7 @@ def test_a_month_of_one_subscriber(
 ) -> None:
     def at(day: int, hour: int, month: int = 11) -> list[str]:
         clock.now = datetime(2026, month, day, hour, tzinfo=ZONE).astimezone(UTC)
-        return [change.action for change in suspension.run(session)]
+        return [change.action for change in run_to_end(session, suspension)]
 
     contract = make_contract(session)
     service = make_service(session, keyring, contract=contract)
@@ -71,8 +71,8 @@ def test_a_month_of_one_subscriber(
     # day 4: overdue, and nobody told the payer: nothing happens
     assert at(4, 10) == []
     # day 5: the notice reaches the payer; its 15 full days begin tomorrow
-    invoices.mark_notified(session, invoice, clock.now + timedelta(days=1), actor)
     assert at(5, 23) == []
+    invoices.mark_notified(session, invoice, clock(), actor, clock())
     # day 20: the last of the 15 days
     assert at(20, 10) == []
     # days 21 and 22: a weekend; nothing begins
@@ -109,8 +109,8 @@ def test_a_partial_payment_or_another_open_debt_gives_nothing_back(
     service, invoice = make_debtor(session, keyring, actor)
     contract = session.get_one(Contract, invoice.contract_id)
     second = make_invoice(session, contract, due_date=date(2026, 10, 25))
-    invoices.mark_notified(session, second, TUESDAY_TEN - timedelta(days=20), actor)
-    suspension.run(session)
+    invoices.mark_notified(session, second, TUESDAY_TEN - timedelta(days=20), actor, clock())
+    run_to_end(session, suspension)
 
     pay(session, invoice, clock, actor)
     assert suspension.apply_standing(session, contract.id) == 0
@@ -126,7 +126,7 @@ def test_only_the_services_of_the_owing_contract_are_touched(
     owing, invoice = make_debtor(session, keyring, actor)
     customer_id = session.get_one(Contract, invoice.contract_id).customer_id
     neighbour = make_service(session, keyring, contract=make_contract(session, customer_id=customer_id))
-    suspension.run(session)
+    run_to_end(session, suspension)
     assert (owing.access, neighbour.access) == (Access.WALLED_GARDEN, Access.FULL)
 
 
@@ -134,10 +134,10 @@ def test_a_run_is_recorded_with_who_and_why_and_a_dry_run_changes_nothing(
     session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
 ) -> None:
     service, _ = make_debtor(session, keyring, actor)
-    planned = suspension.run(session, dry_run=True)
+    planned = suspension.plan(session)
     assert (billing_holds(session), session.scalars(select(BillingRun)).all()) == (0, [])
 
-    assert suspension.run(session) == planned
+    assert run_to_end(session, suspension) == planned
     record = session.scalars(select(BillingRun)).one()
     assert (record.placed, record.lifted) == (1, 0)
     (decision,) = record.decisions["changes"]
@@ -148,9 +148,9 @@ def test_a_run_lifts_what_a_lost_notice_left_behind(
     session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
 ) -> None:
     service, invoice = make_debtor(session, keyring, actor)
-    suspension.run(session)
+    run_to_end(session, suspension)
     pay(session, invoice, clock, actor)
-    assert [change.action for change in suspension.run(session)] == ["lift"]
+    assert [change.action for change in run_to_end(session, suspension)] == ["lift"]
     assert service.access is Access.FULL
 
 
@@ -169,7 +169,7 @@ def test_the_paid_path_is_a_handful_of_statements(
     session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, suspension: Suspension
 ) -> None:
     _, invoice = make_debtor(session, keyring, actor)
-    suspension.run(session)
+    run_to_end(session, suspension)
     pay(session, invoice, clock, actor)
     handler = tasks.handlers(suspension, clock)[topics.STANDING_CHANGED.name]
     session.expire_all()
@@ -185,7 +185,7 @@ def test_holds_of_other_reasons_do_not_stop_or_follow_billings(
 ) -> None:
     service, invoice = make_debtor(session, keyring, actor)
     holds.place_hold(session, service.id, reason=HoldReason.ADMIN, effect=HoldEffect.BLOCK, actor=actor, now=clock())
-    suspension.run(session)
+    run_to_end(session, suspension)
     pay(session, invoice, clock, actor)
     suspension.apply_standing(session, invoice.contract_id)
     assert service.access is Access.BLOCKED
@@ -202,7 +202,7 @@ def test_who_pays_between_plan_and_apply_is_not_cut(
         assert [change.action for change in plan] == ["place"]
         with database.transaction() as other:
             pay(other, invoice, clock, actor)
-        assert suspension._apply(run, plan[0]) is False
+        assert suspension._apply(run, "place", plan[0].contract_id) is False
 
     with database.transaction() as session:
         assert billing_holds(session) == 0
@@ -223,7 +223,7 @@ def test_who_pays_while_a_run_is_uncommitted_is_given_back_after_it(
 
     payer = threading.Thread(target=paid)
     with database.transaction() as run:
-        assert len(suspension.run(run)) == 1
+        assert len(run_to_end(run, suspension)) == 1
         payer.start()
         wait_until_blocked(run)
     payer.join(timeout=20)
@@ -254,7 +254,7 @@ def test_two_runs_at_once_place_one_hold(
         with database.transaction() as session:
             suspension.plan(session)
             start.wait(timeout=10)
-            suspension.run(session)
+            run_to_end(session, suspension)
 
     workers = [threading.Thread(target=work) for _ in range(2)]
     for worker in workers:

@@ -20,13 +20,14 @@ from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
 from core.errors import Conflict, InvalidInput, NotFound
+from core.invoices import External
 from core.models import AuditEntry, Event, Invoice, InvoiceStatus, OutboxItem, Payment
 
 
 def pay(session: Session, invoice: Invoice, clock: ManualClock, amount_cents: int, name: str = "p1") -> Payment:
     return invoices.record_payment(
         session, invoice.id, amount_cents=amount_cents, paid_at=clock(), method="pix", actor=Actor("gateway:standard"),
-        gateway="standard", external_id=name,
+        now=clock(), external=External("standard", 1, name),
     )  # fmt: skip
 
 
@@ -107,8 +108,9 @@ def test_a_paid_invoice_is_not_cancelled(session: Session, clock: ManualClock, a
 def test_the_first_notice_counts(session: Session, clock: ManualClock, actor: Actor) -> None:
     invoice = make_invoice(session, make_contract(session))
     first = clock()
-    invoices.mark_notified(session, invoice, first, actor)
-    invoices.mark_notified(session, invoice, first + timedelta(days=1), actor)
+    invoices.mark_notified(session, invoice, first, actor, clock())
+    clock.advance(timedelta(days=1))
+    invoices.mark_notified(session, invoice, clock(), actor, clock())
     assert invoice.notified_at == first
 
 
@@ -140,7 +142,9 @@ def test_what_can_alter_standing_is_owed_audited_and_told(
 
 def test_unknown_contracts_invoices_and_payments_are_named(session: Session, clock: ManualClock, actor: Actor) -> None:
     with pytest.raises(InvalidInput) as refused:
-        invoices.create_invoice(session, {"contract_id": 10**12, "due_date": clock().date(), "amount_cents": 1}, actor)
+        invoices.create_invoice(
+            session, {"contract_id": 10**12, "due_date": clock().date(), "amount_cents": 1}, actor, clock()
+        )
     assert refused.value.field == "contract_id"
     with pytest.raises(NotFound):
         invoices.get_invoice(session, 10**12)
