@@ -27,9 +27,10 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "events": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.FINANCE: _READ},
     "enforcement": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE},
     "gateway-accounts": {Role.FINANCE: _WRITE},
+    "audit-entries": {},
     "tokens": {},
 }  # fmt: skip
-#: Roles that see documents, telephone numbers and addresses unmasked.
+#: Roles that see documents, telephone numbers and installation addresses unmasked; each such sight is logged.
 _PERSONAL = frozenset({Role.ADMIN, Role.OPERATOR, Role.SUPPORT, Role.FINANCE, Role.TECHNICIAN})
 
 

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable
 from datetime import tzinfo
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from api import problems
+from api import openapi, problems
 from api.context import Db, Given, Services
 from api.docs import render_docs
+from api.edge import BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
 from api.resources.people import contract_routes, customer_routes
-from api.resources.system import event_routes, token_routes
+from api.resources.system import audit_routes, event_routes, token_routes
 from billing_hooks import inbox
-from billing_hooks.gateways import ADAPTERS
 from core.clock import Clock
 from core.database import Database
 from core.keyring import Keyring
 
-BODY_OCTETS_MAX = 1024 * 1024
-REQUESTS = Histogram("provedor_http_seconds", "HTTP requests by route and status", ["method", "route", "status"])
-
-Next = Callable[[Request], Awaitable[Response]]
-
 
 def create_app(
     database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str, coa_port: int = 3799,
-    public_url: str = "",
+    public_url: str = "", body_seconds_max: float = BODY_SECONDS_MAX,
 ) -> FastAPI:  # fmt: skip
     """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API."""
     app = FastAPI(
@@ -47,12 +40,14 @@ def create_app(
     app.state.services = Services(database, keyring, clock, zone, coa_port)
     app.state.schema_head = schema_head
     problems.install(app)
+    openapi.install(app)
     app.add_exception_handler(Replay, _replay)
-    app.middleware("http")(_measure)
+    app.add_middleware(Edge, body_seconds_max=body_seconds_max)
     v1 = APIRouter(prefix="/api/v1")
     for routes in (
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
-        nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, token_routes,
+        nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
+        token_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)
@@ -61,11 +56,14 @@ def create_app(
 
 
 async def webhook_body(request: Request) -> bytes:
-    """The raw octets, which are what was signed."""
-    body = await request.body()
-    if len(body) > inbox.BODY_OCTETS_MAX:
-        raise problems.TooLarge(f"a webhook has at most {inbox.BODY_OCTETS_MAX} octets")
-    return body
+    """The raw octets, which are what was signed; read before a database connection is taken."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > inbox.BODY_OCTETS_MAX:
+            inbox.count_oversized(request.path_params["gateway"])
+            raise problems.TooLarge(f"a webhook has at most {inbox.BODY_OCTETS_MAX} octets")
+    return bytes(body)
 
 
 WebhookBody = Annotated[bytes, Depends(webhook_body)]
@@ -96,9 +94,7 @@ def metrics() -> Response:
 @_plain.post("/hooks/{gateway}")
 def webhook(gateway: str, body: WebhookBody, request: Request, session: Db, given: Given) -> Response:
     """Stored and committed before the sender hears of success; the work comes later."""
-    if gateway not in ADAPTERS:
-        return problems.problem(404, "Not found", f"there is no webhook receiver {gateway[:40]}")
-    inbox.receive(session, given.keyring, gateway, request.headers, body)
+    inbox.receive(session, given.keyring, gateway, request.headers, body, given.clock())
     return JSONResponse({"status": "received"})
 
 
@@ -110,19 +106,4 @@ def docs(request: Request) -> HTMLResponse:
 
 def _replay(_: Request, error: Exception) -> Response:
     assert isinstance(error, Replay)  # noqa: S101
-    return JSONResponse(error.body, error.status, {"Idempotent-Replayed": "true"})
-
-
-async def _measure(request: Request, call_next: Next) -> Response:
-    """Bounds the body and measures the answer."""
-    started = time.monotonic()
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > BODY_OCTETS_MAX:
-        return problems.problem(413, "Body too large", f"a body has at most {BODY_OCTETS_MAX} octets")
-    if "transfer-encoding" in request.headers:
-        return problems.problem(411, "Length required", "send a Content-Length")
-    response = await call_next(request)
-    route = request.scope.get("route")
-    template = getattr(route, "path", "unknown")
-    REQUESTS.labels(request.method, template, response.status_code).observe(time.monotonic() - started)
-    return response
+    return JSONResponse(error.body, error.status, {**error.headers, "Idempotent-Replayed": "true"})

@@ -6,14 +6,18 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.access import may
 from api.problems import PreconditionFailed
+from api.schemas import NO_NUL
 from core import tokens
 from core.audit import Actor
 from core.clock import Clock
@@ -26,7 +30,13 @@ from core.models.system import Role
 #: bigint's end: an id above it exists nowhere.
 ID_MAX = (1 << 63) - 1
 LIMIT_MAX = 200
+#: What a filter compares with.
+Filter = Annotated[str | None, Query(max_length=500, pattern=NO_NUL)]
+RefFilter = Annotated[str | None, Query(min_length=1, max_length=19, pattern="^[0-9]+$")]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+Cursor = Annotated[str | None, Query(max_length=64, pattern="^[A-Za-z0-9_-]+$", description="a `next_cursor` of ours")]
 _Row = TypeVar("_Row", bound=Base)
+_BEARER = HTTPBearer(auto_error=False, description="an API token: `provedor token create`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +75,20 @@ Db = Annotated[Session, Depends(open_session, scope="function")]
 
 
 def authenticate(
-    request: Request, session: Db, given: Given, authorization: Annotated[str | None, Header()] = None
+    request: Request,
+    session: Db,
+    given: Given,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None,
 ) -> Caller:
     """The caller, allowed to do this by the role of its token (see `access`)."""
-    scheme, _, secret = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not secret:
+    if credentials is None or not credentials.credentials:
         raise Unauthenticated("send `Authorization: Bearer <token>`")
-    token = tokens.authenticate_token(session, secret.strip(), given.clock())
-    resource = request.scope["route"].tags[0]
+    token = tokens.authenticate_token(session, credentials.credentials.strip(), given.clock())
+    route: APIRoute = request.scope["route"]
+    resource = str(route.tags[0])
     if not may(token.role, resource, request.method):
         raise Forbidden(f"the role {token.role} may not {request.method} {resource}")
+    _refuse_unknown(request, route)
     source = request.client.host if request.client else None
     return Caller(token.id, token.role, Actor(f"token:{token.name}", source))
 
@@ -82,28 +96,65 @@ def authenticate(
 Who = Annotated[Caller, Depends(authenticate, scope="function")]
 
 
+def _refuse_unknown(request: Request, route: APIRoute) -> None:
+    """A filter with a typing error would else find everything."""
+    unknown = set(request.query_params) - set(_query_names(route.dependant)) if request.query_params else set()
+    if unknown:
+        raise InvalidInput("there is no such parameter here", field=min(unknown)[:100])
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for below in dependant.dependencies:
+        yield from _query_names(below)
+
+
 def parse_id(value: str, kind: str) -> int:
-    """Our ids are decimal strings; anything else names nothing."""
-    if not value.isascii() or not value.isdigit() or int(value[:20]) > ID_MAX:
+    """An id in a path. Ours are decimal strings; anything else names nothing."""
+    found = _id(value)
+    if found is None:
         raise NotFound(kind, value[:40])
-    return int(value)
+    return found
 
 
 def reference(value: str | None, field: str) -> int | None:
-    """An id in a body."""
+    """An id in a body or a filter."""
     if value is None:
         return None
-    if not value.isascii() or not value.isdigit() or int(value[:20]) > ID_MAX:
+    found = _id(value)
+    if found is None:
         raise InvalidInput("is no id", field=field)
+    return found
+
+
+def _id(value: str) -> int | None:
+    if not value.isascii() or not value.isdigit() or len(value) > len(str(ID_MAX)) or int(value) > ID_MAX:
+        return None
     return int(value)
 
 
 def check_version(version: int, if_match: str | None) -> None:
-    if if_match is not None and if_match.strip('W/"') != str(version) and if_match != "*":
+    """Strong comparison with any of the tags (RFC 9110 13.1.1); a bare number is taken as one."""
+    if if_match is None or if_match.strip() == "*":
+        return
+    if str(version) not in {tag.strip().strip('"') for tag in if_match.split(",")}:
         raise PreconditionFailed(f"the present version is {version}", field="If-Match")
 
 
-IfMatch = Annotated[str | None, Header(alias="If-Match")]
+IfMatch = Annotated[str | None, Header(alias="If-Match", description="the version that is to be changed")]
+
+
+class _Versioned(Protocol):
+    version: int
+
+
+_View = TypeVar("_View", bound=_Versioned)
+
+
+def tagged(response: Response, view: _View) -> _View:
+    """The view, its version as ETag beside it: what If-Match wants."""
+    response.headers["ETag"] = f'"{view.version}"'
+    return view
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +163,42 @@ class Page:
     after: int
 
 
-def page(
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 50, cursor: Annotated[str | None, Query(max_length=64)] = None
-) -> Page:
+def page(limit: Limit = 50, cursor: Cursor = None) -> Page:
     """Where a list goes on; the cursor is opaque."""
-    if cursor is None:
-        return Page(limit, 0)
-    try:
-        after = int(base64.urlsafe_b64decode(cursor.encode()).decode())
-    except (ValueError, UnicodeError):
-        raise InvalidInput("is no cursor of ours", field="cursor") from None
-    if not 0 <= after <= ID_MAX:
-        raise InvalidInput("is no cursor of ours", field="cursor")
-    return Page(limit, after)
+    return Page(limit, 0 if cursor is None else read_cursor(cursor, 1)[0])
 
 
 Paged = Annotated[Page, Depends(page)]
 
 
+def make_cursor(*places: int) -> str:
+    return base64.urlsafe_b64encode(".".join(map(str, places)).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, count: int) -> list[int]:
+    """The numbers in a cursor. Raises InvalidInput."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (ValueError, UnicodeError):
+        text = ""
+    places = [_id(part) for part in text.split(".")]
+    numbers = [place for place in places if place is not None]
+    if len(places) != count or len(numbers) != count:
+        raise InvalidInput("is no cursor of ours", field="cursor")
+    return numbers
+
+
 def list_page(
     session: Session, query: Select[_Row], id_column: InstrumentedAttribute[int], paged: Page
 ) -> tuple[list[_Row], str | None]:
-    """One page in the order of ids, and the cursor of the next."""
+    """One page in the order of ids, and the cursor of the next.
+
+    What is inserted meanwhile appears at the end; a row whose transaction commits late may be below a cursor that was
+    given already (the feed of events has an order of its own for that).
+    """
     rows = list(session.scalars(query.where(id_column > paged.after).order_by(id_column).limit(paged.limit + 1)))
     if len(rows) <= paged.limit:
         return rows, None
     rows.pop()
     last = getattr(rows[-1], id_column.key)
-    return rows, base64.urlsafe_b64encode(str(last).encode()).decode()
+    return rows, make_cursor(last)

@@ -1,8 +1,4 @@
-"""Idempotency-Key on POST: the same key with the same body gets the same answer, for a day.
-
-The key is written in the transaction of the change itself, so either both are kept or neither. A second request that
-arrives while the first is at work waits for it, and then finds its answer.
-"""
+"""Idempotency-Key on POST: what `core.replies` keeps, as a dependency that endpoints answer through."""
 
 from __future__ import annotations
 
@@ -12,39 +8,38 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from api.context import Db, Who
-from core.errors import InvalidInput
+from core import replies
 from core.models.system import IdempotentReply
 
 KEY_LENGTH_MAX = 255
 
 
 class Replay(Exception):
-    """The request was answered before; the handler in `app` sends `body` again."""
+    """The request was answered before; the handler in `app` sends that answer again."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, kept: IdempotentReply) -> None:
         super().__init__()
-        self.status = status
-        self.body = body
+        self.status = kept.status or 201
+        self.body: dict[str, Any] = kept.body or {}
+        self.headers: dict[str, str] = kept.headers
 
 
 class Once:
     """What a POST endpoint answers through."""
 
-    def __init__(self, session: Session, stored: IdempotentReply | None) -> None:
+    def __init__(self, session: Session, reply: IdempotentReply | None) -> None:
         self._session = session
-        self._stored = stored
+        self._reply = reply
 
     def created(self, output: BaseModel, status: int = 201) -> Response:
         """The answer, remembered under the request's key."""
-        body = output.model_dump(mode="json")
-        if self._stored is not None:
-            self._stored.status, self._stored.body = status, body
-            self._session.flush()
-        headers = {"ETag": f'"{body["version"]}"'} if "version" in body else None
+        body = output.model_dump(mode="json", by_alias=True)
+        headers = {"ETag": f'"{body["version"]}"'} if "version" in body else {}
+        if self._reply is not None:
+            replies.keep(self._session, self._reply, status, body, headers)
         return JSONResponse(body, status, headers)
 
 
@@ -60,15 +55,10 @@ def once(
 ) -> Once:
     if not idempotency_key:
         return Once(session, None)
-    identity = (caller.token_id, idempotency_key)
-    row = {"token_id": caller.token_id, "key": idempotency_key, "request_hash": digest}
-    fresh = session.scalar(insert(IdempotentReply).values(row).on_conflict_do_nothing().returning(IdempotentReply.key))
-    stored = session.get_one(IdempotentReply, identity)
-    if fresh is None:
-        if bytes(stored.request_hash) != digest:
-            raise InvalidInput("this key was used for another request", field="Idempotency-Key")
-        raise Replay(stored.status or 201, stored.body or {})
-    return Once(session, stored)
+    reply, answered = replies.claim(session, caller.token_id, idempotency_key, digest)
+    if answered:
+        raise Replay(reply)
+    return Once(session, reply)
 
 
 OnceOnly = Annotated[Once, Depends(once, scope="function")]

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from core.access import HoldEffect, HoldReason
 from core.models.network import MessageAuthenticatorMode, OctetsDirection, Vendor
-from core.models.party import ContactRole, ContractStatus, CustomerKind
+from core.models.party import ContactRole, CustomerKind
 from core.models.service import ServiceKind
 from core.models.system import Role
 
 _Item = TypeVar("_Item")
 
 
-def _plain(value: str) -> str:
-    """PostgreSQL text holds no NUL, and no UTF-8 holds a lone surrogate."""
-    if "\0" in value:
-        raise ValueError("has a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError("is not valid Unicode") from None
-    return value
-
-
-Plain = AfterValidator(_plain)
+#: PostgreSQL text holds no NUL. (That it is valid Unicode, pydantic checks by itself.)
+NO_NUL = r"^[^\x00]*$"
+Plain = StringConstraints(pattern=NO_NUL)
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500), Plain]
 Login = Annotated[str, StringConstraints(min_length=1, max_length=253), Plain]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=128), Plain]
-#: pydantic checks the length of ids; `context` checks what they are.
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[0-9]+$")]
-Kbps = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Cents = Annotated[int, Field(ge=0, le=10**13)]
+#: pydantic checks the form of ids; `context` checks what they are.
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=19, pattern=r"^[0-9]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), Plain]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ().-]{6,30}$")]
+Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
+#: A sender's mistake must not become a date that no calendar of ours reaches (there is a day before and one after).
+Day = Annotated[date, Field(ge=date(1990, 1, 1), le=date(2100, 12, 31))]
+
+
+def _number(value: object) -> object:
+    """JSON Schema's integer: 5 and 5.0, but neither "5" nor true."""
+    if isinstance(value, (str, bool)):
+        raise ValueError("is no integer")  # noqa: TRY004  (pydantic reads ValueError)
+    return value
+
+
+Number = BeforeValidator(_number)
+Flag = Annotated[bool, Field(strict=True)]
+Kbps = Annotated[int, Field(ge=1, le=1_000_000_000), Number]
+Cents = Annotated[int, Field(ge=0, le=10**13), Number]
 
 
 class Input(BaseModel):
@@ -55,7 +63,7 @@ class BurstIn(Input):
     up_kbps: Kbps
     down_threshold_kbps: Kbps
     up_threshold_kbps: Kbps
-    seconds: Annotated[int, Field(ge=1, le=3600)]
+    seconds: Annotated[int, Field(ge=1, le=3600), Number]
 
 
 class Throttle(Input):
@@ -68,18 +76,27 @@ class PlanIn(Input):
     down_kbps: Kbps
     up_kbps: Kbps
     burst: BurstIn | None = None
-    address_pool: Annotated[str, StringConstraints(min_length=1, max_length=200), Plain] | None = None
-    address_list: Annotated[str, StringConstraints(min_length=1, max_length=200), Plain] | None = None
-    interim_seconds: Annotated[int, Field(ge=60, le=86400)] | None = None
-    session_seconds: Annotated[int, Field(ge=60, le=31_536_000)] | None = None
+    address_pool: Name | None = None
+    address_list: Name | None = None
+    interim_seconds: Annotated[int, Field(ge=60, le=86400), Number] | None = None
+    session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
     throttle: Throttle | None = None
     price_cents: Cents | None = None
 
 
-class PlanPatch(PlanIn):
+class PlanPatch(Input):
+    """What is given is changed; null clears where null is allowed."""
+
     name: Text = ""
     down_kbps: Kbps = 1
     up_kbps: Kbps = 1
+    burst: BurstIn | None = None
+    address_pool: Name | None = None
+    address_list: Name | None = None
+    interim_seconds: Annotated[int, Field(ge=60, le=86400), Number] = 300
+    session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
+    throttle: Throttle = Throttle(down_kbps=1, up_kbps=1)
+    price_cents: Cents = 0
 
 
 class PlanOut(Output):
@@ -117,9 +134,9 @@ class CompanyOut(Output):
 class ContactIn(Input):
     role: ContactRole
     name: Text
-    email: Text | None = None
-    phone: Text | None = None
-    whatsapp: Text | None = None
+    email: Email | None = None
+    phone: Phone | None = None
+    whatsapp: Phone | None = None
     language: Annotated[str, StringConstraints(pattern="^(pt_BR|en)$")] = "pt_BR"
 
 
@@ -132,11 +149,13 @@ class CustomerIn(Input):
 
 
 class CustomerPatch(Input):
+    """What is given is changed; contacts, where given, replace them all."""
+
     name: Text = ""
     kind: CustomerKind = CustomerKind.PERSON
     document: Text | None = None
     external_ref: Text | None = None
-    contacts: Annotated[list[ContactIn], Field(max_length=20)] | None = None
+    contacts: Annotated[list[ContactIn], Field(max_length=20)] = []
 
 
 class ContactOut(Output):
@@ -159,37 +178,44 @@ class CustomerOut(Output):
 
 
 class ItemIn(Input):
+    """A price of the contract's own, for one of its services or for what is described."""
+
     service_id: Ref | None = None
-    description: Text
+    description: Text | None = None
     price_cents: Cents
-    valid_from: date | None = None
-    valid_until: date | None = None
+    valid_from: Day | None = Field(None, alias="from")
+    valid_until: Day | None = Field(None, alias="until")
 
 
 class ContractIn(Input):
     customer_id: Ref
     payer_id: Ref | None = None
     company_id: Ref | None = None
-    due_day: Annotated[int, Field(ge=1, le=31)]
-    term_months: Annotated[int, Field(ge=1, le=120)] | None = None
-    started_on: date
+    due_day: Annotated[int, Field(ge=1, le=31), Number]
+    term_months: Annotated[int, Field(ge=1, le=120), Number] | None = None
+    started_on: Day
     items: Annotated[list[ItemIn], Field(max_length=200)] = []
 
 
 class ContractPatch(Input):
+    """Items, where given, replace them all. A contract whose services are all cancelled can be cancelled."""
+
     payer_id: Ref = ""
-    due_day: Annotated[int, Field(ge=1, le=31)] = 1
-    term_months: Annotated[int, Field(ge=1, le=120)] | None = None
-    items: Annotated[list[ItemIn], Field(max_length=200)] | None = None
-    status: ContractStatus = ContractStatus.ACTIVE
+    company_id: Ref | None = None
+    due_day: Annotated[int, Field(ge=1, le=31), Number] = 1
+    term_months: Annotated[int, Field(ge=1, le=120), Number] | None = None
+    items: Annotated[list[ItemIn], Field(max_length=200)] = []
+    status: Literal["cancelled"] = "cancelled"
 
 
 class ItemOut(Output):
+    model_config = ConfigDict(populate_by_name=True)
+
     service_id: str | None
-    description: str
+    description: str | None
     price_cents: int
-    valid_from: date | None
-    valid_until: date | None
+    valid_from: date | None = Field(alias="from")
+    valid_until: date | None = Field(alias="until")
 
 
 class ContractOut(Output):
@@ -221,6 +247,8 @@ class ServiceIn(Input):
     contract_id: Ref
     plan_id: Ref
     kind: ServiceKind = ServiceKind.PPPOE
+    #: A pending one is not let in before it is made active.
+    status: Literal["pending", "active"] = "active"
     login: Login | None = None
     password: Secret | None = None
     address: InstallationAddress | None = None
@@ -231,7 +259,11 @@ class ServiceIn(Input):
 
 
 class ServicePatch(Input):
+    """What is given is changed; an address replaces the whole address. DELETE cancels."""
+
     plan_id: Ref = ""
+    kind: ServiceKind = ServiceKind.PPPOE
+    status: Literal["active"] = "active"
     login: Login | None = None
     password: Secret | None = None
     address: InstallationAddress = InstallationAddress()
@@ -280,19 +312,33 @@ class HoldIn(Input):
     note: Text | None = None
 
 
+class NasNames(Input):
+    """What is called otherwise at this NAS: our name -> its name."""
+
+    pools: dict[Name, Name] = {}
+    address_lists: dict[Name, Name] = {}
+
+
+class LoginRules(Input):
+    """What is done to a login before it is looked up."""
+
+    strip_realm: Flag = False
+    lowercase: Flag = False
+
+
 class NasIn(Input):
     name: Text
     address: Text
     secret: Secret
     vendor: Vendor
-    coa_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    coa_port: Annotated[int, Field(ge=1, le=65535), Number] | None = None
     message_authenticator: MessageAuthenticatorMode | None = None
     octets_direction: OctetsDirection | None = None
-    names: dict[Annotated[str, StringConstraints(pattern="^(pools|address_lists)$")], dict[Text, Text]] | None = None
-    login_rules: dict[Annotated[str, StringConstraints(pattern="^(strip_realm|lowercase)$")], bool] | None = None
-    disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    enforcement_frozen: bool | None = None
-    emergency: bool | None = None
+    names: NasNames | None = None
+    login_rules: LoginRules | None = None
+    disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000), Number] | None = None
+    enforcement_frozen: Flag | None = None
+    emergency: Flag | None = None
     emergency_plan_id: Ref | None = None
 
 
@@ -301,14 +347,14 @@ class NasPatch(Input):
     address: Text = ""
     secret: Secret = ""
     vendor: Vendor = Vendor.GENERIC
-    coa_port: Annotated[int, Field(ge=1, le=65535)] = 3799
+    coa_port: Annotated[int, Field(ge=1, le=65535), Number] = 3799
     message_authenticator: MessageAuthenticatorMode = MessageAuthenticatorMode.AUTO
     octets_direction: OctetsDirection = OctetsDirection.NAS
-    names: dict[Annotated[str, StringConstraints(pattern="^(pools|address_lists)$")], dict[Text, Text]] = {}
-    login_rules: dict[Annotated[str, StringConstraints(pattern="^(strip_realm|lowercase)$")], bool] = {}
-    disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 120
-    enforcement_frozen: bool = False
-    emergency: bool = False
+    names: NasNames = NasNames()
+    login_rules: LoginRules = LoginRules()
+    disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000), Number] = 120
+    enforcement_frozen: Flag = False
+    emergency: Flag = False
     emergency_plan_id: Ref | None = None
 
 
@@ -355,13 +401,21 @@ class SessionOut(Output):
     nas_port_id: str | None
 
 
+class External(Input):
+    """Another system's id. `account_id` is needed where that gateway has several accounts here."""
+
+    gateway: Name
+    id: Annotated[str, StringConstraints(min_length=1, max_length=255), Plain]
+    account_id: Ref | None = None
+
+
 class InvoiceIn(Input):
     contract_id: Ref
-    due_date: date
-    amount_cents: Annotated[int, Field(ge=1, le=10**13)]
+    due_date: Day
+    amount_cents: Annotated[int, Field(ge=1, le=10**13), Number]
+    currency: Currency = "BRL"
     description: Text | None = None
-    external_gateway: Text | None = None
-    external_id: Text | None = None
+    external: External | None = None
     pix_code: Text | None = None
     boleto_line: Text | None = None
     url: Text | None = None
@@ -369,9 +423,22 @@ class InvoiceIn(Input):
 
 
 class InvoicePatch(Input):
-    contested: bool = False
-    notified_at: AwareDatetime | None = None
-    status: Annotated[str, StringConstraints(pattern="^cancelled$")] = ""
+    """What is owed never changes; how it is paid, what was told of it, and whether it still counts does."""
+
+    description: Text | None = None
+    external: External | None = None
+    pix_code: Text | None = None
+    boleto_line: Text | None = None
+    url: Text | None = None
+    contested: Flag = False
+    notified_at: AwareDatetime = datetime.max.replace(tzinfo=UTC)
+    status: Literal["cancelled"] = "cancelled"
+
+
+class ExternalOut(Output):
+    gateway: str | None
+    account_id: str | None
+    id: str | None
 
 
 class InvoiceOut(Output):
@@ -385,8 +452,7 @@ class InvoiceOut(Output):
     paid_at: datetime | None
     notified_at: datetime | None
     contested: bool
-    external_gateway: str | None
-    external_id: str | None
+    external: ExternalOut | None
     pix_code: str | None
     boleto_line: str | None
     url: str | None
@@ -395,9 +461,11 @@ class InvoiceOut(Output):
 
 class PaymentIn(Input):
     invoice_id: Ref
-    amount_cents: Annotated[int, Field(ge=1, le=10**13)]
+    amount_cents: Annotated[int, Field(ge=1, le=10**13), Number]
     paid_at: AwareDatetime
     method: Text
+    #: The invoice's, if it is given at all.
+    currency: Currency | None = None
 
 
 class PaymentOut(Output):
@@ -407,21 +475,40 @@ class PaymentOut(Output):
     currency: str
     method: str
     paid_at: datetime
-    gateway: str | None
-    external_id: str | None
+    external: ExternalOut | None
     reversed_at: datetime | None
 
 
 class EventOut(Output):
+    """`cursor` is where the feed goes on after this event, for who comes back later."""
+
     id: str
+    cursor: str
     at: datetime
     type: str
     subject: str
     payload: dict[str, Any]
 
 
+class AuditOut(Output):
+    id: str
+    at: datetime
+    actor: str
+    source: str | None
+    action: str
+    resource: str
+    resource_id: str
+    changes: dict[str, Any]
+
+
+class Disconnecting(Output):
+    """How many sessions will be told to end."""
+
+    sessions: int
+
+
 class Frozen(Input):
-    frozen: bool
+    frozen: Flag
 
 
 class TokenIn(Input):
@@ -448,8 +535,19 @@ class GatewayAccountIn(Input):
     secret: Annotated[str, StringConstraints(min_length=8, max_length=500), Plain]
 
 
+class GatewayAccountPatch(Input):
+    """With a new secret the one before stays valid for a day, or until `previous_valid_until`; null ends it at once."""
+
+    name: Text = ""
+    enabled: Flag = True
+    secret: Annotated[str, StringConstraints(min_length=8, max_length=500), Plain] = ""
+    previous_valid_until: AwareDatetime | None = None
+
+
 class GatewayAccountOut(Output):
     id: str
     gateway: str
     name: str
     enabled: bool
+    previous_valid_until: datetime | None
+    version: int

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
 from clusters import discard
+from databases import database_copy
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from core import changes
 from core.audit import Actor
 from core.clock import ManualClock
-from core.database import Database, libpq_url, psycopg_url
+from core.database import Database, psycopg_url
 from core.keyring import Keyring
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.migrate import migrate
@@ -75,14 +73,8 @@ def session(shared_database: Database) -> Iterator[Session]:
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a database of this test's own (a copy of the migrated one), for tests that commit."""
-    name = f"test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    maintenance = libpq_url(postgres.url).replace("/provedor?", "/postgres?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'provedor'")
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE provedor")
-    yield postgres.url.replace("/provedor?", f"/{name}?")
-    with psycopg.connect(maintenance, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with database_copy(postgres) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,17 +5,31 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
-from sqlalchemy import select
+from sqlalchemy import Select, not_, select
 
 from aaa.attempts import recent_attempts
 from api import schemas
-from api.context import Db, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference
+from api.context import (
+    Db,
+    Filter,
+    Given,
+    IfMatch,
+    Paged,
+    RefFilter,
+    Who,
+    check_version,
+    list_page,
+    parse_id,
+    reference,
+    tagged,
+)
 from api.idempotency import OnceOnly
-from api.resources.views import hold_view, service_view, session_view
-from core import explain, holds, outbox, services, sessions, topics
+from api.resources.views import hold_view, log_reveal, service_view, service_views, session_views
+from core import explain, holds, outbox, policies, services, sessions, topics
 from core.errors import NotFound
-from core.models.network import Nas, Session
-from core.models.service import Hold, Service, ServiceStatus
+from core.logins import check_login
+from core.models.network import Session
+from core.models.service import Hold, Service, ServiceKind, ServiceStatus
 
 Language = Literal["pt_BR", "en"]
 service_routes = APIRouter(prefix="/services", tags=["services"])
@@ -25,57 +39,66 @@ session_routes = APIRouter(prefix="/sessions", tags=["sessions"])
 
 @service_routes.get("")
 def list_services(
-    session: Db, _: Who, paged: Paged, login: str | None = None, contract_id: str | None = None,
-    plan_id: str | None = None, status: ServiceStatus | None = None,
+    session: Db, caller: Who, paged: Paged, login: Filter = None, contract_id: RefFilter = None,
+    plan_id: RefFilter = None, status: ServiceStatus | None = None, kind: ServiceKind | None = None,
 ) -> schemas.PageOf[schemas.ServiceOut]:  # fmt: skip
     query = select(Service)
     if login is not None:
-        query = query.where(Service.login == login)
+        query = query.where(Service.login == check_login(login))
     if contract_id is not None:
         query = query.where(Service.contract_id == reference(contract_id, "contract_id"))
     if plan_id is not None:
         query = query.where(Service.plan_id == reference(plan_id, "plan_id"))
     if status is not None:
         query = query.where(Service.status == status)
+    if kind is not None:
+        query = query.where(Service.kind == kind)
     rows, cursor = list_page(session, query, Service.id, paged)
-    return schemas.PageOf(items=[service_view(session, row) for row in rows], next_cursor=cursor)
+    log_reveal(session, caller.role, caller.actor, "service", [row.id for row in rows])
+    return schemas.PageOf(items=service_views(session, rows, caller.role), next_cursor=cursor)
 
 
 @service_routes.post("", status_code=201, response_model=schemas.ServiceOut)
 def create_service(body: schemas.ServiceIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
     values = _service_values(body.model_dump(exclude_none=True))
-    return once.created(service_view(session, services.create_service(session, given.keyring, values, caller.actor)))
+    service = services.create_service(session, given.keyring, values, caller.actor)
+    return once.created(service_view(session, service, caller.role))
 
 
 @service_routes.get("/{service_id}")
-def get_service(service_id: str, session: Db, _: Who) -> schemas.ServiceOut:
-    return service_view(session, _service(session, service_id))
+def get_service(service_id: str, session: Db, caller: Who, response: Response) -> schemas.ServiceOut:
+    service = _service(session, service_id)
+    log_reveal(session, caller.role, caller.actor, "service", [service.id])
+    return tagged(response, service_view(session, service, caller.role))
 
 
 @service_routes.patch("/{service_id}")
 def update_service(
-    service_id: str, body: schemas.ServicePatch, session: Db, caller: Who, given: Given, if_match: IfMatch = None
-) -> schemas.ServiceOut:
+    service_id: str, body: schemas.ServicePatch, session: Db, caller: Who, given: Given, response: Response,
+    if_match: IfMatch = None,
+) -> schemas.ServiceOut:  # fmt: skip
     service = _service(session, service_id)
     check_version(service.version, if_match)
     values = _service_values(body.model_dump(exclude_unset=True))
     services.update_service(session, given.keyring, service, values, caller.actor)
-    return service_view(session, service)
+    log_reveal(session, caller.role, caller.actor, "service", [service.id])
+    return tagged(response, service_view(session, service, caller.role))
 
 
 @service_routes.delete("/{service_id}")
 def cancel_service(service_id: str, session: Db, caller: Who, given: Given) -> schemas.ServiceOut:
+    """The end of it: its login is free again, who is online with it is disconnected, its holds are lifted."""
     service = services.cancel_service(session, _service(session, service_id), caller.actor, given.clock())
-    return service_view(session, service)
+    return service_view(session, service, caller.role)
 
 
-@service_routes.post("/{service_id}/disconnect", status_code=202)
-def disconnect_service(service_id: str, session: Db, caller: Who) -> dict[str, int]:
+@service_routes.post("/{service_id}/disconnect", status_code=202, response_model=schemas.Disconnecting)
+def disconnect_service(service_id: str, session: Db, caller: Who, once: OnceOnly) -> Response:
     """Ends the live sessions of a service; the CPE logs in again."""
     live = sessions.active_of_service(session, _service(session, service_id).id)
     for one in live:
         _owe_disconnect(session, one.id, caller.actor.name)
-    return {"sessions": len(live)}
+    return once.created(schemas.Disconnecting(sessions=len(live)), 202)
 
 
 @service_routes.get("/{service_id}/explain")
@@ -88,15 +111,21 @@ def explain_service(service_id: str, session: Db, _: Who, language: Language = "
 
 
 @service_routes.get("/{service_id}/usage")
-def usage(service_id: str, session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:
-    """The sessions of a service with their octets, oldest first."""
-    return _sessions(session, select(Session).where(Session.service_id == _service(session, service_id).id), paged)
+def service_usage(service_id: str, session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:
+    """The service's sessions with their octets, oldest first."""
+    query = select(Session).where(Session.service_id == _service(session, service_id).id)
+    return _sessions(session, query, paged)
 
 
 @hold_routes.get("")
-def list_holds(service_id: str, session: Db, _: Who) -> schemas.PageOf[schemas.HoldOut]:
-    live = holds.live_holds(session, _service(session, service_id).id)
-    return schemas.PageOf(items=[hold_view(hold) for hold in live], next_cursor=None)
+def list_holds(
+    service_id: str, session: Db, _: Who, paged: Paged, live: bool = True
+) -> schemas.PageOf[schemas.HoldOut]:
+    """Those that restrict now, or with `live=false` those that did."""
+    wanted = policies.live_hold() if live else not_(policies.live_hold())
+    query = select(Hold).where(Hold.service_id == _service(session, service_id).id, wanted)
+    rows, cursor = list_page(session, query, Hold.id, paged)
+    return schemas.PageOf(items=[hold_view(row) for row in rows], next_cursor=cursor)
 
 
 @hold_routes.post("", status_code=201, response_model=schemas.HoldOut)
@@ -113,15 +142,15 @@ def place_hold(
 @hold_routes.delete("/{hold_id}")
 def lift_hold(service_id: str, hold_id: str, session: Db, caller: Who, given: Given) -> schemas.HoldOut:
     hold = session.get(Hold, parse_id(hold_id, "hold"))
-    if hold is None or str(hold.service_id) != service_id:
-        raise NotFound("hold", hold_id)
+    if hold is None or hold.service_id != parse_id(service_id, "service"):
+        raise NotFound("hold", hold_id[:40])
     return hold_view(holds.lift_hold(session, hold.id, actor=caller.actor, now=given.clock()))
 
 
 @session_routes.get("")
 def list_sessions(
-    session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: str | None = None,
-    nas_id: str | None = None, acct_session_id: str | None = None,
+    session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: RefFilter = None,
+    nas_id: RefFilter = None, acct_session_id: Filter = None, login: Filter = None,
 ) -> schemas.PageOf[schemas.SessionOut]:  # fmt: skip
     query = select(Session)
     if active is not None:
@@ -132,31 +161,30 @@ def list_sessions(
         query = query.where(Session.nas_id == reference(nas_id, "nas_id"))
     if acct_session_id is not None:
         query = query.where(Session.acct_session_id == acct_session_id)
+    if login is not None:
+        query = query.where(Session.login == login)
     return _sessions(session, query, paged)
 
 
 @session_routes.get("/{session_id}")
 def get_session(session_id: str, session: Db, _: Who) -> schemas.SessionOut:
     found = sessions.get_session(session, parse_id(session_id, "session"))
-    return _session(session, found)
+    return session_views(session, [found])[0]
 
 
-@session_routes.post("/{session_id}/disconnect", status_code=202)
-def disconnect_session(session_id: str, session: Db, caller: Who) -> dict[str, int]:
+@session_routes.post("/{session_id}/disconnect", status_code=202, response_model=schemas.Disconnecting)
+def disconnect_session(session_id: str, session: Db, caller: Who, once: OnceOnly) -> Response:
+    """Ends it, if it still lives; the CPE logs in again."""
     found = sessions.get_session(session, parse_id(session_id, "session"))
-    _owe_disconnect(session, found.id, caller.actor.name)
-    return {"sessions": 1}
+    live = found.stopped_at is None
+    if live:
+        _owe_disconnect(session, found.id, caller.actor.name)
+    return once.created(schemas.Disconnecting(sessions=int(live)), 202)
 
 
-def _sessions(session: Db, query: Any, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:  # noqa: ANN401
+def _sessions(session: Db, query: Select[Session], paged: Paged) -> schemas.PageOf[schemas.SessionOut]:
     rows, cursor = list_page(session, query, Session.id, paged)
-    return schemas.PageOf(items=[_session(session, row) for row in rows], next_cursor=cursor)
-
-
-def _session(session: Db, found: Session) -> schemas.SessionOut:
-    service = session.get(Service, found.service_id) if found.service_id else None
-    nas = session.get(Nas, found.nas_id)
-    return session_view(found, service.policy_fingerprint if service else None, nas.octets_direction if nas else None)
+    return schemas.PageOf(items=session_views(session, rows), next_cursor=cursor)
 
 
 def _owe_disconnect(session: Db, session_id: int, who: str) -> None:
@@ -173,4 +201,6 @@ def _service_values(values: dict[str, Any]) -> dict[str, Any]:
             values[field] = reference(values[field], field)
     if "address" in values:
         values["address"] = {key: value for key, value in values["address"].items() if value is not None}
+    if "status" in values:
+        values["status"] = ServiceStatus(values["status"])
     return values

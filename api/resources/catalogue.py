@@ -8,10 +8,11 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Db, IfMatch, Paged, Who, check_version, list_page, parse_id
+from api.context import Db, Filter, IfMatch, Paged, Who, check_version, list_page, parse_id, tagged
 from api.idempotency import OnceOnly
 from api.resources.views import company_view, plan_view
 from core import parties, plans
+from core.documents import normalise_document
 from core.errors import NotFound
 from core.models.party import Company
 from core.models.service import Plan
@@ -21,7 +22,7 @@ company_routes = APIRouter(prefix="/companies", tags=["companies"])
 
 
 @plan_routes.get("")
-def list_plans(session: Db, _: Who, paged: Paged, name: str | None = None) -> schemas.PageOf[schemas.PlanOut]:
+def list_plans(session: Db, _: Who, paged: Paged, name: Filter = None) -> schemas.PageOf[schemas.PlanOut]:
     query = select(Plan) if name is None else select(Plan).where(Plan.name == name)
     rows, cursor = list_page(session, query, Plan.id, paged)
     return schemas.PageOf(items=[plan_view(row) for row in rows], next_cursor=cursor)
@@ -33,33 +34,34 @@ def create_plan(body: schemas.PlanIn, session: Db, caller: Who, once: OnceOnly) 
 
 
 @plan_routes.get("/{plan_id}")
-def get_plan(plan_id: str, session: Db, _: Who) -> schemas.PlanOut:
-    return plan_view(plans.get_plan(session, parse_id(plan_id, "plan")))
+def get_plan(plan_id: str, session: Db, _: Who, response: Response) -> schemas.PlanOut:
+    return tagged(response, plan_view(plans.get_plan(session, parse_id(plan_id, "plan"))))
 
 
 @plan_routes.patch("/{plan_id}")
 def update_plan(
-    plan_id: str, body: schemas.PlanPatch, session: Db, caller: Who, if_match: IfMatch = None
+    plan_id: str, body: schemas.PlanPatch, session: Db, caller: Who, response: Response, if_match: IfMatch = None
 ) -> schemas.PlanOut:
     plan = plans.get_plan(session, parse_id(plan_id, "plan"))
     check_version(plan.version, if_match)
-    return plan_view(plans.update_plan(session, plan, _plan_values(body.model_dump(exclude_unset=True)), caller.actor))
+    plans.update_plan(session, plan, _plan_values(body.model_dump(exclude_unset=True)), caller.actor)
+    return tagged(response, plan_view(plan))
 
 
 def _plan_values(values: dict[str, Any]) -> dict[str, Any]:
-    """The throttle's two rates stand in columns of their own; where it is null they keep their values."""
+    """The throttle's two rates stand in columns of their own."""
     throttle = values.pop("throttle", None)
     if throttle:
         values |= {"throttle_down_kbps": throttle["down_kbps"], "throttle_up_kbps": throttle["up_kbps"]}
-    return {key: value for key, value in values.items() if value is not None or key in _CLEARABLE}
-
-
-_CLEARABLE = frozenset({"burst", "address_pool", "address_list", "session_seconds"})
+    return values
 
 
 @company_routes.get("")
-def list_companies(session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.CompanyOut]:
-    rows, cursor = list_page(session, select(Company), Company.id, paged)
+def list_companies(session: Db, _: Who, paged: Paged, document: Filter = None) -> schemas.PageOf[schemas.CompanyOut]:
+    query = select(Company)
+    if document is not None:
+        query = query.where(Company.document == normalise_document(document))
+    rows, cursor = list_page(session, query, Company.id, paged)
     return schemas.PageOf(items=[company_view(row) for row in rows], next_cursor=cursor)
 
 
@@ -69,17 +71,18 @@ def create_company(body: schemas.CompanyIn, session: Db, caller: Who, once: Once
 
 
 @company_routes.get("/{company_id}")
-def get_company(company_id: str, session: Db, _: Who) -> schemas.CompanyOut:
-    return company_view(_company(session, company_id))
+def get_company(company_id: str, session: Db, _: Who, response: Response) -> schemas.CompanyOut:
+    return tagged(response, company_view(_company(session, company_id)))
 
 
 @company_routes.patch("/{company_id}")
 def update_company(
-    company_id: str, body: schemas.CompanyPatch, session: Db, caller: Who, if_match: IfMatch = None
+    company_id: str, body: schemas.CompanyPatch, session: Db, caller: Who, response: Response, if_match: IfMatch = None
 ) -> schemas.CompanyOut:
     company = _company(session, company_id)
     check_version(company.version, if_match)
-    return company_view(parties.update_company(session, company, body.model_dump(exclude_unset=True), caller.actor))
+    parties.update_company(session, company, body.model_dump(exclude_unset=True), caller.actor)
+    return tagged(response, company_view(company))
 
 
 def _company(session: Db, company_id: str) -> Company:

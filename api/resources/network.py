@@ -8,19 +8,29 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Db, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference
+from api.context import Db, Filter, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference, tagged
 from api.idempotency import OnceOnly
 from api.resources.views import nas_view
 from core import network, switches
-from core.models.network import Nas
+from core.addresses import check_nas_address
+from core.models.network import Nas, Vendor
 
 nas_routes = APIRouter(prefix="/nas", tags=["nas"])
 enforcement_routes = APIRouter(prefix="/enforcement", tags=["enforcement"])
 
 
 @nas_routes.get("")
-def list_nas(session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.NasOut]:
-    rows, cursor = list_page(session, select(Nas), Nas.id, paged)
+def list_nas(
+    session: Db, _: Who, paged: Paged, name: Filter = None, address: Filter = None, vendor: Vendor | None = None
+) -> schemas.PageOf[schemas.NasOut]:
+    query = select(Nas)
+    if name is not None:
+        query = query.where(Nas.name == name)
+    if address is not None:
+        query = query.where(Nas.address == check_nas_address(address))
+    if vendor is not None:
+        query = query.where(Nas.vendor == vendor)
+    rows, cursor = list_page(session, query, Nas.id, paged)
     return schemas.PageOf(items=[nas_view(row) for row in rows], next_cursor=cursor)
 
 
@@ -31,18 +41,19 @@ def create_nas(body: schemas.NasIn, session: Db, caller: Who, given: Given, once
 
 
 @nas_routes.get("/{nas_id}")
-def get_nas(nas_id: str, session: Db, _: Who) -> schemas.NasOut:
-    return nas_view(network.get_nas(session, parse_id(nas_id, "nas")))
+def get_nas(nas_id: str, session: Db, _: Who, response: Response) -> schemas.NasOut:
+    return tagged(response, nas_view(network.get_nas(session, parse_id(nas_id, "nas"))))
 
 
 @nas_routes.patch("/{nas_id}")
 def update_nas(
-    nas_id: str, body: schemas.NasPatch, session: Db, caller: Who, given: Given, if_match: IfMatch = None
-) -> schemas.NasOut:
+    nas_id: str, body: schemas.NasPatch, session: Db, caller: Who, given: Given, response: Response,
+    if_match: IfMatch = None,
+) -> schemas.NasOut:  # fmt: skip
     nas = network.get_nas(session, parse_id(nas_id, "nas"))
     check_version(nas.version, if_match)
     values = _nas_values(body.model_dump(exclude_unset=True))
-    return nas_view(network.update_nas(session, given.keyring, nas, values, caller.actor))
+    return tagged(response, nas_view(network.update_nas(session, given.keyring, nas, values, caller.actor)))
 
 
 @enforcement_routes.get("")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from sqlalchemy.orm import Session as DatabaseSession
 
 from api import schemas
 from api.access import mask, sees_personal_data
-from core import holds, sessions
+from core import audit, holds, sessions
+from core.audit import Actor
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.network import Nas, OctetsDirection, Session
 from core.models.party import Company, Contract, Customer
@@ -73,16 +76,42 @@ def hold_view(hold: Hold) -> schemas.HoldOut:
     )  # fmt: skip
 
 
-def service_view(session: DatabaseSession, service: Service) -> schemas.ServiceOut:
-    return schemas.ServiceOut(
-        id=str(service.id), contract_id=str(service.contract_id), plan_id=str(service.plan_id), kind=service.kind,
-        status=service.status, login=service.login, address=service.address, ipv4_address=service.ipv4_address,
-        ipv4_routes=list(service.ipv4_routes), ipv6_prefix=service.ipv6_prefix,
-        delegated_ipv6_prefix=service.delegated_ipv6_prefix, access=service.access,
-        policy_fingerprint=service.policy_fingerprint,
-        holds=[hold_view(hold) for hold in holds.live_holds(session, service.id)],
-        online=bool(sessions.active_of_service(session, service.id)), version=service.version,
-    )  # fmt: skip
+def service_view(session: DatabaseSession, service: Service, role: Role) -> schemas.ServiceOut:
+    return service_views(session, [service], role)[0]
+
+
+def service_views(session: DatabaseSession, rows: Sequence[Service], role: Role) -> list[schemas.ServiceOut]:
+    """A page of services: what belongs to them is read for all at once."""
+    ids = [service.id for service in rows]
+    live = holds.live_holds_of(session, ids)
+    online = sessions.services_online(session, ids)
+    return [
+        schemas.ServiceOut(
+            id=str(service.id), contract_id=str(service.contract_id), plan_id=str(service.plan_id), kind=service.kind,
+            status=service.status, login=service.login, address=_address(service.address, role),
+            ipv4_address=service.ipv4_address, ipv4_routes=list(service.ipv4_routes), ipv6_prefix=service.ipv6_prefix,
+            delegated_ipv6_prefix=service.delegated_ipv6_prefix, access=service.access,
+            policy_fingerprint=service.policy_fingerprint, holds=[hold_view(hold) for hold in live[service.id]],
+            online=service.id in online, version=service.version,
+        )
+        for service in rows
+    ]  # fmt: skip
+
+
+def _address(address: Mapping[str, Any], role: Role) -> dict[str, Any]:
+    """Where somebody lives is for those who go there; the city is for everybody."""
+    if sees_personal_data(role):
+        return dict(address)
+    return {key: value for key, value in address.items() if key in _PUBLIC_PLACE}
+
+
+_PUBLIC_PLACE = frozenset({"city", "state", "ibge_code"})
+
+
+def log_reveal(session: DatabaseSession, role: Role, actor: Actor, resource: str, ids: Sequence[int]) -> None:
+    """Personal data of these is going out unmasked: who saw it, and from where, is kept."""
+    if ids and sees_personal_data(role):
+        audit.record(session, actor, "reveal", resource, ids[0] if len(ids) == 1 else "list", {"ids": list(ids)})
 
 
 def nas_view(nas: Nas) -> schemas.NasOut:
@@ -95,7 +124,14 @@ def nas_view(nas: Nas) -> schemas.NasOut:
     )  # fmt: skip
 
 
-def session_view(found: Session, intended: str | None, direction: OctetsDirection | None) -> schemas.SessionOut:
+def session_views(session: DatabaseSession, rows: Sequence[Session]) -> list[schemas.SessionOut]:
+    """A page of sessions: what is intended for each, and whose view its NAS's octets are, read for all at once."""
+    intended = sessions.intended_fingerprints(session, {row.service_id for row in rows if row.service_id is not None})
+    directions = sessions.octets_directions(session, {row.nas_id for row in rows})
+    return [_session_view(row, intended.get(row.service_id or 0), directions.get(row.nas_id)) for row in rows]
+
+
+def _session_view(found: Session, intended: str | None, direction: OctetsDirection | None) -> schemas.SessionOut:
     """Octets as the subscriber sees them: what the NAS received is his upload, unless its entry says otherwise."""
     upload, download = found.input_octets, found.output_octets
     if direction is OctetsDirection.CLIENT:
@@ -120,7 +156,8 @@ def invoice_view(invoice: Invoice, today: date) -> schemas.InvoiceOut:
         id=str(invoice.id), contract_id=str(invoice.contract_id), due_date=invoice.due_date,
         amount_cents=invoice.amount_cents, currency=invoice.currency, description=invoice.description,
         status="overdue" if overdue else invoice.status, paid_at=invoice.paid_at, notified_at=invoice.notified_at,
-        contested=invoice.contested, external_gateway=invoice.external_gateway, external_id=invoice.external_id,
+        contested=invoice.contested,
+        external=_external(invoice.external_gateway, invoice.external_account_id, invoice.external_id),
         pix_code=invoice.pix_code, boleto_line=invoice.boleto_line, url=invoice.url, version=invoice.version,
     )  # fmt: skip
 
@@ -128,6 +165,10 @@ def invoice_view(invoice: Invoice, today: date) -> schemas.InvoiceOut:
 def payment_view(payment: Payment) -> schemas.PaymentOut:
     return schemas.PaymentOut(
         id=str(payment.id), invoice_id=str(payment.invoice_id), amount_cents=payment.amount_cents,
-        currency=payment.currency, method=payment.method, paid_at=payment.paid_at, gateway=payment.gateway,
-        external_id=payment.external_id, reversed_at=payment.reversed_at,
+        currency=payment.currency, method=payment.method, paid_at=payment.paid_at, reversed_at=payment.reversed_at,
+        external=_external(payment.gateway, payment.account_id, payment.external_id),
     )  # fmt: skip
+
+
+def _external(gateway: str | None, account_id: int | None, id_: str | None) -> schemas.ExternalOut | None:
+    return None if id_ is None else schemas.ExternalOut(gateway=gateway, account_id=text_id(account_id), id=id_)

@@ -1,0 +1,106 @@
+"""The outermost layer: bounds what comes in, measures what goes out, and lets no traceback out.
+
+A body is counted as it arrives, whatever its Content-Length says, and has to be complete within `BODY_SECONDS_MAX`:
+until then it costs a socket, no thread and no database connection. A defect of ours becomes a problem document and one
+log line that says where; a traceback could hold what must not be in a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from typing import Final
+
+import structlog
+from prometheus_client import Histogram
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+
+BODY_OCTETS_MAX: Final = 1024 * 1024
+BODY_SECONDS_MAX: Final = 20.0
+#: For the measurements only: who hung up before the body was complete hears nothing (nginx counts it so, too).
+CLIENT_GONE: Final = 499
+#: Whatever else somebody sends as a method must not become a time series.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+REQUESTS = Histogram("provedor_http_seconds", "HTTP requests by route and status", ["method", "route", "status"])
+log = structlog.get_logger()
+
+
+class Edge:
+    def __init__(self, app: ASGIApp, *, body_seconds_max: float) -> None:
+        self._app = app
+        self._body_seconds_max = body_seconds_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.monotonic(), 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if _announced_octets(scope) > BODY_OCTETS_MAX:
+                await _too_large()(scope, receive, watched)
+            else:
+                await self._app(scope, _Body(receive, self._body_seconds_max), watched)
+        except ClientDisconnect:
+            status = CLIENT_GONE
+        except Exception as error:  # noqa: BLE001  (whatever it is, it ends here)
+            log.error("unexpected error", path=scope["path"], error=type(error).__name__, where=_where(error))
+            if status == 0:
+                answer = problems.problem(500, "Internal error", "something went wrong on our side; it was logged")
+                await answer(scope, receive, watched)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            route = getattr(scope.get("route"), "path", "unknown")
+            REQUESTS.labels(method, route, status).observe(time.monotonic() - started)
+
+
+class _Body:
+    """`receive`, which raises 413 or 408 into whoever reads the body."""
+
+    def __init__(self, receive: Receive, seconds_max: float) -> None:
+        self._receive = receive
+        self._deadline = time.monotonic() + seconds_max
+        self._octets = 0
+        self._complete = False
+
+    async def __call__(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, self._deadline - time.monotonic()))
+        except TimeoutError:
+            raise HTTPException(408, "the body did not arrive in time") from None
+        self._octets += len(message.get("body", b""))
+        if self._octets > BODY_OCTETS_MAX:
+            raise HTTPException(413, f"a body has at most {BODY_OCTETS_MAX} octets")
+        self._complete = not message.get("more_body", False)
+        return message
+
+
+def _announced_octets(scope: Scope) -> int:
+    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(value) if value.isdigit() and len(value) < 20 else BODY_OCTETS_MAX + 1
+
+
+def _too_large() -> ASGIApp:
+    return problems.problem(413, "Body too large", f"a body has at most {BODY_OCTETS_MAX} octets")
+
+
+def _where(error: Exception) -> str:
+    """The innermost frames, without the error's text and without values."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(
+        f"{frame.filename.rpartition('/site-packages/')[2]}:{frame.lineno} {frame.name}" for frame in frames
+    )

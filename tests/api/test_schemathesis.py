@@ -1,0 +1,102 @@
+"""Whatever a client sends, the API answers as its OpenAPI document says: schemathesis on the real application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+import pytest
+import schemathesis
+from databases import database_copy
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.config import SchemathesisConfig
+
+from api.app import create_app
+from api.context import Services
+from core import tokens
+from core.audit import Actor
+from core.clock import utc_now
+from core.database import Database, psycopg_url
+from core.keyring import Keyring
+from core.models.system import Role
+from provedor.embedded import EmbeddedPostgres
+from provedor.migrate import head_revision
+
+KEYRING = Keyring({1: bytes(32)})
+#: Made when tests are collected, so that each operation is a test of its own; its database comes with the fixture.
+APP = create_app(Database("postgresql+psycopg://"), KEYRING, clock=utc_now, zone=UTC, schema_head=head_revision())
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "seed": 1,
+        "checks": {"positive_data_acceptance": {"enabled": False}},
+        "generation": {"with-security-parameters": False},
+    }
+)
+schema = schemathesis.openapi.from_asgi("/api/openapi.json", APP, config=CONFIG)
+
+
+@pytest.fixture(scope="module")
+def authorization(postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
+    """The application on a database with one of everything, and an administrator's header."""
+    with database_copy(postgres) as url:
+        database = Database(psycopg_url(url))
+        APP.state.services = Services(database, KEYRING, utc_now, UTC)
+        with database.transaction() as session:
+            _, secret = tokens.create_token(session, "schemathesis", Role.ADMIN, Actor("test"))
+        headers = {"Authorization": f"Bearer {secret}"}
+        fill(TestClient(APP, headers=headers))
+        yield headers
+        database.dispose()
+
+
+def fill(client: TestClient) -> None:
+    """One of everything, with the id 1."""
+    service = {"contract_id": "1", "plan_id": "1", "login": "ana", "password": "s3nha"}
+    for path, body in (
+        ("plans", {"name": "Fibra", "down_kbps": 2000, "up_kbps": 1000}),
+        ("companies", {"name": "Provedor", "document": "11222333000181"}),
+        ("customers", {"name": "Ana", "kind": "person"}),
+        ("contracts", {"customer_id": "1", "due_day": 5, "started_on": "2026-01-01"}),
+        ("services", service),
+        ("services/1/holds", {"reason": "admin", "effect": "throttle"}),
+        ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
+        ("invoices", {"contract_id": "1", "due_date": "2026-01-10", "amount_cents": 100}),
+        ("payments", {"invoice_id": "1", "amount_cents": 50, "paid_at": "2026-01-10T12:00:00Z", "method": "pix"}),
+        ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
+    ):
+        answer = client.post(f"/api/v1/{path}", json=body)
+        assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
+
+
+#: Where no JSON schema can say what is good: check digits, addresses, what exists, what fits together.
+BEYOND_THE_SCHEMA = {
+    "document", "address", "ipv4_address", "ipv4_routes", "ipv6_prefix", "delegated_ipv6_prefix", "login", "password",
+    "secret", "burst", "due_date", "started_on", "cursor", "gateway", "until", "notified_at", "paid_at", "contract_id",
+    "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
+    "Idempotency-Key",
+}  # fmt: skip
+
+
+@schemathesis.check
+def good_data_is_refused_only_for_what_the_schema_cannot_say(_: Any, response: Any, case: Any) -> None:
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code < 400:
+        return
+    assert response.status_code in {404, 409, 412, 422}, f"{response.status_code} for good data"
+    if response.status_code == 422:
+        field = response.json().get("field", "")
+        assert field in BEYOND_THE_SCHEMA or field.startswith("items."), f"{field} is good by the document"
+
+
+@schema.parametrize()
+@settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+def test_the_api_answers_as_its_document_says(case: Any, authorization: dict[str, str]) -> None:
+    case.call_and_validate(headers=authorization)
