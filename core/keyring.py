@@ -20,6 +20,8 @@ from core.errors import ConfigurationError, ProvedorError
 _FORMAT = 1
 _NONCE_OCTETS = 12
 KEY_OCTETS = 32
+#: It is one octet of every sealed value.
+KEY_ID_MAX = 255
 
 
 class SealBroken(ProvedorError):
@@ -34,6 +36,8 @@ class Keyring:
     def __init__(self, keys: Mapping[int, bytes], *, random_octets: Callable[[int], bytes] = os.urandom) -> None:
         if not keys or any(len(key) != KEY_OCTETS for key in keys.values()):
             raise ConfigurationError("the key file needs at least one key of 32 octets")
+        if not all(0 < key_id <= KEY_ID_MAX for key_id in keys):
+            raise ConfigurationError(f"a key's id in the key file is a number from 1 to {KEY_ID_MAX}")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self.current_key_id = max(keys)
         self._random_octets = random_octets

@@ -67,3 +67,52 @@ def test_nobody_owes_before_the_notice_has_run(notified: datetime, days: int) ->
     verdict = standing([OpenInvoice(1, date(2025, 1, 1), 1, notice, False)], POLICY, now, ZONE)
     full_days = (now.astimezone(ZONE).date() - notice.astimezone(ZONE).date()).days
     assert verdict.owes == (full_days > 15)
+
+
+def owing_days(one: OpenInvoice, first: date, days: int, zone: ZoneInfo = ZONE) -> list[date]:
+    """The days, at noon, on which the invoice weighs."""
+    calendar = [first + timedelta(days=day) for day in range(days)]
+    noon = [datetime(day.year, day.month, day.day, 12, tzinfo=zone) for day in calendar]
+    return [day for day, now in zip(calendar, noon, strict=True) if standing([one], POLICY, now, zone).owes]
+
+
+@pytest.mark.parametrize(
+    ("due", "notified", "first_day"),
+    [
+        # told on the last of January: the 15 days end in February, leap year or not
+        (date(2027, 1, 10), date(2027, 1, 31), date(2027, 2, 16)),
+        (date(2028, 2, 10), date(2028, 2, 14), date(2028, 3, 1)),
+        (date(2027, 2, 10), date(2027, 2, 14), date(2027, 3, 2)),
+        # over the new year
+        (date(2026, 12, 10), date(2026, 12, 20), date(2027, 1, 5)),
+        # told before it was due, as a bill that warns does: the days run from the due date
+        (date(2026, 12, 10), date(2026, 11, 25), date(2026, 12, 26)),
+        (date(2026, 12, 10), date(2026, 12, 10), date(2026, 12, 26)),
+        # told months late
+        (date(2026, 1, 10), date(2026, 12, 1), date(2026, 12, 17)),
+    ],
+)
+def test_month_ends_and_early_notices_day_by_day(due: date, notified: date, first_day: date) -> None:
+    at = datetime(notified.year, notified.month, notified.day, 9, tzinfo=ZONE)
+    one = OpenInvoice(1, due, 100, at, False)
+    start = first_day - timedelta(days=40)
+    assert owing_days(one, start, 45) == [first_day + timedelta(days=day) for day in range(5)]
+
+
+@pytest.mark.parametrize(
+    "name", ["America/Sao_Paulo", "America/Rio_Branco", "America/Noronha", "UTC", "Pacific/Auckland"]
+)
+def test_each_provider_counts_its_own_days(name: str) -> None:
+    """The day changes where the provider is, whatever day it is in UTC; a change to summer time moves nothing."""
+    zone = ZoneInfo(name)
+    one = OpenInvoice(1, date(2026, 9, 1), 100, datetime(2026, 9, 20, 12, tzinfo=zone), False)
+    midnight = datetime(2026, 10, 6, 0, 0, tzinfo=zone)
+    assert not standing([one], POLICY, midnight - timedelta(minutes=1), zone).owes
+    assert standing([one], POLICY, midnight, zone).owes
+
+
+def test_a_restriction_waits_over_the_weekend() -> None:
+    # 2026-11-26 is a Thursday: the last hour in which one may begin before Monday
+    moments = [datetime(2026, 11, 26, 17, 59, tzinfo=ZONE) + timedelta(hours=hours) for hours in range(96)]
+    allowed = [moment for moment in moments if may_begin(POLICY, moment, ZONE)]
+    assert [moment.strftime("%a") for moment in allowed] == ["Thu"] + ["Mon"] * 9

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from billing_factories import make_invoice, run_to_end
 from factories import make_contract, make_service
-from sqlalchemy import event, func, select, text
+from locks import wait_until_blocked
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from billing_hooks import tasks
@@ -228,19 +229,6 @@ def test_who_pays_while_a_run_is_uncommitted_is_given_back_after_it(
         wait_until_blocked(run)
     payer.join(timeout=20)
     assert lifted == [1]
-
-
-def wait_until_blocked(session: Session) -> None:
-    """Until another transaction of this database waits for a lock; at most two hundred looks."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    for _ in range(200):
-        session.execute(text("SELECT pg_stat_clear_snapshot()"))
-        if session.scalar(waiting):
-            return
-        session.execute(text("SELECT pg_sleep(0.02)"))
-    pytest.fail("nobody waits for the run")
 
 
 def test_two_runs_at_once_place_one_hold(

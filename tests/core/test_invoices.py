@@ -215,3 +215,76 @@ def test_one_payment_told_to_two_workers_at_once_is_one_row(database: Database, 
     with database.transaction() as session:
         assert session.scalar(select(func.count()).select_from(Payment)) == 1
         assert event_types(session, invoice).count("invoice.paid") == 1
+
+
+def test_money_given_back_leaves_nothing_owed(session: Session, clock: ManualClock, actor: Actor) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    payment = pay(session, invoice, clock, 9990)
+    for _ in range(2):
+        invoices.reverse_payment(session, payment.id, now=clock(), actor=actor, refund=True)
+    assert (invoice.status, invoice.paid_at) == (InvoiceStatus.REFUNDED, None)
+    assert event_types(session, invoice)[-2:] == ["payment.refunded", "invoice.refunded"]
+
+    pay(session, invoice, clock, 9990, "again")
+    assert (invoice.status, event_types(session, invoice)[-1]) == (
+        InvoiceStatus.REFUNDED, "invoice.paid_though_refunded",
+    )  # fmt: skip
+    with pytest.raises(Conflict):
+        invoices.cancel_invoice(session, invoice, actor)
+
+
+def test_a_refund_of_what_was_paid_twice_leaves_it_paid(session: Session, clock: ManualClock, actor: Actor) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    pay(session, invoice, clock, 9990, "first")
+    second = pay(session, invoice, clock, 9990, "second")
+    assert event_types(session, invoice)[-1] == "invoice.overpaid"
+    invoices.reverse_payment(session, second.id, now=clock(), actor=actor, refund=True)
+    assert invoice.status is InvoiceStatus.PAID
+
+
+def test_a_debt_that_comes_back_needs_a_new_notice(session: Session, clock: ManualClock, actor: Actor) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    invoices.mark_notified(session, invoice, clock(), actor, clock())
+    payment = pay(session, invoice, clock, 9990)
+    invoices.reverse_payment(session, payment.id, now=clock(), actor=actor)
+    assert (invoice.status, invoice.notified_at) == (InvoiceStatus.OPEN, None)
+    clock.advance(timedelta(days=3))
+    assert invoices.mark_notified(session, invoice, clock(), actor, clock()).notified_at == clock()
+
+
+def test_a_notice_is_not_of_the_future(session: Session, clock: ManualClock, actor: Actor) -> None:
+    contract = make_contract(session)
+    invoice = make_invoice(session, contract)
+    tomorrow = clock() + timedelta(days=1)
+    with pytest.raises(InvalidInput) as refused:
+        invoices.mark_notified(session, invoice, tomorrow, actor, clock())
+    assert (refused.value.field, invoice.notified_at) == ("notified_at", None)
+    values = {"contract_id": contract.id, "due_date": clock().date(), "amount_cents": 1, "notified_at": tomorrow}
+    with pytest.raises(InvalidInput):
+        invoices.create_invoice(session, values, actor, clock())
+
+
+def test_money_in_another_currency_is_for_a_person(session: Session, clock: ManualClock, actor: Actor) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    given = {"amount_cents": 9990, "paid_at": clock(), "method": "card", "actor": actor, "now": clock()}
+    with pytest.raises(Conflict) as refused:
+        invoices.record_payment(session, invoice.id, currency="USD", **given)
+    assert (refused.value.field, invoice.status) == ("currency", InvoiceStatus.OPEN)
+    assert invoices.record_payment(session, invoice.id, currency="BRL", **given).currency == "BRL"
+
+
+def test_two_accounts_may_number_their_payments_and_charges_alike(session: Session, clock: ManualClock) -> None:
+    contract = make_contract(session)
+    one = make_invoice(session, contract, external_gateway="standard", external_account_id=1, external_id="1")
+    two = make_invoice(session, contract, external_gateway="standard", external_account_id=2, external_id="1")
+    anybodys = make_invoice(session, contract, external_gateway="standard", external_id="1")
+    for account_id, invoice in ((1, one), (2, two), (3, anybodys)):
+        charge = External("standard", account_id, "1")
+        assert invoices.find_by_external(session, charge) is invoice
+        invoices.record_payment(
+            session, invoice.id, amount_cents=9990, paid_at=clock(), method="pix", actor=Actor("g"), now=clock(),
+            external=charge,
+        )  # fmt: skip
+    assert {invoice.status for invoice in (one, two, anybodys)} == {InvoiceStatus.PAID}
+    with pytest.raises(Conflict):
+        make_invoice(session, contract, external_gateway="standard", external_id="1")

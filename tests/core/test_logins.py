@@ -1,54 +1,58 @@
-"""What may stand on the wire is checked where it comes in, in octets, and the refusal names the field."""
+"""Logins and passwords as RADIUS can carry them: UTF-8, 253 and 128 octets (RFC 2865 5.1, 5.2)."""
 
 from __future__ import annotations
 
-from typing import Any
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.orm import Session
+from outcomes import outcome
 
-from core import network, plans
-from core.audit import Actor
 from core.errors import InvalidInput
-from core.keyring import Keyring
-from core.logins import NAME_OCTETS_MAX, check_login, check_name, check_password
-
-LONG = "é" * 124  # 248 octets
+from core.logins import check_login, check_password
 
 
 @given(st.text(max_size=260))
-def test_what_is_accepted_fits_its_attribute(text: str) -> None:
-    for check, octets_max in ((check_login, 253), (check_password, 128), (lambda t: check_name(t, field="x"), 247)):
-        try:
-            accepted = check(text)
-        except InvalidInput:
-            continue
-        assert 0 < len(accepted.encode()) <= octets_max
-        assert "\0" not in accepted
+def test_any_text_is_a_login_in_its_normal_form_or_refused(text: str) -> None:
+    login = outcome(check_login, text)
+    if isinstance(login, InvalidInput):
+        assert login.field == "login"
+        return
+    assert login == unicodedata.normalize("NFC", text)
+    assert check_login(login) == login
+    assert 1 <= len(login.encode()) <= 253
+    assert not any(unicodedata.category(character) == "Cc" for character in login)
+    assert login == login.strip()
 
 
-@pytest.mark.parametrize("field", ["address_pool", "address_list"])
-@pytest.mark.parametrize("name", [LONG, "", "a\nb"])
-def test_a_plan_names_what_fits(session: Session, actor: Actor, field: str, name: str) -> None:
-    values: dict[str, Any] = {"name": "p", "down_kbps": 1, "up_kbps": 1}
-    with pytest.raises(InvalidInput) as refused:
-        plans.create_plan(session, {**values, field: name}, actor)
-    assert refused.value.field == field
-    plan = plans.create_plan(session, values, actor)
+def test_253_octets_are_the_most_and_they_are_octets() -> None:
+    assert check_login("a" * 253)
+    assert check_login("é" * 126 + "a")
+    for login in ("a" * 254, "é" * 127, "😀" * 64):
+        with pytest.raises(InvalidInput):
+            check_login(login)
+
+
+def test_two_ways_to_type_an_accent_are_one_login() -> None:
+    assert check_login("joa\u0303o") == check_login("jo\u00e3o") == "jo\u00e3o"
+
+
+@pytest.mark.parametrize(
+    "login", ["", " ana", "ana ", "a\0b", "a\tb", "a\r\nb", "a\x7fb", "a\x85b", "\ud800", "\u2003"]
+)
+def test_what_no_device_sends_alike_is_refused(login: str) -> None:
     with pytest.raises(InvalidInput):
-        plans.update_plan(session, plan, {field: name}, actor)
-    assert plans.update_plan(session, plan, {field: "é" * (NAME_OCTETS_MAX // 2)}, actor)
+        check_login(login)
 
 
-@pytest.mark.parametrize("family", ["pools", "address_lists"])
-def test_a_nas_names_what_fits(session: Session, actor: Actor, keyring: Keyring, family: str) -> None:
-    values = {"name": "n", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}
-    names = {"names": {family: {"residential": LONG}}}
-    with pytest.raises(InvalidInput) as refused:
-        network.create_nas(session, keyring, values | names, actor)
-    assert refused.value.field == "names"
-    nas = network.create_nas(session, keyring, values, actor)
-    with pytest.raises(InvalidInput):
-        network.update_nas(session, keyring, nas, names, actor)
+@given(st.text(max_size=140))
+def test_any_text_is_a_password_as_given_or_refused_without_showing_it(text: str) -> None:
+    found = outcome(check_password, text)
+    if isinstance(found, InvalidInput):
+        assert found.field == "password"
+        assert len(text) < 4 or text not in found.detail
+        return
+    assert found == text
+    assert 1 <= len(text.encode()) <= 128
+    assert "\0" not in text
