@@ -1,0 +1,74 @@
+"""Migrations: two nodes that start at once on an empty database, and an upgrade that keeps what was there."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+
+import psycopg
+import pytest
+from alembic import command
+from sqlalchemy import create_engine, text
+
+from core.database import libpq_url, psycopg_url
+from provedor.embedded import EmbeddedPostgres
+from provedor.migrate import alembic_config, head_revision, migrate
+
+
+@pytest.fixture
+def empty_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    maintenance = libpq_url(postgres.url).replace("/provedor?", "/postgres?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS unmigrated WITH (FORCE)")
+        connection.execute("CREATE DATABASE unmigrated")
+    yield postgres.url.replace("/provedor?", "/unmigrated?")
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute("DROP DATABASE unmigrated WITH (FORCE)")
+
+
+def _migrate(url: str, start: Barrier) -> None:
+    start.wait(timeout=30)
+    migrate(url)
+
+
+def test_two_nodes_that_start_at_once_make_the_schema_once(empty_url: str) -> None:
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(3)
+    nodes = [context.Process(target=_migrate, args=(empty_url, start)) for _ in range(3)]
+    for node in nodes:
+        node.start()
+    for node in nodes:
+        node.join(timeout=120)
+    assert [node.exitcode for node in nodes] == [0, 0, 0]
+    with psycopg.connect(libpq_url(empty_url)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(head_revision(),)]
+        assert connection.execute("SELECT count(*) FROM setting WHERE key = 'feed_epoch'").fetchone() == (1,)
+        waiting = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+    assert waiting == (0,)
+
+
+def test_payments_of_before_accounts_stay_the_same_payments(empty_url: str) -> None:
+    """0008 on a database that was in use: the first account of a gateway keeps what came through that gateway."""
+    engine = create_engine(psycopg_url(empty_url))
+    with engine.connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007_session_updates")
+        connection.execute(
+            text(
+                "INSERT INTO customer (name, kind) VALUES ('Ana', 'person');"
+                "INSERT INTO contract (customer_id, payer_id, due_day, started_on) VALUES (1, 1, 5, '2026-01-01');"
+                "INSERT INTO invoice (contract_id, due_date, amount_cents) VALUES (1, '2026-01-10', 100);"
+                "INSERT INTO gateway_account (gateway, name, secret_encrypted) VALUES ('standard', 'erp', '\\x00');"
+                "INSERT INTO payment (invoice_id, amount_cents, method, paid_at, gateway, external_id) VALUES"
+                " (1, 60, 'pix', now(), 'standard', 'p1'), (1, 40, 'cash', now(), NULL, NULL);"
+                "INSERT INTO event (type, subject, payload) VALUES ('a', 'b:1', '{}'), ('c', 'd:1', '{}')"
+            )
+        )
+        command.upgrade(config, "head")
+        rows = connection.execute(text("SELECT account_id, external_id FROM payment ORDER BY id")).all()
+        assert [tuple(row) for row in rows] == [(1, "p1"), (None, None)]
+        assert connection.scalar(text("SELECT count(*) FROM event WHERE transaction_id > 0")) == 2
+        connection.rollback()
+    engine.dispose()
