@@ -5,26 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from api_rows import PLAN, make_service
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from api.access import may
 from core.database import Database
 from core.models.system import AuditEntry, Role
-
-PLAN = {"name": "Fibra 200", "down_kbps": 200_000, "up_kbps": 100_000, "address_pool": "residential"}
-
-
-def make_service(client: TestClient, **values: Any) -> dict[str, Any]:
-    plan = client.post("/api/v1/plans", json=PLAN | {"name": f"p-{id(values)}"}).json()
-    customer = client.post("/api/v1/customers", json={"name": "Ana", "kind": "person"}).json()
-    contract = client.post(
-        "/api/v1/contracts", json={"customer_id": customer["id"], "due_day": 10, "started_on": "2026-01-01"}
-    ).json()
-    body = {"contract_id": contract["id"], "plan_id": plan["id"], "login": "ana", "password": "s3cret"} | values
-    answer = client.post("/api/v1/services", json=body)
-    assert answer.status_code == 201, answer.text
-    return answer.json()  # type: ignore[no-any-return]
 
 
 def test_a_service_from_plan_to_hold(client: TestClient) -> None:
