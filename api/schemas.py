@@ -24,7 +24,8 @@ Login = Annotated[str, StringConstraints(min_length=1, max_length=253), Plain]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=128), Plain]
 #: pydantic checks the form of ids; `context` checks what they are.
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=19, pattern=r"^[0-9]+$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), Plain]
+#: Of something at a NAS, or of a system: no control characters.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ().-]{6,30}$")]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]

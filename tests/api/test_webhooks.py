@@ -52,10 +52,25 @@ def test_an_authentic_event_is_stored_once_with_its_work(hook: TestClient, datab
 
 def test_it_is_committed_before_the_sender_hears_of_success(hook: TestClient, database: Database) -> None:
     moments: list[str] = []
+    app: Any = hook.app
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def tell(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                moments.append("answer")
+            await send(message)
+
+        await app(scope, receive, tell)
+
     event.listen(database.engine, "commit", lambda _: moments.append("commit"))
-    assert send(hook, BODY).status_code == 200
-    moments.append("answer")
-    assert moments == ["commit", "answer"]
+    with TestClient(watched, headers=hook.headers) as client:
+        assert send(client, BODY).status_code == 200
+        assert moments == ["commit", "answer"]
+        moments.clear()
+        customer = {"name": "Ana", "kind": "person"}
+        assert client.post("/api/v1/customers", json=customer).status_code == 201
+        assert client.patch("/api/v1/customers/1", json={"name": "Bia"}).status_code == 200
+    assert moments == ["commit", "answer"] * 2
 
 
 @pytest.mark.parametrize(
