@@ -76,7 +76,7 @@ class Facts:
     open_invoices: list[OpenInvoice] = field(default_factory=list)
     #: Live billing holds: hold -> service.
     holds: dict[int, int] = field(default_factory=dict)
-    #: Services that may be restricted. A dedicated link is cut by a person only.
+    #: Services that may be restricted.
     suspendable: set[int] = field(default_factory=set)
 
 
@@ -107,7 +107,10 @@ class Suspension:
     def apply_standing(self, session: Session, contract_id: int) -> int:
         """Lift the contract's billing holds if it owes no more; returns how many."""
         _lock_contract(session, contract_id)
-        return self._lift(session, _facts(session, [contract_id])[contract_id])
+        live = _billing_holds(session, [contract_id])[contract_id]
+        if not live:
+            return 0
+        return self._lift(session, Facts(_open_invoices(session, [contract_id])[contract_id], live))
 
     def run(self, session: Session, *, force: bool = False) -> Run:
         """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe, and then nothing is owed."""
@@ -232,31 +235,49 @@ def _candidates(session: Session, today: date) -> Iterator[tuple[int, str]]:
 
 def _facts(session: Session, contract_ids: Sequence[int]) -> dict[int, Facts]:
     """Of all these contracts in three statements."""
-    facts: dict[int, Facts] = defaultdict(Facts)
-    open_invoices = session.execute(
+    open_invoices = _open_invoices(session, contract_ids)
+    live = _billing_holds(session, contract_ids)
+    suspendable = _suspendable_services(session, contract_ids)
+    return {one: Facts(open_invoices[one], live[one], suspendable[one]) for one in contract_ids}
+
+
+def _open_invoices(session: Session, contract_ids: Sequence[int]) -> dict[int, list[OpenInvoice]]:
+    found: dict[int, list[OpenInvoice]] = defaultdict(list)
+    rows = session.execute(
         select(
             Invoice.contract_id, Invoice.id, Invoice.due_date, Invoice.amount_cents, Invoice.notified_at,
             Invoice.contested,
         ).where(Invoice.contract_id.in_(contract_ids), Invoice.status == InvoiceStatus.OPEN)
     )  # fmt: skip
-    for contract_id, invoice_id, due_date, amount_cents, notified_at, contested in open_invoices:
-        found = OpenInvoice(invoice_id, due_date, amount_cents, notified_at, contested)
-        facts[contract_id].open_invoices.append(found)
-    live = session.execute(
+    for contract_id, invoice_id, due_date, amount_cents, notified_at, contested in rows:
+        found[contract_id].append(OpenInvoice(invoice_id, due_date, amount_cents, notified_at, contested))
+    return found
+
+
+def _billing_holds(session: Session, contract_ids: Sequence[int]) -> dict[int, dict[int, int]]:
+    """The live ones, hold -> service."""
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    rows = session.execute(
         select(Service.contract_id, Hold.id, Hold.service_id)
         .join(Service, Service.id == Hold.service_id)
         .where(Service.contract_id.in_(contract_ids), Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
         .order_by(Hold.id)
     )
-    for contract_id, hold_id, service_id in live:
-        facts[contract_id].holds[hold_id] = service_id
-    suspendable = session.execute(
+    for contract_id, hold_id, service_id in rows:
+        found[contract_id][hold_id] = service_id
+    return found
+
+
+def _suspendable_services(session: Session, contract_ids: Sequence[int]) -> dict[int, set[int]]:
+    """A dedicated link is cut by a person only."""
+    found: dict[int, set[int]] = defaultdict(set)
+    rows = session.execute(
         select(Service.contract_id, Service.id).where(
             Service.contract_id.in_(contract_ids),
             Service.status != ServiceStatus.CANCELLED,
             Service.kind != ServiceKind.DEDICATED,
         )
     )
-    for contract_id, service_id in suspendable:
-        facts[contract_id].suspendable.add(service_id)
-    return facts
+    for contract_id, service_id in rows:
+        found[contract_id].add(service_id)
+    return found
