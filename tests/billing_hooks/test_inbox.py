@@ -183,3 +183,72 @@ def test_one_event_received_by_two_nodes_at_once_is_one_entry(database: Database
     with database.transaction() as session:
         assert session.scalar(select(func.count()).select_from(InboxEntry)) == 1
         assert session.scalar(select(func.count()).select_from(OutboxItem)) == 1
+
+
+def test_two_accounts_that_number_alike_pay_their_own_invoices(
+    session: Session, keyring: Keyring, clock: ManualClock
+) -> None:
+    """Two systems of one kind, the same payment and charge ids: four events, two payments, nothing mistaken."""
+    contract = make_contract(session)
+    paid = []
+    for name, secret in (("erp", SECRET), ("portal", OTHER_SECRET)):
+        account = accounts.create_account(session, keyring, "standard", name, secret, ACTOR)
+        external = {"external_gateway": "standard", "external_account_id": account.id, "external_id": "1"}
+        paid.append(make_invoice(session, contract, **external))
+    for secret in (SECRET, OTHER_SECRET) * 2:
+        body = payment_event(paid[0], "1", invoice_id=None, charge_id="1")
+        inbox.receive(session, keyring, "standard", signed(body, secret=secret), body, NOW)
+        work_off(session, clock)
+    assert [invoice.status for invoice in paid] == [InvoiceStatus.PAID] * 2
+    assert session.scalar(select(func.count()).select_from(Payment)) == 2
+
+    body = reversal_event("1")  # the portal's payment, not the other's
+    inbox.receive(session, keyring, "standard", signed(body, secret=OTHER_SECRET), body, NOW)
+    work_off(session, clock)
+    assert [invoice.status for invoice in paid] == [InvoiceStatus.PAID, InvoiceStatus.OPEN]
+
+
+@pytest.mark.usefixtures("account")
+def test_money_given_back_is_not_owed_again(session: Session, keyring: Keyring, clock: ManualClock) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    for body in (event("payment.refunded", payment_id="pay_1"), payment_event(invoice)):  # the refund overtook it
+        receive(session, keyring, body)
+        work_off(session, clock)
+    assert invoice.status is InvoiceStatus.REFUNDED
+
+
+@pytest.mark.usefixtures("account")
+def test_a_payment_in_another_currency_is_kept_for_a_person(
+    session: Session, keyring: Keyring, clock: ManualClock
+) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    for currency in ("USD", "dollars"):
+        receive(session, keyring, payment_event(invoice, f"pay_{currency}", currency=currency))
+    work_off(session, clock)
+    assert invoice.status is InvoiceStatus.OPEN
+    entries = session.scalars(select(InboxEntry).order_by(InboxEntry.id)).all()
+    assert [entry.status for entry in entries] == [InboxStatus.FAILED] * 2
+    assert "USD" in (entries[0].error or "")
+    receive(session, keyring, payment_event(invoice, "pay_3", currency="BRL"))
+    work_off(session, clock)
+    assert invoice.status is InvoiceStatus.PAID
+
+
+@pytest.mark.usefixtures("account")
+def test_a_gateways_money_counts_whatever_date_it_says(session: Session, keyring: Keyring, clock: ManualClock) -> None:
+    invoice = make_invoice(session, make_contract(session))
+    receive(session, keyring, payment_event(invoice, paid_at="2099-12-31T23:59:59Z"))
+    work_off(session, clock)
+    assert invoice.status is InvoiceStatus.PAID
+
+
+def test_an_invoice_names_whose_charge_it_is_where_several_could_be_meant(session: Session, keyring: Keyring) -> None:
+    assert accounts.account_of_charge(session, "standard", None) is None
+    first = accounts.create_account(session, keyring, "standard", "erp", SECRET, ACTOR)
+    assert accounts.account_of_charge(session, "standard", None) == first.id
+    second = accounts.create_account(session, keyring, "standard", "portal", OTHER_SECRET, ACTOR)
+    assert accounts.account_of_charge(session, "standard", second.id) == second.id
+    for gateway, account_id in (("standard", None), ("standard", second.id + 1), ("asaas", second.id)):
+        with pytest.raises(InvalidInput) as refused:
+            accounts.account_of_charge(session, gateway, account_id)
+        assert refused.value.field == "external.account_id"
