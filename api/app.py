@@ -13,7 +13,7 @@ from sqlalchemy import text
 from api import openapi, problems
 from api.context import Db, Given, Services
 from api.docs import render_docs
-from api.edge import BODY_SECONDS_MAX, Edge
+from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.catalogue import company_routes, plan_routes
@@ -43,7 +43,7 @@ def create_app(
     openapi.install(app)
     app.add_exception_handler(Replay, _replay)
     app.add_middleware(Edge, body_seconds_max=body_seconds_max)
-    v1 = APIRouter(prefix="/api/v1")
+    v1 = APIRouter(prefix=API_PREFIX)
     for routes in (
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,

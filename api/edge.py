@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 
+API_PREFIX: Final = "/api/v1"
 BODY_OCTETS_MAX: Final = 1024 * 1024
 BODY_SECONDS_MAX: Final = 20.0
 #: For the measurements only: who hung up before the body was complete hears nothing (nginx counts it so, too).
@@ -62,8 +63,7 @@ class Edge:
                 await answer(scope, receive, watched)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            route = getattr(scope.get("route"), "path", "unknown")
-            REQUESTS.labels(method, route, status).observe(time.monotonic() - started)
+            REQUESTS.labels(method, _route(scope), status).observe(time.monotonic() - started)
 
 
 class _Body:
@@ -87,6 +87,14 @@ class _Body:
             raise HTTPException(413, f"a body has at most {BODY_OCTETS_MAX} octets")
         self._complete = not message.get("more_body", False)
         return message
+
+
+def _route(scope: Scope) -> str:
+    """The path's template; what nobody serves has none."""
+    template = getattr(scope.get("route"), "path", None)
+    if template is None:
+        return "unknown"
+    return API_PREFIX + template if scope["path"].startswith(f"{API_PREFIX}/") else str(template)
 
 
 def _announced_octets(scope: Scope) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 
 from billing_hooks.suspension import Change, Suspension
-from core import invoices, outbox, topics
+from core import invoices, topics
 from core.audit import Actor
 from core.models import Contract, Invoice, OutboxItem
 
@@ -44,7 +44,8 @@ def run_to_end(session: Session, suspension: Suspension, *, force: bool = False)
     owed = select(OutboxItem).where(OutboxItem.topic == topics.BILLING_CHUNK.name).order_by(OutboxItem.id)
     for item in session.scalars(owed).all():
         suspension.handle_chunk(session, item.payload)
-        outbox.complete(session, item)
+        session.delete(item)
+    session.flush()
     return plan
 
 

@@ -150,7 +150,7 @@ def lift_hold(service_id: str, hold_id: str, session: Db, caller: Who, given: Gi
 @session_routes.get("")
 def list_sessions(
     session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: RefFilter = None,
-    nas_id: RefFilter = None, acct_session_id: Filter = None, login: Filter = None,
+    nas_id: RefFilter = None, acct_session_id: Filter = None,
 ) -> schemas.PageOf[schemas.SessionOut]:  # fmt: skip
     query = select(Session)
     if active is not None:
@@ -161,8 +161,6 @@ def list_sessions(
         query = query.where(Session.nas_id == reference(nas_id, "nas_id"))
     if acct_session_id is not None:
         query = query.where(Session.acct_session_id == acct_session_id)
-    if login is not None:
-        query = query.where(Session.login == login)
     return _sessions(session, query, paged)
 
 

@@ -107,7 +107,7 @@ FILTERS = (
     ("gateway-accounts", "gateway=standard", "gateway=x"),
     ("events", "subject=plan:1&type=plan.created", "type=x"),
     ("audit-entries", "resource=plan&resource_id=1", "actor=x"),
-    ("sessions", "", "active=true&login=ana"),
+    ("sessions", "", "active=true&service_id=1"),
 )
 
 

@@ -160,7 +160,11 @@ def test_large_bodies_and_strange_paths_are_problems(client: TestClient) -> None
 def test_health_readiness_metrics_and_docs(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").status_code == 200
-    assert "provedor_http_seconds" in client.get("/metrics").text
+    client.get("/api/v1/plans/7")
+    client.request("NONSENSE", "/somewhere/7")
+    measured = client.get("/metrics").text
+    assert 'method="GET",route="/api/v1/plans/{plan_id}",status="404"' in measured
+    assert 'method="other",route="unknown",status="404"' in measured
     page = client.get("/api/docs").text
     assert "/api/v1/services" in page
     assert "http://" not in page

@@ -19,7 +19,7 @@ from billing_hooks import suspension as engine
 from billing_hooks.models import BillingRun
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import RunUnsafe, Suspension
-from core import invoices, outbox, services, topics
+from core import invoices, services, topics
 from core.access import HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -53,10 +53,9 @@ def owed_chunks(database: Database) -> list[int]:
 def work(database: Database, item_id: int) -> None:
     """As the worker does it: the handler in the transaction that deletes the row."""
     with database.transaction() as session:
-        item = outbox.claim(session, item_id)
-        assert item is not None
+        item = session.get_one(OutboxItem, item_id, with_for_update=True)
         SUSPENSION.handle_chunk(session, item.payload)
-        outbox.complete(session, item)
+        session.delete(item)
 
 
 def held(database: Database) -> list[int]:
