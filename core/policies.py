@@ -35,6 +35,7 @@ def refresh(session: Session, service_ids: Iterable[int]) -> list[Service]:
         .where(Service.id.in_(list(service_ids)))
         .order_by(Service.id)
         .with_for_update(of=Service, key_share=True)  # whoever only refers to a service (a new hold) need not wait
+        .execution_options(populate_existing=True)  # what was read before the lock may be old by now
     ).all()
     effects = _live_effects(session, [service.id for service, _ in services])
     moved: list[Service] = []

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
+from core.database import Database
 from core.errors import InvalidInput, NotFound
 from core.holds import expire_holds, lift_hold, live_holds, place_hold
 from core.keyring import Keyring
-from core.models import AuditEntry, Change, Event, OutboxItem
+from core.models import AuditEntry, Change, Event, OutboxItem, Service
 
 
 def test_a_hold_restricts_and_lifting_it_restores(
@@ -101,3 +102,21 @@ def test_until_in_the_past_and_unknown_services_are_refused(
     assert refused.value.field == "until"
     with pytest.raises(NotFound):
         place_hold(session, 10**12, reason=HoldReason.ADMIN, effect=HoldEffect.BLOCK, actor=actor, now=clock())
+
+
+def test_two_holds_at_once_both_count(database: Database, keyring: Keyring, actor: Actor, clock: ManualClock) -> None:
+    """One reads the service, the other one holds it, then the first one does: nobody is told to try again."""
+    with database.transaction() as session:
+        service_id = make_service(session, keyring).id
+
+    def place(session: Session, reason: HoldReason, effect: HoldEffect) -> None:
+        place_hold(session, service_id, reason=reason, effect=effect, actor=actor, now=clock())
+
+    with database.transaction() as first:
+        assert first.get_one(Service, service_id).access is Access.FULL
+        with database.transaction() as second:
+            place(second, HoldReason.ABUSE, HoldEffect.THROTTLE)
+        place(first, HoldReason.BILLING, HoldEffect.WALLED_GARDEN)
+    with database.transaction() as session:
+        assert session.get_one(Service, service_id).access is Access.WALLED_GARDEN
+        assert len(live_holds(session, service_id)) == 2
