@@ -318,3 +318,26 @@ def test_a_defect_is_one_line_and_no_traceback(client: TestClient, database: Dat
     assert (line["event"], line["error"]) == ("unexpected error", "RuntimeError")
     assert "broken" in line["where"]
     assert "secret" not in answer.text + str(logs)
+
+
+HOSTILE_BODIES = (
+    b"", b"{", b"\xff\xfe", b"\xef\xbb\xbf{}", b"[" * 50_000, b'{"a":' * 30_000, b"NaN", b"1e999", b"9" * 6000, b"null",
+    b'"text"', b"[]", b'{"name": NaN}', b'{"name": "\\ud800"}', b'{"\\ud800": 1}', b'{"down_kbps": 1e400}',
+    b'{"down_kbps": ' + b"9" * 4000 + b"}", b'{"name": "a\\u0000b"}', b'{"name": ["' + b"x" * 100_000 + b'"]}',
+    b'{"burst": {"down_kbps": true}}', b'{"throttle": []}', b'{"__proto__": {}, "constructor": 1}',
+)  # fmt: skip
+
+
+def test_any_body_is_refused_as_a_problem_that_names_a_place(client: TestClient) -> None:
+    kinds = ("application/json", "application/problem+json", "text/plain", "multipart/form-data", "x", "")
+    for method, path in (("POST", "plans"), ("PATCH", "plans/1"), ("POST", "customers"), ("PUT", "enforcement")):
+        for body in HOSTILE_BODIES:
+            for kind in kinds[: 1 if len(body) > 1000 else 6]:
+                answer = client.request(
+                    method, f"/api/v1/{path}", content=body, headers={"Content-Type": kind, "Idempotency-Key": "k"}
+                )
+                assert answer.status_code in {400, 404, 422}, (method, path, body[:40], kind, answer.text[:200])
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert len(answer.content) < 10_000
+                assert answer.status_code != 422 or answer.json()["field"]
+    assert client.get("/api/v1/plans").json()["items"] == []
