@@ -118,3 +118,19 @@ def good_data_is_refused_only_for_what_the_schema_cannot_say(_: Any, response: A
 )
 def test_the_api_answers_as_its_document_says(case: Any, authorization: dict[str, str]) -> None:
     case.call_and_validate(headers=authorization)
+
+
+def test_chains_of_requests_keep_to_the_document(authorization: dict[str, str]) -> None:
+    """What one answer gives (an id) goes into the next request. Without the one that would end our own token."""
+    machine: Any = schema.exclude(path="/api/v1/tokens/{token_id}").as_state_machine()
+
+    class Chains(machine):  # type: ignore[misc]
+        def get_call_kwargs(self, _: Any) -> dict[str, Any]:
+            return {"headers": authorization}
+
+    Chains.run(
+        settings=settings(
+            max_examples=8, stateful_step_count=8, deadline=None, derandomize=True, database=None,
+            phases=[Phase.generate], suppress_health_check=list(HealthCheck),
+        )
+    )  # fmt: skip
