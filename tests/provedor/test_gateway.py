@@ -13,8 +13,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from api.app import create_app
-from billing_hooks import inbox
+from billing_hooks import accounts, inbox
 from billing_hooks.models import InboxEntry
+from core.audit import Actor
 from core.clock import utc_now
 from core.database import Database
 from core.errors import InvalidInput
@@ -79,7 +80,7 @@ def test_only_http_is_spoken(url: str) -> None:
 @pytest.fixture
 def application(database: Database, keyring: Keyring) -> TestClient:
     with database.transaction() as session:
-        inbox.create_account(session, keyring, "standard", "simulated", SECRET)
+        accounts.create_account(session, keyring, "standard", "simulated", SECRET, Actor("test"))
     return TestClient(create_app(database, keyring, clock=utc_now, zone=UTC, schema_head=head_revision()))
 
 
