@@ -7,6 +7,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
     N  all NAS entries            [NasRow, ...]
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
+    U  up to date                 nil            (never in the file: the feeder says it where the file ends)
     T  trace                      [filter, ...], empty when nobody watches
 
 From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, T a traced exchange.
@@ -37,6 +38,7 @@ class Message(IntEnum):
     SERVICES = ord("S")
     NAS = ord("N")
     REVISION = ord("R")
+    UP_TO_DATE = ord("U")
     TRACE = ord("T")
     HELLO = ord("H")
     COUNTERS = ord("C")
@@ -87,8 +89,29 @@ class FrameReader:
             del self._buffer[:at]
 
 
+class Standing:
+    """Where a feed stands that passes by: its epoch, and its last revision (None before a whole snapshot)."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.revision: int | None = None
+
+    def see(self, octets: bytes) -> None:
+        reader = FrameReader()
+        reader.feed(octets)
+        for kind, body in reader:
+            if kind == Message.BEGIN:
+                self.epoch, self.revision = decode(kind, body), None
+            elif kind == Message.REVISION:
+                self.revision = decode(kind, body)
+
+
 class SnapshotFollower:
-    """Applies the feeder's messages to a worker's snapshot. `ready` once a whole one is there."""
+    """Applies the feeder's messages to a worker's snapshot. `ready` once a whole one is there and up to date.
+
+    A copy begins with the services of weeks ago, and what changed since then follows. Who answered in between would
+    reject who came since, and let in who was blocked: what is told anew takes the old one's place where it is current.
+    """
 
     def __init__(self, *, with_services: bool) -> None:
         self.current = Snapshot()
@@ -109,6 +132,7 @@ class SnapshotFollower:
         elif kind == Message.REVISION:
             target.revision = decode(kind, body)
             target.drop_unused_policies()
+        elif kind == Message.UP_TO_DATE:
             self._finish_building()
         elif kind == Message.BEGIN:
             self._building = Snapshot()

@@ -3,7 +3,8 @@
     database --LISTEN, poll--> FeedSource --frames--> snapshot file (encrypted)
                                                 \\--> each worker's queue -> thread -> its socket
 
-A worker that connects hears the file from its beginning, then everything that was queued since. So the feeder holds
+A worker that connects hears the file from its beginning, then everything that was queued since, and works from it
+where it is current. So the feeder holds
 no copy of the subscribers in its memory, a node starts from the file when the database is away, and a killed
 feeder's successor goes on where the file ends. Telemetry comes back on the same sockets: counters, learned
 Message-Authenticator modes, traced packets.
@@ -28,9 +29,8 @@ import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FrameReader, Message, SnapshotFollower, decode, frame
+from aaa.feed import FrameReader, Message, Standing, decode, frame
 from aaa.feed_source import FeedSource
-from aaa.snapshot import Snapshot
 from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
 from core import changes
@@ -41,6 +41,8 @@ from core.keyring import Keyring, SealBroken
 POLL_S: Final = 1.0
 #: Pause between two tries to reach a database that is away.
 RECONNECT_S: Final = 1.0
+#: How long workers wait, at a start, for a database that neither answers nor refuses.
+COPY_ALONE_AFTER_S: Final = 2.0
 #: Deltas appended to the file until it is written anew.
 COMPACT_AFTER_OCTETS: Final = 32 * 1024 * 1024
 #: Pause between two tries to write the copy anew after the disk refused.
@@ -137,6 +139,7 @@ class Feeder:
                 self._follow_database()
             except psycopg.OperationalError as error:
                 log.warning("feeder: database away, serving from the copy", error=type(error).__name__)
+                self._serve_from_copy()
                 self._stopped.wait(RECONNECT_S)
         self._hang_up(listener)
 
@@ -144,15 +147,19 @@ class Feeder:
         self._stopped.set()
 
     def _resume(self) -> None:
-        """Stand where the file ends."""
-        state = SnapshotFollower(with_services=False)
-        for message in self._file.read(self._file.end):
-            for kind, body in _frames(message):
-                if kind in {Message.BEGIN, Message.REVISION}:
-                    state.apply(kind, body)
-        if state.ready:
-            self.epoch, self.revision = state.current.epoch, state.current.revision
+        """Stand where the file ends; it is served once the database has said what changed since, or is away."""
+        standing = Standing()
+        for octets in self._file.read(self._file.end):
+            standing.see(octets)
+        if standing.revision is not None:
+            self.epoch, self.revision = standing.epoch, standing.revision
             self._compact_at = self._file.end + self._compact_after_octets
+            patience = threading.Timer(COPY_ALONE_AFTER_S, self._serve_from_copy)
+            patience.daemon = True
+            patience.start()
+
+    def _serve_from_copy(self) -> None:
+        if self.epoch:
             self._become_loaded()
 
     def _follow_database(self) -> None:
@@ -171,6 +178,7 @@ class Feeder:
                 self._keep_copy(source)
                 if changed:
                     continue
+                self._become_loaded()
                 for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                     break
 
@@ -179,7 +187,7 @@ class Feeder:
 
         A database that stands before our revision lost its last transactions (a replica took over).
         """
-        if not self._loaded.is_set() or source.epoch() != self.epoch:
+        if source.epoch() != self.epoch:
             return True
         return not source.oldest_revision() - 1 <= self.revision <= source.newest_revision()
 
@@ -194,10 +202,10 @@ class Feeder:
 
     def _reload(self, source: FeedSource) -> None:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
-        fresh, state = self._write_anew(source)
+        fresh, standing = self._write_anew(source)
         with self._lock:
             self._adopt(fresh)
-            self.epoch, self.revision = state.epoch, state.revision
+            self.epoch, self.revision = standing.epoch, standing.revision or 0
             for follower in self._followers:
                 follower.close()
         self._damaged.clear()
@@ -225,21 +233,20 @@ class Feeder:
         self._behind, self._renew_at = True, time.monotonic() + RENEW_S
         log.error("feeder: the copy cannot be written", error=error.strerror)
 
-    def _write_anew(self, source: FeedSource) -> tuple[NewFile, Snapshot]:
+    def _write_anew(self, source: FeedSource) -> tuple[NewFile, Standing]:
         """A new file, and where it stands."""
         started = time.monotonic()
-        state = SnapshotFollower(with_services=False)
+        standing = Standing()
 
         def watched() -> Iterator[bytes]:
             for octets in source.full():
-                for kind, body in _frames(octets):
-                    state.apply(kind, body)
+                standing.see(octets)
                 yield octets
 
         fresh = self._file.write_new(watched())
         seconds = round(time.monotonic() - started, 2)
-        log.info("feeder: snapshot written", revision=state.current.revision, octets=fresh.end, seconds=seconds)
-        return fresh, state.current
+        log.info("feeder: snapshot written", revision=standing.revision, octets=fresh.end, seconds=seconds)
+        return fresh, standing
 
     def _adopt(self, fresh: NewFile) -> None:
         self._file.adopt(fresh)
@@ -271,9 +278,11 @@ class Feeder:
                 follower.put(octets)
 
     def _become_loaded(self) -> None:
-        if not self._loaded.is_set():
+        with self._lock:
+            if self._loaded.is_set():
+                return
             self._loaded.set()
-            self._on_ready()
+        self._on_ready()
 
     # The sockets' side
 
@@ -353,7 +362,9 @@ class Feeder:
             if follower.ended:
                 return
             self._followers.add(follower)
-            follower.put(frame(Message.TRACE, self._filters()))  # behind the file: it is asked for what it does now
+            # Behind the file: what is built from it counts from here, and it is asked for what it does now.
+            follower.put(frame(Message.UP_TO_DATE, None))
+            follower.put(frame(Message.TRACE, self._filters()))
             frames = self._file.read(self._file.end)
             first = next(frames)  # opens the file before another can take its place
         yield first
@@ -385,9 +396,3 @@ class Feeder:
                 self._broadcast(frame(Message.TRACE, self._filters()))
         follower.put_end()
         follower.connection.close()
-
-
-def _frames(octets: bytes) -> list[tuple[int, bytes]]:
-    reader = FrameReader()
-    reader.feed(octets)
-    return list(reader)

@@ -251,7 +251,7 @@ class Worker(ABC):
                 self.trace = msgspec.convert(decode(kind, body), list[TraceFilter]) or None
             else:
                 self.follower.apply(kind, body)
-            if kind in {Message.NAS, Message.REVISION}:
+            if kind in {Message.NAS, Message.UP_TO_DATE}:
                 self._peers.clear()  # an address may belong to another NAS now
 
     def _log_discard(self, reason: Reason, peer: Peer, details: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from core.access import HoldEffect
 
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
 
 @dataclass(frozen=True, slots=True)
 class SuspensionPolicy:
@@ -28,6 +30,12 @@ class SuspensionPolicy:
     #: A run that would restrict more than this share of the contracts (and more than the floor) asks a person first.
     share_max: float = 0.1
     count_floor: int = 20
+
+    @property
+    def hours(self) -> str:
+        """When a restriction may begin, for people."""
+        days = ", ".join(_WEEKDAYS[day] for day in sorted(self.weekdays))
+        return f"{days}, {self.first_hour} to {self.last_hour} h"
 
 
 @dataclass(frozen=True, slots=True)

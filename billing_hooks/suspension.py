@@ -114,12 +114,14 @@ class Suspension:
 
     def run(self, session: Session, *, force: bool = False) -> Run:
         """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe, and then nothing is owed."""
-        plan = self.plan(session)
+        plan = [change for change in self.plan(session) if change.action != "wait"]
         self._guard(session, plan, force=force)
         return Run(_owe(session, plan) if plan else None, plan)
 
     def plan(self, session: Session) -> list[Change]:
-        """What a run would do now, and why, in the order of the contracts."""
+        """What a run would do now, and why, in the order of the contracts. Who must "wait" is restricted by a run at an
+        hour when that may begin.
+        """
         now = self.clock()
         may_place = may_begin(self.policy, now, self.zone)
         changes = []
@@ -137,7 +139,7 @@ class Suspension:
         if not verdict.owes:
             return _change("lift", contract_id, name, held, verdict) if held else None
         free = facts.suspendable - held
-        return _change("place", contract_id, name, free, verdict) if free and may_place else None
+        return _change("place" if may_place else "wait", contract_id, name, free, verdict) if free else None
 
     def _standing(self, facts: Facts) -> Standing:
         return standing(facts.open_invoices, self.policy, self.clock(), self.zone)

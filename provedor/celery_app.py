@@ -6,14 +6,16 @@ one that comes twice finds no row, or finds it locked.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 
 import structlog
 from celery import Celery
 from prometheus_client import Counter, Histogram
+from sqlalchemy.exc import OperationalError
 
 from core import outbox
-from core.work import Handler
+from core.work import Handler, Periodic
 from provedor.runtime import Runtime
 
 WORK_TASK = "provedor.work"
@@ -62,8 +64,7 @@ def register(app: Celery, runtime: Runtime) -> None:
 
     @app.task(name=PERIODIC_TASK)  # type: ignore[untyped-decorator]
     def periodic(name: str) -> None:
-        with runtime.database.transaction() as session:
-            jobs[name].run(session)
+        run_job(runtime, jobs[name])
 
     app.conf.beat_schedule = {
         name: {
@@ -75,6 +76,16 @@ def register(app: Celery, runtime: Runtime) -> None:
         }
         for name, job in jobs.items()
     }
+
+
+def run_job(runtime: Runtime, job: Periodic) -> None:
+    """One run of a periodic job; one that fails comes again with the clock."""
+    try:
+        with runtime.database.transaction() as session:
+            job.run(session)
+    except Exception as error:  # noqa: BLE001  (whatever it is, there is nobody to raise it to)
+        WORK.labels(job.name, "failed").inc()
+        log.warning("periodic work failed, it comes again", job=job.name, error=type(error).__name__)
 
 
 def do_work(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> None:
@@ -99,10 +110,15 @@ def _do_one(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> lis
     except Exception as error:  # noqa: BLE001  (whatever it is, the row stays and is tried again)
         WORK.labels(topic, "failed").inc()
         log.warning("work failed, it will be tried again", item_id=item_id, topic=topic, error=type(error).__name__)
-        with runtime.database.transaction() as session:
-            outbox.record_failure(session, item_id, f"{type(error).__name__}: {error}")
+        _keep_failure(runtime, item_id, error)
         return []
     if afterwards is not None:
         afterwards()
     WORK.labels(topic, "done").inc()
     return following
+
+
+def _keep_failure(runtime: Runtime, item_id: int, error: Exception) -> None:
+    """With the row, for who looks; while the database is away, the row comes again when its lease has run out."""
+    with contextlib.suppress(OperationalError), runtime.database.transaction() as session:
+        outbox.record_failure(session, item_id, f"{type(error).__name__}: {error}")

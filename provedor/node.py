@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import structlog
 import uvicorn
 from prometheus_client import start_http_server
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from api.app import create_app
@@ -46,11 +47,16 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings))
         runtime, services = _start_services(settings, roles, stack)
-        children = _migrations(runtime, roles)
+        # Somebody else's database is not RADIUS's to migrate, nor to wait for.
+        migrates = not settings.database_url or set(roles) != {"radius"}
+        migrated = migrates and _migrate_if_there(runtime)
+        _refuse_lost_key_file(runtime, schema_is_there=migrated)
         if prepare is not None:
             prepare(runtime)
-        runtime.keyring  # noqa: B018  (makes the key file before anybody needs it)
-        children += _children(runtime, roles)
+        runtime.keyring  # noqa: B018  (makes the key file of a new installation before anybody needs it)
+        children = _children(runtime, roles)
+        if migrates and not migrated:
+            children.append(Child("migrate", lambda ready: _run_migrations(runtime, ready)))
         children += extra(runtime) if extra else []
         runtime.database.dispose()
         Supervisor(children, lambda: _announce(settings, roles), services).run()
@@ -86,16 +92,31 @@ def _start_services(settings: Settings, roles: list[str], stack: ExitStack) -> t
     return Runtime(settings, database_url, broker_url), services
 
 
-def _migrations(runtime: Runtime, roles: list[str]) -> list[Child]:
-    """Migrate now, or in a child once somebody else's database is back: RADIUS serves without it."""
-    if runtime.settings.database_url and set(roles) == {"radius"}:
-        return []
+def _migrate_if_there(runtime: Runtime) -> bool:
+    """Whether the database is there, and has the schema of this release now."""
     try:
         migrate(runtime.database_url)
     except OperationalError as error:
         log.warning("the database is away, its schema is looked at when it is back", error=type(error).__name__)
-        return [Child("migrate", lambda ready: _run_migrations(runtime, ready))]
-    return []
+        return False
+    return True
+
+
+def _refuse_lost_key_file(runtime: Runtime, *, schema_is_there: bool) -> None:
+    """A new key would open nothing of what is stored, and hide that the old one is missing."""
+    settings = runtime.settings
+    used = settings.snapshot_file.exists() or (schema_is_there and _holds_secrets(runtime))
+    if used and not settings.key_file.exists():
+        raise ConfigurationError(
+            f"the key file {settings.key_file} is missing, and what is stored is sealed under it: "
+            "bring it back from its copy (PROVEDOR_SECRET_KEY_FILE names it)"
+        )
+
+
+def _holds_secrets(runtime: Runtime) -> bool:
+    query = "SELECT EXISTS (SELECT FROM nas) OR EXISTS (SELECT FROM service WHERE password_encrypted IS NOT NULL)"
+    with runtime.database.transaction() as session:
+        return bool(session.scalar(text(query)))
 
 
 def _run_migrations(runtime: Runtime, ready: Callable[[], None]) -> None:

@@ -104,7 +104,7 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
     feeder = Feeder(
         database_url=runtime.libpq_url,
         keyring=runtime.keyring,
-        file=settings.data / "snapshot" / "snapshot.bin",
+        file=settings.snapshot_file,
         socket_path=settings.run_directory / "feed.sock",
         on_ready=ready,
         on_learned=learned,

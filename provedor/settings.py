@@ -126,6 +126,10 @@ class Settings(BaseSettings):
         return self.data / "run"
 
     @property
+    def snapshot_file(self) -> Path:
+        return self.data / "snapshot" / "snapshot.bin"
+
+    @property
     def spool_directory(self) -> Path:
         return self.data / "spool"
 

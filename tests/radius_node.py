@@ -68,7 +68,7 @@ def whole(boxes: list[NasRow], subscribers: Iterable[Known], policies: Iterable[
     ]
     return [
         frame(Message.BEGIN, "epoch"), frame(Message.POLICIES, list(bodies.items())), frame(Message.NAS, boxes),
-        frame(Message.SERVICES, services), frame(Message.REVISION, 1),
+        frame(Message.SERVICES, services), frame(Message.REVISION, 1), frame(Message.UP_TO_DATE, None),
     ]  # fmt: skip
 
 

@@ -42,7 +42,10 @@ def run(
         return
     rows = [[c.action, str(c.contract_id), c.customer, ", ".join(map(str, c.service_ids)), c.reason_pt] for c in plan]
     print_table(["action", "contract", "customer", "services", "why"], rows)
-    typer.echo(f"{len(plan)} changes ({outcome})")
+    waiting = sum(change.action == "wait" for change in plan)
+    if waiting:
+        typer.echo(f"{waiting} wait for an hour at which a restriction may begin: {given.suspension.policy.hours}")
+    typer.echo(f"{len(plan) - waiting} changes ({outcome})")
 
 
 def _outcome(database: Database, run_id: int | None) -> str:

@@ -11,7 +11,7 @@ import httpx
 
 from aaa import testclient
 from aaa.authenticator import SharedSecret, sign_access_request
-from aaa.feed import FrameReader, SnapshotFollower
+from aaa.feed import Standing
 from aaa.packet import Code
 from aaa.snapshot_file import SnapshotFile
 from aaa.spool import SPOOL_OCTETS_MAX, list_segments, segment_path
@@ -148,7 +148,7 @@ def _lag_s(settings: Settings) -> float | None:
 
 def check_snapshot(settings: Settings) -> str | None:
     """A node starts from it when the database is away; with one that is old, subscribers of today are refused."""
-    path = settings.data / "snapshot" / "snapshot.bin"
+    path = settings.snapshot_file
     if not path.exists():
         return "none yet: the radius role makes it"
     copied = _copied_revision(path, settings)
@@ -161,15 +161,12 @@ def check_snapshot(settings: Settings) -> str | None:
 
 
 def _copied_revision(path: Path, settings: Settings) -> int:
-    follower = SnapshotFollower(with_services=False)
+    standing = Standing()
     for octets in SnapshotFile(path, keyring(settings)).read():
-        reader = FrameReader()
-        reader.feed(octets)
-        for kind, body in reader:
-            follower.apply(kind, body)
-    if not follower.ready:
+        standing.see(octets)
+    if standing.revision is None:
         raise Wrong(f"{path} holds no whole snapshot: remove it and restart the radius role with the database there")
-    return follower.current.revision
+    return standing.revision
 
 
 def check_enforcement(settings: Settings) -> str | None:

@@ -64,7 +64,7 @@ def test_requests_meet_the_old_snapshot_until_the_new_one_is_whole() -> None:
     fingerprint, body = policy_row(0)
     whole = [
         (Message.BEGIN, "epoch"), (Message.POLICIES, [(fingerprint, body)]), (Message.NAS, [nas()]),
-        (Message.SERVICES, [(1, b"ana", b"pw", fingerprint)]), (Message.REVISION, 5),
+        (Message.SERVICES, [(1, b"ana", b"pw", fingerprint)]), (Message.REVISION, 5), (Message.UP_TO_DATE, None),
     ]  # fmt: skip
     told(follower, *whole)
     assert follower.ready
@@ -77,9 +77,28 @@ def test_requests_meet_the_old_snapshot_until_the_new_one_is_whole() -> None:
     assert set(follower.current.subscribers) == {b"ana"}
 
 
+def test_a_copy_is_not_answered_from_before_what_changed_since_it_began_is_told_too() -> None:
+    follower = SnapshotFollower(with_services=True)
+    fingerprint, body = policy_row(0)
+    copy = [
+        (Message.BEGIN, "epoch"), (Message.POLICIES, [(fingerprint, body)]), (Message.NAS, [nas()]),
+        (Message.SERVICES, [(1, b"ana", b"pw", fingerprint)]), (Message.REVISION, 5),
+        (Message.SERVICES, [(1, None, b"", fingerprint), (2, b"bia", b"pw", fingerprint)]), (Message.REVISION, 6),
+    ]  # fmt: skip
+    told(follower, *copy)
+    assert not follower.ready
+    assert follower.current.clients.find("192.0.2.1") is None
+    told(follower, (Message.UP_TO_DATE, None))
+    assert follower.ready
+    assert (set(follower.current.subscribers), follower.current.revision) == ({b"bia"}, 6)
+    told(follower, (Message.SERVICES, [(3, b"caio", b"pw", fingerprint)]), (Message.REVISION, 7))
+    told(follower, *copy)
+    assert set(follower.current.subscribers) == {b"bia", b"caio"}
+
+
 def test_counters_of_a_nas_go_on_when_its_entry_changes_and_when_everything_is_told_anew() -> None:
     follower = SnapshotFollower(with_services=True)
-    whole = [(Message.BEGIN, ""), (Message.NAS, [nas()]), (Message.REVISION, 1)]
+    whole = [(Message.BEGIN, ""), (Message.NAS, [nas()]), (Message.REVISION, 1), (Message.UP_TO_DATE, None)]
     told(follower, *whole)
     counts = follower.current.clients.all()[0].counts
     counts["accepted"] = 7
@@ -92,7 +111,7 @@ def test_counters_of_a_nas_go_on_when_its_entry_changes_and_when_everything_is_t
 def test_policies_that_nobody_uses_any_more_are_dropped() -> None:
     """A subscriber with a static address has a policy of his own: after years of changes only the last one is kept."""
     follower = SnapshotFollower(with_services=True)
-    told(follower, (Message.BEGIN, ""), (Message.REVISION, 1))
+    told(follower, (Message.BEGIN, ""), (Message.REVISION, 1), (Message.UP_TO_DATE, None))
     emergency = policy_row(-1)
     told(follower, (Message.POLICIES, [emergency]), (Message.NAS, [nas(emergency_fingerprint=emergency[0])]))
     kept = 300

@@ -31,7 +31,7 @@ from aaa.tracing import TracedExchange, TraceFilter
 from core import holds, network, policies, services
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
-from core.clock import ManualClock
+from core.clock import ManualClock, utc_now
 from core.database import Database, libpq_url
 from core.keyring import SERVICE_PASSWORD, Keyring, SealBroken
 from core.models import Plan, Service, ServiceStatus
@@ -306,6 +306,38 @@ def test_a_node_starts_from_its_copy_with_the_database_away_and_takes_up_the_cha
         assert Message.BEGIN in one.kinds
 
 
+def test_where_the_database_answers_nobody_is_served_from_an_old_copy_meanwhile(
+    run: Run, listen: Callable[..., Listener], connection: Connection, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        ana = make_service(session, keyring, login="ana").id
+    with run():
+        listen().hear_revision(newest(connection))
+    for number in range(3):
+        with database.transaction() as session:
+            make_service(session, keyring, login=f"new{number}")
+    with database.transaction() as session:
+        services.cancel_service(session, services.get_service(session, ana), Actor("t", None), utc_now())
+    with run():
+        one = listen()
+        one.hear(lambda: one.follower.ready)
+        assert_equal_to_database(one, connection, keyring)
+
+
+def test_a_database_that_neither_answers_nor_refuses_holds_nobody_up(
+    run: Run, listen: Callable[..., Listener], connection: Connection, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        make_service(session, keyring, login="ana")
+    with run():
+        listen().hear_revision(newest(connection))
+    frozen = socket.create_server(("127.0.0.1", 0))
+    with frozen, run(database_url=f"postgresql://x@127.0.0.1:{frozen.getsockname()[1]}/x"):
+        one = listen()
+        one.hear(lambda: one.follower.ready)
+        assert set(one.snapshot.subscribers) == {b"ana"}
+
+
 def test_a_node_without_copy_and_database_tells_nothing(run: Run, listen: Callable[..., Listener]) -> None:
     with run(database_url=NOBODY, becomes_ready=False) as feeder:
         one = listen()
@@ -356,7 +388,8 @@ def _another_history(connection: Connection) -> None:
 def _changes_no_longer_kept(connection: Connection) -> None:
     connection.execute("UPDATE service SET login = 'restored'")
     connection.execute(
-        "INSERT INTO change (revision, kind, ref_id) SELECT n, 'service', id FROM service, generate_series(11, 19) n"
+        "INSERT INTO change (revision, kind, ref_id) SELECT (SELECT max(revision) FROM change) + n, 'service', id "
+        "FROM service, generate_series(11, 19) n"
     )
     connection.execute("DELETE FROM change WHERE revision < (SELECT max(revision) FROM change)")
 

@@ -92,10 +92,14 @@ def test_a_run_that_would_restrict_too_many_stops(session: Session, keyring: Key
     assert len(run_to_end(session, careful, force=True)) == 3
 
 
-def test_a_cut_does_not_begin_at_night(session: Session, keyring: Keyring, actor: Actor) -> None:
-    make_debtor(session, keyring, actor)
-    night = ManualClock(datetime(2026, 11, 25, 3, 0, tzinfo=UTC))
-    assert Suspension(SuspensionPolicy(), ZONE, night).plan(session) == []
+def test_a_cut_does_not_begin_at_night_and_the_dry_run_says_who_waits(
+    session: Session, keyring: Keyring, actor: Actor
+) -> None:
+    service, _ = make_debtor(session, keyring, actor)
+    night = Suspension(SuspensionPolicy(), ZONE, ManualClock(datetime(2026, 11, 25, 3, 0, tzinfo=UTC)))
+    assert [(change.action, change.service_ids) for change in night.plan(session)] == [("wait", (service.id,))]
+    assert night.run(session) == (None, [])
+    assert night.policy.hours == "Mon, Tue, Wed, Thu, 8 to 18 h"
 
 
 @given(st.lists(st.integers(1, 12_000), min_size=1, max_size=6), st.randoms())
