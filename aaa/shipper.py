@@ -9,8 +9,10 @@ is put aside in a file, after halving the batch until it stands alone, so that i
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +31,12 @@ from core.database import CONNECTION_ARGUMENTS
 #: Records in one transaction: large enough for PostgreSQL's sake, small enough to be seen at once.
 BATCH_RECORDS: Final = 5000
 IDLE_S: Final = 0.05
+#: So many records that came faster than that into one spool are a burst. While they are fresh, a shipper rests after
+#: its work, RESTS times as long, and leaves the processor to those who acknowledge.
+BURST_RECORDS: Final = 1000
+BURST_PER_S: Final = 20_000
+FRESH_S: Final = 2.0
+RESTS: Final = 5.0
 RECONNECT_S: Final = 1.0
 MEASURE_S: Final = 1.0
 #: A database that is busy at midnight finds its partitions made.
@@ -39,6 +47,7 @@ log = structlog.get_logger()
 SHIPPED = Counter("provedor_accounting_records_shipped_total", "Accounting records stored", ["new"])
 QUARANTINED = Counter("provedor_accounting_records_quarantined_total", "Records that the database refused")
 DAMAGED = Counter("provedor_accounting_spool_damaged_total", "Places in a spool that could not be read")
+RESTED = Counter("provedor_accounting_shipper_rested_seconds_total", "Time left to those who acknowledge a burst")
 ERRORS = Counter("provedor_accounting_shipper_errors_total", "Failures of the database while shipping", ["error"])
 BACKLOG = Gauge("provedor_accounting_spool_octets", "Octets spooled and not yet shipped")
 LAG = Gauge("provedor_accounting_spool_lag_seconds", "Age of the oldest record that is not yet shipped")
@@ -62,6 +71,14 @@ class Share(NamedTuple):
     def takes(self, spool: str) -> bool:
         number = spool.rpartition("-")[2]
         return (int(number) if number.isdigit() else 0) % self.shippers == self.ordinal
+
+
+class Shipped(Enum):
+    """What a look at a spool came to."""
+
+    NOTHING = "nothing was waiting"
+    SOME = "some"
+    BURST = "many at once, a moment old"
 
 
 class Decoded(NamedTuple):
@@ -124,37 +141,44 @@ class Shipper:
             while not self._stopped.is_set():
                 today = self._clock().date()
                 self._ensure_partitions(connection, {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS)})
+                began_s = time.monotonic()
                 shipped = [self._ship_spool(connection, spool) for spool in self._spools()]
+                if Shipped.BURST in shipped:
+                    self._rest(RESTS * (time.monotonic() - began_s))
                 if self._attempts is not None:
                     self._attempts.store(connection)
                 self._measure()
-                if not any(shipped):
+                if set(shipped) <= {Shipped.NOTHING}:
                     self._stopped.wait(IDLE_S)
+
+    def _rest(self, seconds: float) -> None:
+        RESTED.inc(seconds)
+        self._stopped.wait(seconds)
 
     def _spools(self) -> list[str]:
         return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and self._share.takes(path.name))
 
-    def _ship_spool(self, connection: Connection, spool: str) -> bool:
-        """Ship one batch of one spool; False when nothing was waiting."""
+    def _ship_spool(self, connection: Connection, spool: str) -> Shipped:
+        """Ship one batch of one spool."""
         directory = self._directory / spool
         segments = list_segments(directory)
         if not segments:
-            return False
+            return Shipped.NOTHING
         if spool not in self._places:
             self._places[spool] = self._first_place(connection, spool, segments)
         segment, offset = self._places[spool]
         spooled, broken = read_segment(segment_path(directory, segment), offset, BATCH_RECORDS)
         if spooled:
             self._store(connection, spool, segment, [Decoded(one, self._decode(one)) for one in spooled])
-            return True
+            return Shipped.BURST if _came_in_a_burst(spooled, self._clock().timestamp()) else Shipped.SOME
         if segment == segments[-1]:
-            return False  # its writer may be in the middle of a record
+            return Shipped.NOTHING  # its writer may be in the middle of a record
         after = self._skip_damage(directory, segment, offset) if broken else None
         if after is not None:
             self._places[spool] = Place(segment, after)
         else:
             self._finish_segment(connection, spool, segment, next(number for number in segments if number > segment))
-        return True
+        return Shipped.SOME
 
     def _first_place(self, connection: Connection, spool: str, segments: Sequence[int]) -> Place:
         """Where to go on, as the database knows it. Deletes what a predecessor committed and had no time to."""
@@ -242,6 +266,12 @@ class Shipper:
                 oldest_ns = min([oldest_ns, *(record.received_at_ns for record in first)])
         BACKLOG.set(waiting)
         LAG.set(max(0.0, now.timestamp() - oldest_ns / 1e9))
+
+
+def _came_in_a_burst(spooled: Sequence[SpooledRecord], now: float) -> bool:
+    first_s, last_s = spooled[0].received_at_ns / 1e9, spooled[-1].received_at_ns / 1e9
+    fast = BURST_RECORDS <= len(spooled) > (last_s - first_s) * BURST_PER_S
+    return fast and now - last_s < FRESH_S
 
 
 def _size(path: Path) -> int:

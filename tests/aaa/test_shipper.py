@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from aaa.accounting import Status
 from aaa.authenticator import SharedSecret, sign_request
 from aaa.packet import Kind, integer_attribute, text_attribute
-from aaa.shipper import Share, Shipper
+from aaa.shipper import BURST_PER_S, BURST_RECORDS, FRESH_S, RESTED, Share, Shipper
 from aaa.spool import SpoolWriter, list_segments, segment_path
+from core.clock import Clock, ManualClock, utc_now
 from core.database import libpq_url
 
 RECEIVED_S = 1_795_000_000
@@ -23,7 +25,7 @@ SECRET = SharedSecret(b"x")
 ALL = Share(0, 1)
 
 
-def spool_one(writer: SpoolWriter, session: str, status: int = Status.START, at: int = 0) -> None:
+def accounting_packet(session: str, status: int = Status.START, at: int = 0) -> bytes:
     body = (
         text_attribute(Kind.USER_NAME, "ana")
         + text_attribute(Kind.NAS_IDENTIFIER, "bras")
@@ -32,8 +34,11 @@ def spool_one(writer: SpoolWriter, session: str, status: int = Status.START, at:
         + integer_attribute(Kind.EVENT_TIMESTAMP, RECEIVED_S + at)
         + integer_attribute(Kind.ACCT_SESSION_TIME, at)
     )
-    packet = sign_request(4, 1, body, SECRET, message_authenticator=False)
-    writer.append((RECEIVED_S + at) * 10**9, 1, "192.0.2.1", packet)
+    return sign_request(4, 1, body, SECRET, message_authenticator=False)
+
+
+def spool_one(writer: SpoolWriter, session: str, status: int = Status.START, at: int = 0) -> None:
+    writer.append((RECEIVED_S + at) * 10**9, 1, "192.0.2.1", accounting_packet(session, status, at))
     writer.flush()
 
 
@@ -48,11 +53,11 @@ def running(tmp_path: Path, database_url: str) -> Callable[..., Any]:
     """A shipper on `tmp_path`, stopped at the end of the block."""
 
     @contextmanager
-    def run(share: Share = ALL) -> Iterator[None]:
+    def run(share: Share = ALL, clock: Clock = utc_now) -> Iterator[None]:
         ready = threading.Event()
         shipper = Shipper(
             node="node", directory=tmp_path, share=share, attempts_socket=tmp_path / "attempts.sock",
-            database_url=libpq_url(database_url), on_ready=ready.set,
+            database_url=libpq_url(database_url), on_ready=ready.set, clock=clock,
         )  # fmt: skip
         thread = threading.Thread(target=shipper.run)
         thread.start()
@@ -187,3 +192,22 @@ def test_a_record_that_the_database_refuses_is_put_aside_alone(
     assert sessions(connection) == ["one", "three", "two"]
     (line,) = (tmp_path / "refused.hex").read_text().splitlines()
     assert b"bad".hex() in line
+
+
+@pytest.mark.parametrize(
+    ("per_s", "age_s", "rests"), [(BURST_PER_S * 2, 0, True), (BURST_PER_S * 2, FRESH_S, False), (10_000, 0, False)]
+)
+def test_in_a_burst_the_shipper_rests_while_records_are_fresh(
+    tmp_path: Path, running: Callable[..., Any], connection: psycopg.Connection[Any], per_s: int, age_s: float,
+    rests: bool,
+) -> None:  # fmt: skip
+    writer = SpoolWriter(tmp_path / "acct-0")
+    packet = accounting_packet("burst")
+    for number in range(BURST_RECORDS):  # each from a NAS of its own
+        writer.append(RECEIVED_S * 10**9 + number * 10**9 // per_s, number, "192.0.2.1", packet)
+    writer.flush()
+    rested_s = RESTED._value.get()
+    last = RECEIVED_S + BURST_RECORDS / per_s
+    with running(clock=ManualClock(datetime.fromtimestamp(last + age_s, UTC))):
+        wait_for(connection, "SELECT count(*) FROM accounting_record", (BURST_RECORDS,))
+    assert (RESTED._value.get() > rested_s) is rests
