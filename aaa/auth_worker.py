@@ -105,16 +105,18 @@ class AuthenticationWorker(Worker):
             entry.attributes_for(client)
             + class_attribute(service_id, accept_id, entry.fingerprint_octets)
             + decision.attributes
-            + proxy_states(packet)
         )
+        if Kind.PROXY_STATE in packet.firsts:
+            attributes += proxy_states(packet)
         reply = sign_reply(_ACCESS_ACCEPT, packet.identifier, packet.authenticator, attributes, client.secret)
         if len(reply) > PACKET_OCTETS_MAX:
             return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
         self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
         arrival.reply(reply)
-        client.counts[decision.reason] = client.counts.get(decision.reason, 0) + 1
+        counts, reason = client.counts, decision.reason
+        counts[reason] = counts.get(reason, 0) + 1
         if self.trace is not None:
-            self.trace_exchange(arrival, reply, decision.reason)
+            self.trace_exchange(arrival, reply, reason)
         return None
 
     def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:

@@ -76,10 +76,10 @@ def check(packet: Packet, known: Known, secret: SharedSecret, random_octets: Ran
     RFC 3579 3.3 says the same of EAP-Message and either."""
     get = packet.firsts.get
     hidden, chap, eap = get(Kind.USER_PASSWORD), get(Kind.CHAP_PASSWORD), get(Kind.EAP_MESSAGE)
+    if hidden is not None and chap is None and eap is None:
+        return _check_pap(hidden, packet.authenticator, known.password, secret)
     if (hidden is not None) + (chap is not None) + (eap is not None) > 1:
         return _CONTRADICTORY
-    if hidden is not None:
-        return _check_pap(hidden, packet.authenticator, known.password, secret)
     if chap is not None:
         return _check_chap(chap, packet, known.password)
     if eap is not None:

@@ -109,6 +109,8 @@ class DatagramSocket:
     def __init__(self, bound: socket.socket) -> None:
         self.socket = bound
         self._descriptor = bound.fileno()
+        #: Every sender's `sockaddr` has the length that the socket's family has.
+        self._name_octets = 28 if bound.family == socket.AF_INET6 else 16
         self._incoming = _Ring()
         self._outgoing = _Ring()
         self._replies: dict[tuple[bytes, bytes, int], list[bytes]] = {}
@@ -127,17 +129,16 @@ class DatagramSocket:
             return []
         words, memory = ring.words, ring.memory
         received = []
-        at, name_at, word = ring.buffers_at, ring.names_at, 0
+        at, name_at, word, name_octets = ring.buffers_at, ring.names_at, 0, self._name_octets
         for slot in range(count):
             control_length = words[word + _CONTROL_LENGTH]
             received.append(
                 (
                     memory[at : at + words[word + _MESSAGE_LENGTH]],
-                    memory[name_at : name_at + words[word + _NAME_LENGTH]],
+                    memory[name_at : name_at + name_octets],
                     self._control_of(slot, control_length) if control_length else b"",
                 )
             )
-            words[word + _NAME_LENGTH] = _NAME_OCTETS
             words[word + _CONTROL_LENGTH] = _CONTROL_OCTETS
             at, name_at, word = at + PACKET_OCTETS_MAX, name_at + _NAME_OCTETS, word + _WORDS
         return received

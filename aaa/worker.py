@@ -8,6 +8,8 @@ kernel's buffer: a NAS that must ask again is better than a subscriber who is to
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
 import signal
 import socket
@@ -124,6 +126,7 @@ class Worker(ABC):
     def run(self) -> None:
         """Serve until SIGTERM."""
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        _prefer_batches()
         self._await_snapshot()
         self.options.on_ready()
         for descriptor in self._sockets:
@@ -264,6 +267,13 @@ class Worker(ABC):
         log.warning(
             "radius packet discarded", reason=reason.value, source=peer.address, worker=self.options.name, **details
         )
+
+
+def _prefer_batches() -> None:
+    """Do not interrupt whoever runs for each datagram: some milliseconds later there are more of them, and each costs
+    less (sched(7), SCHED_BATCH: a tenth more packets on a busy machine)."""
+    with contextlib.suppress(OSError):  # a container may forbid it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _place_of(error: Exception) -> str:
