@@ -7,13 +7,11 @@ CVE-2024-3596: every reply to an Access-Request carries a Message-Authenticator,
 
 from __future__ import annotations
 
-import struct
 from hmac import compare_digest
 
 from aaa.md5 import md5
 from aaa.packet import Code, Kind, Packet, header
 
-_pack_header = struct.Struct("!BBH").pack
 _ZERO_AUTHENTICATOR = bytes(16)
 _EMPTY_MESSAGE_AUTHENTICATOR = bytes((Kind.MESSAGE_AUTHENTICATOR, 18)) + bytes(16)
 _MESSAGE_AUTHENTICATOR_HEAD = bytes((Kind.MESSAGE_AUTHENTICATOR, 18))
@@ -47,7 +45,7 @@ def sign_reply(
     code: int, identifier: int, request_authenticator: bytes, attributes: bytes, secret: SharedSecret
 ) -> bytes:
     """A reply to an Access-Request or Status-Server, Message-Authenticator first."""
-    head = _pack_header(code, identifier, 38 + len(attributes))  # 20 of the header, 18 of the Message-Authenticator
+    head = header(code, identifier, 18 + len(attributes))
     signed = head + request_authenticator
     mac = secret.hmac_md5(signed + _EMPTY_MESSAGE_AUTHENTICATOR + attributes)
     body = _MESSAGE_AUTHENTICATOR_HEAD + mac + attributes

@@ -89,7 +89,7 @@ class FrameReader:
             del self._buffer[:at]
 
 
-class Standing:
+class FeedPosition:
     """Where a feed stands that passes by: its epoch, and its last revision (None before a whole snapshot)."""
 
     def __init__(self) -> None:

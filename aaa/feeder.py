@@ -4,10 +4,9 @@
                                                 \\--> each worker's queue -> thread -> its socket
 
 A worker that connects hears the file from its beginning, then everything that was queued since, and works from it
-where it is current. So the feeder holds
-no copy of the subscribers in its memory, a node starts from the file when the database is away, and a killed
-feeder's successor goes on where the file ends. Telemetry comes back on the same sockets: counters, learned
-Message-Authenticator modes, traced packets.
+where it is current. So the feeder holds no copy of the subscribers in its memory, a node starts from the file when the
+database is away, and a killed feeder's successor goes on where the file ends. Telemetry comes back on the same sockets:
+counters, learned Message-Authenticator modes, traced packets.
 
 The file is written anew from the database for two reasons. When it has grown long, it is compacted, and workers, who
 have heard everything, never notice. When what it says cannot be trusted (another history of the database, changes
@@ -29,7 +28,7 @@ import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FrameReader, Message, Standing, decode, frame
+from aaa.feed import FeedPosition, FrameReader, Message, decode, frame
 from aaa.feed_source import FeedSource
 from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
@@ -148,11 +147,11 @@ class Feeder:
 
     def _resume(self) -> None:
         """Stand where the file ends; it is served once the database has said what changed since, or is away."""
-        standing = Standing()
+        position = FeedPosition()
         for octets in self._file.read(self._file.end):
-            standing.see(octets)
-        if standing.revision is not None:
-            self.epoch, self.revision = standing.epoch, standing.revision
+            position.see(octets)
+        if position.revision is not None:
+            self.epoch, self.revision = position.epoch, position.revision
             self._compact_at = self._file.end + self._compact_after_octets
             patience = threading.Timer(COPY_ALONE_AFTER_S, self._serve_from_copy)
             patience.daemon = True
@@ -202,10 +201,10 @@ class Feeder:
 
     def _reload(self, source: FeedSource) -> None:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
-        fresh, standing = self._write_anew(source)
+        fresh, position = self._write_anew(source)
         with self._lock:
             self._adopt(fresh)
-            self.epoch, self.revision = standing.epoch, standing.revision or 0
+            self.epoch, self.revision = position.epoch, position.revision or 0
             for follower in self._followers:
                 follower.close()
         self._damaged.clear()
@@ -233,20 +232,20 @@ class Feeder:
         self._behind, self._renew_at = True, time.monotonic() + RENEW_S
         log.error("feeder: the copy cannot be written", error=error.strerror)
 
-    def _write_anew(self, source: FeedSource) -> tuple[NewFile, Standing]:
+    def _write_anew(self, source: FeedSource) -> tuple[NewFile, FeedPosition]:
         """A new file, and where it stands."""
         started = time.monotonic()
-        standing = Standing()
+        position = FeedPosition()
 
         def watched() -> Iterator[bytes]:
             for octets in source.full():
-                standing.see(octets)
+                position.see(octets)
                 yield octets
 
         fresh = self._file.write_new(watched())
         seconds = round(time.monotonic() - started, 2)
-        log.info("feeder: snapshot written", revision=standing.revision, octets=fresh.end, seconds=seconds)
-        return fresh, standing
+        log.info("feeder: snapshot written", revision=position.revision, octets=fresh.end, seconds=seconds)
+        return fresh, position
 
     def _adopt(self, fresh: NewFile) -> None:
         self._file.adopt(fresh)

@@ -11,7 +11,7 @@ import httpx
 
 from aaa import testclient
 from aaa.authenticator import SharedSecret, sign_access_request
-from aaa.feed import Standing
+from aaa.feed import FeedPosition
 from aaa.packet import Code
 from aaa.snapshot_file import SnapshotFile
 from aaa.spool import SPOOL_OCTETS_MAX, list_segments, segment_path
@@ -161,12 +161,12 @@ def check_snapshot(settings: Settings) -> str | None:
 
 
 def _copied_revision(path: Path, settings: Settings) -> int:
-    standing = Standing()
+    position = FeedPosition()
     for octets in SnapshotFile(path, keyring(settings)).read():
-        standing.see(octets)
-    if standing.revision is None:
+        position.see(octets)
+    if position.revision is None:
         raise Wrong(f"{path} holds no whole snapshot: remove it and restart the radius role with the database there")
-    return standing.revision
+    return position.revision
 
 
 def check_enforcement(settings: Settings) -> str | None:

@@ -10,7 +10,6 @@ lock file whose process number may soon be another's. A start clears all that aw
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import pwd
@@ -28,6 +27,7 @@ from typing import Any
 import psycopg
 
 from core.errors import ConfigurationError
+from provedor.embedded.process import ServerProcess
 
 MAJOR_VERSION = "18"
 ACCOUNT_ENV = "PROVEDOR_POSTGRES_ACCOUNT"
@@ -38,7 +38,6 @@ USER = "provedor"
 #: A Unix socket's path may have 107 octets; `.s.PGSQL.5432` takes 14 of them.
 SOCKET_DIRECTORY_OCTETS_MAX = 90
 START_TIMEOUT_S = 60.0
-_PR_SET_PDEATHSIG = 1
 #: Small enough for a small provider's virtual machine; a managed cluster has its own settings.
 SERVER_SETTINGS = {
     "listen_addresses": "",
@@ -68,7 +67,7 @@ class _Account:
     gid: int
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(ServerProcess):
     """A cluster under `directory`. `start` returns when it accepts connections; `stop` shuts it down fast.
 
     Raises ConfigurationError for a data directory of another PostgreSQL or another owner. Once started, it is a
@@ -76,8 +75,12 @@ class EmbeddedPostgres:
     """
 
     name = "postgres"
+    #: Fast shutdown: open transactions are rolled back, everything committed is on disk.
+    stop_signal = signal.SIGINT
+    stop_timeout_s = 8.0
 
     def __init__(self, directory: Path, *, fsync: bool = True) -> None:
+        super().__init__()
         self._account = _unprivileged_account() if os.geteuid() == 0 else None
         self._home = _reachable_home(directory) if self._account else directory
         self._data = self._home / "data"
@@ -86,7 +89,6 @@ class EmbeddedPostgres:
         self._log_file = directory / "postgres.log"
         self._directory = directory
         self._fsync = fsync
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -121,33 +123,7 @@ class EmbeddedPostgres:
         command = [str(self._binaries() / "postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with self._log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
-                **self._identity(),
-            )
-
-    def exit_code(self) -> int | None:
-        assert self.process is not None  # noqa: S101  (asked after a start)
-        return self.process.poll()
-
-    def stop(self, timeout_s: float = 8.0) -> None:
-        """Fast shutdown: open transactions are rolled back, everything committed is on disk."""
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
+        self._spawn(command, self._log_file, **self._identity())
 
     def _prepare_directories(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -279,11 +255,6 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def end_with_parent() -> None:
-    """In a child: SIGINT (for PostgreSQL a fast shutdown) when whoever started it dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
 
 
 def _wheel_directory() -> Path:

