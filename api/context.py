@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -186,6 +186,14 @@ def read_cursor(cursor: str, count: int) -> list[int]:
     if len(places) != count or len(numbers) != count:
         raise InvalidInput("is no cursor of ours", field="cursor")
     return numbers
+
+
+def matching(query: Select[_Row], *wanted: tuple[InstrumentedAttribute[Any], object]) -> Select[_Row]:
+    """The rows whose columns have these values; a filter of None was not given."""
+    for column, value in wanted:
+        if value is not None:
+            query = query.where(column == value)
+    return query
 
 
 def list_page(

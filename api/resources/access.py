@@ -19,6 +19,7 @@ from api.context import (
     Who,
     check_version,
     list_page,
+    matching,
     parse_id,
     reference,
     tagged,
@@ -42,17 +43,14 @@ def list_services(
     session: Db, caller: Who, paged: Paged, login: Filter = None, contract_id: RefFilter = None,
     plan_id: RefFilter = None, status: ServiceStatus | None = None, kind: ServiceKind | None = None,
 ) -> schemas.PageOf[schemas.ServiceOut]:  # fmt: skip
-    query = select(Service)
-    if login is not None:
-        query = query.where(Service.login == check_login(login))
-    if contract_id is not None:
-        query = query.where(Service.contract_id == reference(contract_id, "contract_id"))
-    if plan_id is not None:
-        query = query.where(Service.plan_id == reference(plan_id, "plan_id"))
-    if status is not None:
-        query = query.where(Service.status == status)
-    if kind is not None:
-        query = query.where(Service.kind == kind)
+    query = matching(
+        select(Service),
+        (Service.login, None if login is None else check_login(login)),
+        (Service.contract_id, reference(contract_id, "contract_id")),
+        (Service.plan_id, reference(plan_id, "plan_id")),
+        (Service.status, status),
+        (Service.kind, kind),
+    )
     rows, cursor = list_page(session, query, Service.id, paged)
     log_reveal(session, caller.role, caller.actor, "service", [row.id for row in rows])
     return schemas.PageOf(items=service_views(session, rows, caller.role), next_cursor=cursor)
@@ -152,15 +150,14 @@ def list_sessions(
     session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: RefFilter = None,
     nas_id: RefFilter = None, acct_session_id: Filter = None,
 ) -> schemas.PageOf[schemas.SessionOut]:  # fmt: skip
-    query = select(Session)
+    query = matching(
+        select(Session),
+        (Session.service_id, reference(service_id, "service_id")),
+        (Session.nas_id, reference(nas_id, "nas_id")),
+        (Session.acct_session_id, acct_session_id),
+    )
     if active is not None:
         query = query.where(Session.stopped_at.is_(None) if active else Session.stopped_at.is_not(None))
-    if service_id is not None:
-        query = query.where(Session.service_id == reference(service_id, "service_id"))
-    if nas_id is not None:
-        query = query.where(Session.nas_id == reference(nas_id, "nas_id"))
-    if acct_session_id is not None:
-        query = query.where(Session.acct_session_id == acct_session_id)
     return _sessions(session, query, paged)
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Db, Filter, IfMatch, Paged, Who, check_version, list_page, parse_id, tagged
+from api.context import Db, Filter, IfMatch, Paged, Who, check_version, list_page, matching, parse_id, tagged
 from api.idempotency import OnceOnly
 from api.resources.views import company_view, plan_view
 from core import parties, plans
@@ -58,9 +58,7 @@ def _plan_values(values: dict[str, Any]) -> dict[str, Any]:
 
 @company_routes.get("")
 def list_companies(session: Db, _: Who, paged: Paged, document: Filter = None) -> schemas.PageOf[schemas.CompanyOut]:
-    query = select(Company)
-    if document is not None:
-        query = query.where(Company.document == normalise_document(document))
+    query = matching(select(Company), (Company.document, None if document is None else normalise_document(document)))
     rows, cursor = list_page(session, query, Company.id, paged)
     return schemas.PageOf(items=[company_view(row) for row in rows], next_cursor=cursor)
 

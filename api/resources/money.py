@@ -20,6 +20,7 @@ from api.context import (
     Who,
     check_version,
     list_page,
+    matching,
     parse_id,
     reference,
     tagged,
@@ -43,11 +44,11 @@ def list_invoices(
     external_id: Filter = None,
 ) -> schemas.PageOf[schemas.InvoiceOut]:  # fmt: skip
     """`open` ones are not due yet; `overdue` ones are open past their due date."""
-    query = select(Invoice)
-    if contract_id is not None:
-        query = query.where(Invoice.contract_id == reference(contract_id, "contract_id"))
-    if external_id is not None:
-        query = query.where(Invoice.external_id == external_id)
+    query = matching(
+        select(Invoice),
+        (Invoice.contract_id, reference(contract_id, "contract_id")),
+        (Invoice.external_id, external_id),
+    )
     if status in {"open", "overdue"}:
         due = Invoice.due_date < _today(given) if status == "overdue" else Invoice.due_date >= _today(given)
         query = query.where(Invoice.status == InvoiceStatus.OPEN, due)
@@ -94,11 +95,11 @@ def update_invoice(
 def list_payments(
     session: Db, _: Who, paged: Paged, invoice_id: RefFilter = None, external_id: Filter = None
 ) -> schemas.PageOf[schemas.PaymentOut]:
-    query = select(Payment)
-    if invoice_id is not None:
-        query = query.where(Payment.invoice_id == reference(invoice_id, "invoice_id"))
-    if external_id is not None:
-        query = query.where(Payment.external_id == external_id)
+    query = matching(
+        select(Payment),
+        (Payment.invoice_id, reference(invoice_id, "invoice_id")),
+        (Payment.external_id, external_id),
+    )
     rows, cursor = list_page(session, query, Payment.id, paged)
     return schemas.PageOf(items=[payment_view(row) for row in rows], next_cursor=cursor)
 
@@ -135,9 +136,7 @@ def reverse_payment(
 def list_accounts(
     session: Db, _: Who, paged: Paged, gateway: Filter = None
 ) -> schemas.PageOf[schemas.GatewayAccountOut]:
-    query = select(GatewayAccount)
-    if gateway is not None:
-        query = query.where(GatewayAccount.gateway == gateway)
+    query = matching(select(GatewayAccount), (GatewayAccount.gateway, gateway))
     rows, cursor = list_page(session, query, GatewayAccount.id, paged)
     return schemas.PageOf(items=[_account_view(row) for row in rows], next_cursor=cursor)
 

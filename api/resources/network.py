@@ -8,7 +8,20 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Db, Filter, Given, IfMatch, Paged, Who, check_version, list_page, parse_id, reference, tagged
+from api.context import (
+    Db,
+    Filter,
+    Given,
+    IfMatch,
+    Paged,
+    Who,
+    check_version,
+    list_page,
+    matching,
+    parse_id,
+    reference,
+    tagged,
+)
 from api.idempotency import OnceOnly
 from api.resources.views import nas_view
 from core import network, switches
@@ -23,13 +36,12 @@ enforcement_routes = APIRouter(prefix="/enforcement", tags=["enforcement"])
 def list_nas(
     session: Db, _: Who, paged: Paged, name: Filter = None, address: Filter = None, vendor: Vendor | None = None
 ) -> schemas.PageOf[schemas.NasOut]:
-    query = select(Nas)
-    if name is not None:
-        query = query.where(Nas.name == name)
-    if address is not None:
-        query = query.where(Nas.address == check_nas_address(address))
-    if vendor is not None:
-        query = query.where(Nas.vendor == vendor)
+    query = matching(
+        select(Nas),
+        (Nas.name, name),
+        (Nas.address, None if address is None else check_nas_address(address)),
+        (Nas.vendor, vendor),
+    )
     rows, cursor = list_page(session, query, Nas.id, paged)
     return schemas.PageOf(items=[nas_view(row) for row in rows], next_cursor=cursor)
 

@@ -19,6 +19,7 @@ from api.context import (
     Who,
     check_version,
     list_page,
+    matching,
     parse_id,
     reference,
     tagged,
@@ -37,13 +38,12 @@ contract_routes = APIRouter(prefix="/contracts", tags=["contracts"])
 def list_customers(
     session: Db, caller: Who, paged: Paged, document: Filter = None, external_ref: Filter = None, name: Filter = None
 ) -> schemas.PageOf[schemas.CustomerOut]:
-    query = select(Customer).options(selectinload(Customer.contacts))
-    if document is not None:
-        query = query.where(Customer.document == normalise_document(document))
-    if external_ref is not None:
-        query = query.where(Customer.external_ref == external_ref)
-    if name is not None:
-        query = query.where(Customer.name == name)
+    query = matching(
+        select(Customer).options(selectinload(Customer.contacts)),
+        (Customer.document, None if document is None else normalise_document(document)),
+        (Customer.external_ref, external_ref),
+        (Customer.name, name),
+    )
     rows, cursor = list_page(session, query, Customer.id, paged)
     log_reveal(session, caller.role, caller.actor, "customer", [row.id for row in rows])
     return schemas.PageOf(items=[customer_view(row, caller.role) for row in rows], next_cursor=cursor)
@@ -86,15 +86,13 @@ def list_contracts(
     session: Db, _: Who, paged: Paged, customer_id: RefFilter = None, payer_id: RefFilter = None,
     company_id: RefFilter = None, status: ContractStatus | None = None,
 ) -> schemas.PageOf[schemas.ContractOut]:  # fmt: skip
-    query = select(Contract).options(selectinload(Contract.items))
-    if customer_id is not None:
-        query = query.where(Contract.customer_id == reference(customer_id, "customer_id"))
-    if payer_id is not None:
-        query = query.where(Contract.payer_id == reference(payer_id, "payer_id"))
-    if company_id is not None:
-        query = query.where(Contract.company_id == reference(company_id, "company_id"))
-    if status is not None:
-        query = query.where(Contract.status == status)
+    query = matching(
+        select(Contract).options(selectinload(Contract.items)),
+        (Contract.customer_id, reference(customer_id, "customer_id")),
+        (Contract.payer_id, reference(payer_id, "payer_id")),
+        (Contract.company_id, reference(company_id, "company_id")),
+        (Contract.status, status),
+    )
     rows, cursor = list_page(session, query, Contract.id, paged)
     return schemas.PageOf(items=[contract_view(row) for row in rows], next_cursor=cursor)
 

@@ -6,7 +6,20 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Cursor, Db, Filter, Given, Limit, Paged, Who, list_page, make_cursor, parse_id, read_cursor
+from api.context import (
+    Cursor,
+    Db,
+    Filter,
+    Given,
+    Limit,
+    Paged,
+    Who,
+    list_page,
+    make_cursor,
+    matching,
+    parse_id,
+    read_cursor,
+)
 from core import events, tokens
 from core.models.system import ApiToken, AuditEntry, Event
 
@@ -39,12 +52,10 @@ def list_audit_entries(
     session: Db, _: Who, paged: Paged, resource: Filter = None, resource_id: Filter = None, actor: Filter = None
 ) -> schemas.PageOf[schemas.AuditOut]:
     """Who changed or saw what, when and from where."""
-    query = select(AuditEntry)
-    for column, wanted in (
+    query = matching(
+        select(AuditEntry),
         (AuditEntry.resource, resource), (AuditEntry.resource_id, resource_id), (AuditEntry.actor, actor),
-    ):  # fmt: skip
-        if wanted is not None:
-            query = query.where(column == wanted)
+    )  # fmt: skip
     rows, cursor = list_page(session, query, AuditEntry.id, paged)
     return schemas.PageOf(items=[_audit_view(row) for row in rows], next_cursor=cursor)
 
