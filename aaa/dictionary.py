@@ -1,40 +1,17 @@
-"""Attributes by name, for people: what `radius test` and `radius trace` print. Dictionaries are read by pyrad."""
+"""Attributes by name, for people: what `radius test` and `radius trace` print."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 from typing import Final
 
-from pyrad.dictionary import Attribute, Dictionary
+from pyrad.dictionary import Attribute
 
 from aaa.packet import Kind, Packet, readable
+from core.attributes import TAG_MAX, by_number, is_secret
 
-_DIRECTORY: Final = Path(__file__).parent / "dictionaries"
 HIDDEN: Final = "(hidden)"
-#: Values that are a secret, or from which one can be guessed away from the server.
-_SECRETS: Final = frozenset(
-    {
-        "User-Password",
-        "CHAP-Password",
-        "Tunnel-Password",
-        "MS-CHAP-Response",
-        "MS-CHAP-CPW-1",
-        "MS-CHAP-CPW-2",
-        "MS-CHAP-LM-Enc-PW",
-        "MS-CHAP-NT-Enc-PW",
-        "MS-CHAP-MPPE-Keys",
-        "MS-MPPE-Send-Key",
-        "MS-MPPE-Recv-Key",
-        "MS-CHAP2-Response",
-        "MS-CHAP2-Success",
-        "MS-CHAP2-CPW",
-        "Mikrotik-Wireless-Enc-Key",
-        "Mikrotik-Wireless-PSK",
-    }
-)
 
 
 def describe(packet: Packet) -> list[tuple[str, str]]:
@@ -62,12 +39,15 @@ def _describe_vendor(field: bytes) -> list[tuple[str, str]]:
 
 
 def _describe(number: tuple[int, int], value: bytes) -> tuple[str, str]:
-    known = _by_number().get(number)
+    known = by_number().get(number)
     if known is None:
         name = f"Attr-{number[1]}" if number[0] == 0 else f"Attr-26.{number[0]}.{number[1]}"
         return name, value.hex()
-    if known.name in _SECRETS:
+    if is_secret(known):
         return known.name, HIDDEN
+    if known.has_tag and value and value[0] <= TAG_MAX:
+        tag = f":{value[0]}" if value[0] else ""
+        return known.name + tag, _readable(known, value[1:] if known.type == "string" else b"\0" + value[1:])
     return known.name, _readable(known, value)
 
 
@@ -87,19 +67,3 @@ def _readable(known: Attribute, value: bytes) -> str:
     if kind == "ipv6prefix" and 2 <= len(value) <= 18:
         return f"{IPv6Address(value[2:].ljust(16, bytes(1)))}/{value[1]}"
     return "0x" + value.hex()
-
-
-@cache
-def _dictionary() -> Dictionary:
-    return Dictionary(str(_DIRECTORY / "dictionary"))
-
-
-@cache
-def _by_number() -> dict[tuple[int, int], Attribute]:
-    """pyrad keeps attributes by name; ours is the other way."""
-    dictionary = _dictionary()
-    numbers = {}
-    for attribute in dictionary.attributes.values():
-        vendor = dictionary.vendors.GetForward(attribute.vendor) if attribute.vendor else 0
-        numbers[vendor, attribute.code] = attribute
-    return numbers

@@ -160,12 +160,13 @@ class FeedSource:
     def _nas_rows(self) -> list[NasRow]:
         rows = self._connection.execute(
             "SELECT id, name, address, secret_encrypted, vendor, message_authenticator, "
-            "message_authenticator_learned, names, login_rules, emergency, emergency_fingerprint FROM nas ORDER BY id"
+            "message_authenticator_learned, names, login_rules, emergency, emergency_fingerprint, options FROM nas "
+            "ORDER BY id"
         ).fetchall()
         return [nas for nas in map(self._nas, rows) if nas is not None]
 
     def _nas(self, row: tuple[Any, ...]) -> NasRow | None:
-        nas_id, name, address, sealed, vendor, mode, learned, names, rules, emergency, fingerprint = row
+        nas_id, name, address, sealed, vendor, mode, learned, names, rules, emergency, fingerprint, options = row
         try:
             secret = self._keyring.open(bytes(sealed), NAS_SECRET)
         except SealBroken as error:
@@ -183,4 +184,5 @@ class FeedSource:
             bool(rules.get("strip_realm")),
             bool(rules.get("lowercase")),
             fingerprint if emergency else None,
+            options,
         )

@@ -93,8 +93,12 @@ class Kind:
     FRAMED_POOL: Final = 88
     NAS_IPV6_ADDRESS: Final = 95
     FRAMED_IPV6_PREFIX: Final = 97
+    FRAMED_IPV6_POOL: Final = 100
     ERROR_CAUSE: Final = 101
     DELEGATED_IPV6_PREFIX: Final = 123
+    DNS_SERVER_IPV6_ADDRESS: Final = 169
+    DELEGATED_IPV6_PREFIX_POOL: Final = 171
+    STATEFUL_IPV6_ADDRESS_POOL: Final = 172
 
 
 class MalformedPacket(ProvedorError):

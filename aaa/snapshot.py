@@ -7,6 +7,7 @@ one. Rows are small: a worker holds them for a million services.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
@@ -15,7 +16,7 @@ import msgspec
 
 from aaa import mschap
 from aaa.authenticator import SharedSecret
-from aaa.vendors import VendorAdapter, adapter
+from aaa.vendors import Local, VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
 
@@ -40,6 +41,7 @@ class NasRow(msgspec.Struct, array_like=True):
     lowercase: bool
     #: Fingerprint of the emergency plan's policy while the emergency switch is on.
     emergency_fingerprint: str | None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Client:
@@ -53,10 +55,10 @@ class Client:
         "has_login_rules",
         "is_network",
         "learns",
+        "local",
         "lowercase",
         "message_authenticator",
         "name",
-        "names",
         "nas_id",
         "secret",
         "strip_realm",
@@ -69,9 +71,9 @@ class Client:
         self.secret = SharedSecret(row.secret)
         self.vendor = row.vendor
         self.adapter: VendorAdapter = adapter(row.vendor)
-        self.names = row.names
+        self.local = Local(row.names, row.options)
         #: Equal for NAS entries that take the same attributes for the same policy.
-        self.dialect = (row.vendor, repr(sorted(row.names.items())) if row.names else "")
+        self.dialect = (row.vendor, json.dumps([row.names, row.options], sort_keys=True))
         self.strip_realm = row.strip_realm
         self.lowercase = row.lowercase
         self.has_login_rules = row.strip_realm or row.lowercase
@@ -139,7 +141,7 @@ class PolicyEntry:
     def attributes_for(self, client: Client) -> bytes:
         encoded = self._encoded.get(client.dialect)
         if encoded is None:
-            encoded = client.adapter.accept_attributes(self.policy, client.names)
+            encoded = client.adapter.accept_attributes(self.policy, client.local)
             self._encoded[client.dialect] = encoded
         return encoded
 

@@ -72,6 +72,14 @@ class Throttle(Input):
     up_kbps: Kbps
 
 
+#: By vendor (or "all"), attributes by name with one value or several; checked against the dictionary.
+_AttributeValue = Text | Annotated[int, Field(ge=0, lt=1 << 64), Number]
+VendorAttributes = Annotated[
+    dict[Name, Annotated[dict[Name, _AttributeValue | list[_AttributeValue]], Field(max_length=40)]],
+    Field(max_length=10),
+]
+
+
 class PlanIn(Input):
     name: Text
     down_kbps: Kbps
@@ -83,6 +91,18 @@ class PlanIn(Input):
     session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
     throttle: Throttle | None = None
     price_cents: Cents | None = None
+    idle_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
+    dns_servers: Annotated[list[Text], Field(max_length=4)] | None = None
+    vrf: Name | None = None
+    #: Names at the NAS of what filters traffic from and to the subscriber.
+    ingress_filter: Name | None = None
+    egress_filter: Name | None = None
+    ipv6_pool: Name | None = None
+    delegated_ipv6_pool: Name | None = None
+    #: Names at the NAS of what carries the rates, where its vendor has such profiles.
+    profile: Name | None = None
+    throttle_profile: Name | None = None
+    vendor_attributes: VendorAttributes | None = None
 
 
 class PlanPatch(Input):
@@ -98,6 +118,16 @@ class PlanPatch(Input):
     session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
     throttle: Throttle = Throttle(down_kbps=1, up_kbps=1)
     price_cents: Cents = 0
+    idle_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
+    dns_servers: Annotated[list[Text], Field(max_length=4)] = []
+    vrf: Name | None = None
+    ingress_filter: Name | None = None
+    egress_filter: Name | None = None
+    ipv6_pool: Name | None = None
+    delegated_ipv6_pool: Name | None = None
+    profile: Name | None = None
+    throttle_profile: Name | None = None
+    vendor_attributes: VendorAttributes = {}
 
 
 class PlanOut(Output):
@@ -112,6 +142,16 @@ class PlanOut(Output):
     session_seconds: int | None
     throttle: Throttle
     price_cents: int
+    idle_seconds: int | None
+    dns_servers: list[str]
+    vrf: str | None
+    ingress_filter: str | None
+    egress_filter: str | None
+    ipv6_pool: str | None
+    delegated_ipv6_pool: str | None
+    profile: str | None
+    throttle_profile: str | None
+    vendor_attributes: dict[str, Any]
     version: int
 
 
@@ -257,6 +297,7 @@ class ServiceIn(Input):
     ipv4_routes: Annotated[list[Text], Field(max_length=20)] | None = None
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
+    vendor_attributes: VendorAttributes | None = None
 
 
 class ServicePatch(Input):
@@ -272,6 +313,7 @@ class ServicePatch(Input):
     ipv4_routes: Annotated[list[Text], Field(max_length=20)] = []
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
+    vendor_attributes: VendorAttributes = {}
 
 
 class HoldOut(Output):
@@ -299,6 +341,7 @@ class ServiceOut(Output):
     ipv4_routes: list[str]
     ipv6_prefix: str | None
     delegated_ipv6_prefix: str | None
+    vendor_attributes: dict[str, Any]
     access: str
     policy_fingerprint: str
     holds: list[HoldOut]
@@ -318,6 +361,14 @@ class NasNames(Input):
 
     pools: dict[Name, Name] = {}
     address_lists: dict[Name, Name] = {}
+    profiles: dict[Name, Name] = {}
+    filters: dict[Name, Name] = {}
+    vrfs: dict[Name, Name] = {}
+    urls: dict[Name, Name] = {}
+
+
+#: What its vendor leaves to choose: the names, what may be written and what it means are in docs/radius.md.
+NasOptions = Annotated[dict[Name, Name], Field(max_length=20)]
 
 
 class LoginRules(Input):
@@ -336,6 +387,7 @@ class NasIn(Input):
     message_authenticator: MessageAuthenticatorMode | None = None
     octets_direction: OctetsDirection | None = None
     names: NasNames | None = None
+    options: NasOptions | None = None
     login_rules: LoginRules | None = None
     disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000), Number] | None = None
     enforcement_frozen: Flag | None = None
@@ -352,6 +404,7 @@ class NasPatch(Input):
     message_authenticator: MessageAuthenticatorMode = MessageAuthenticatorMode.AUTO
     octets_direction: OctetsDirection = OctetsDirection.NAS
     names: NasNames = NasNames()
+    options: NasOptions = {}
     login_rules: LoginRules = LoginRules()
     disconnects_per_minute: Annotated[int, Field(ge=1, le=100_000), Number] = 120
     enforcement_frozen: Flag = False
@@ -369,6 +422,7 @@ class NasOut(Output):
     message_authenticator_learned: str | None
     octets_direction: str
     names: dict[str, Any]
+    options: dict[str, Any]
     login_rules: dict[str, Any]
     disconnects_per_minute: int
     enforcement_frozen: bool

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network, ip_network
+from collections.abc import Sequence
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 
 from core.errors import InvalidInput
 
@@ -36,6 +37,18 @@ def check_ipv6_prefix(value: str, *, field: str = "ipv6_prefix") -> str:
         return str(IPv6Network(value))
     except ValueError as error:
         raise InvalidInput(f"not an IPv6 prefix: {error}", field=field) from None
+
+
+def check_dns_servers(values: Sequence[str], *, field: str = "dns_servers") -> list[str]:
+    """At most two of each family: no vendor takes more."""
+    try:
+        servers = [ip_address(value) for value in values]
+    except ValueError as error:
+        raise InvalidInput(f"not an IP address: {error}", field=field) from None
+    for version in (4, 6):
+        if sum(server.version == version for server in servers) > 2:
+            raise InvalidInput(f"more than two IPv{version} servers, which no NAS takes", field=field)
+    return [str(server) for server in servers]
 
 
 def check_nas_address(value: str, *, field: str = "address") -> str:

@@ -15,10 +15,10 @@ from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
 from core.keyring import NAS_SECRET, Keyring
-from core.logins import check_name
 from core.models.network import Nas
 from core.models.service import Plan
 from core.models.system import ChangeKind
+from core.nas_options import check_names, check_options
 from core.policy import Policy, ServiceTerms, intended_policy
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
@@ -26,11 +26,12 @@ _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 
 def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
     plain = {key: value for key, value in values.items() if value is not None and key != "secret"}
-    _check_names(plain)
+    check_names(plain.get("names", {}))
     nas = Nas(
-        **{"names": {}, "login_rules": {}, **plain, "address": check_nas_address(values["address"])},
+        **{"names": {}, "options": {}, "login_rules": {}, **plain, "address": check_nas_address(values["address"])},
         secret_encrypted=_sealed(keyring, values["secret"]),
     )
+    check_options(nas.vendor, nas.options)
     session.add(nas)
     flush_unique(session, _UNIQUE)
     _set_emergency_policy(session, nas)
@@ -64,12 +65,13 @@ def find_by_address(session: Session, address: str) -> Nas:
 def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str, Any], actor: Actor) -> Nas:
     plain = dict(values)
     secret = plain.pop("secret", None)
-    _check_names(plain)
+    check_names(plain.get("names", {}))
     if "address" in plain:
         plain["address"] = check_nas_address(plain["address"])
     if "message_authenticator" in plain:
         plain["message_authenticator_learned"] = None  # `auto` learns anew
     changed = _json(apply_changes(nas, plain))
+    check_options(nas.vendor, nas.options)
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
@@ -121,13 +123,6 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
         raise InvalidInput(f"there is no plan {nas.emergency_plan_id}", field="emergency_plan_id")
     nas.emergency_fingerprint = policies.keep(session, _emergency_policy(plan))
     session.flush()
-
-
-def _check_names(values: Mapping[str, Any]) -> None:
-    """Each of them becomes an attribute of every reply that needs it."""
-    for family in values.get("names", {}).values():
-        for theirs in family.values():
-            check_name(theirs, field="names")
 
 
 def _emergency_policy(plan: Plan) -> Policy:

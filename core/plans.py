@@ -8,15 +8,23 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core import audit, events, network, outbox, topics
+from core.addresses import check_dns_servers
+from core.attributes import check_vendor_attributes
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
 from core.logins import check_name
+from core.models.network import Vendor
 from core.models.service import Plan
 
 #: Rate in the walled garden and under a throttle where the plan says nothing.
 DEFAULT_THROTTLE_KBPS = 1024
 DEFAULT_INTERIM_S = 300
+#: Fields that name something at the NAS.
+_NAMES = (
+    "address_pool", "address_list", "vrf", "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool",
+    "profile", "throttle_profile",
+)  # fmt: skip
 
 
 def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Plan:
@@ -27,7 +35,7 @@ def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Pl
         "price_cents": 0,
         **{key: value for key, value in values.items() if value is not None},
     }
-    plan = Plan(**plain)
+    plan = Plan(**_canonical(plain))
     _check(plan)
     session.add(plan)
     flush_unique(session, {"name": "name"})
@@ -45,7 +53,7 @@ def get_plan(session: Session, plan_id: int) -> Plan:
 
 def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor) -> Plan:
     """NASes whose emergency plan it is learn of it in the same commit; services on it follow in chunks."""
-    changed = apply_changes(plan, values)
+    changed = apply_changes(plan, _canonical(values))
     _check(plan)
     flush_unique(session, {"name": "name"})
     if changed:
@@ -56,11 +64,22 @@ def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: 
     return plan
 
 
+def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain = dict(values)
+    if plain.get("dns_servers"):
+        plain["dns_servers"] = check_dns_servers(plain["dns_servers"])
+    if plain.get("vendor_attributes"):
+        plain["vendor_attributes"] = check_vendor_attributes(plain["vendor_attributes"], frozenset(Vendor))
+    return plain
+
+
 def _check(plan: Plan) -> None:
     """MikroTik refuses a threshold above its burst; so do we, before a subscriber's session does."""
-    for field in ("address_pool", "address_list"):
+    for field in _NAMES:
         if getattr(plan, field) is not None:
             check_name(getattr(plan, field), field=field)
+    if plan.throttle_profile and not plan.profile:
+        raise InvalidInput("a plan with a throttle_profile has a profile for full access too", field="throttle_profile")
     burst = plan.burst
     if burst is None:
         return

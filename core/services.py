@@ -10,11 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import addresses, audit, changes, events, holds, policies
+from core.attributes import check_vendor_attributes
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import Conflict, InvalidInput, NotFound
 from core.keyring import SERVICE_PASSWORD, Keyring
 from core.logins import check_login, check_password
+from core.models.network import Vendor
 from core.models.party import Contract, ContractStatus
 from core.models.service import Plan, Service, ServiceStatus
 from core.models.system import ChangeKind
@@ -121,6 +123,8 @@ def _checked(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
     for field in ("ipv6_prefix", "delegated_ipv6_prefix"):
         if plain.get(field):
             plain[field] = addresses.check_ipv6_prefix(plain[field], field=field)
+    if plain.get("vendor_attributes"):
+        plain["vendor_attributes"] = check_vendor_attributes(plain["vendor_attributes"], frozenset(Vendor))
     return plain
 
 

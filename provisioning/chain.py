@@ -4,7 +4,8 @@
     in step                          -> nothing
     intended: no access              -> disconnect
     applied policy unknown           -> disconnect (we cannot tell what would have to change)
-    the vendor changes it live       -> CoA
+    nothing to change before the next login -> adopt: the session counts as in step
+    the vendor changes it live       -> CoA, or several in order
     else                             -> disconnect: at once for a hold or its lifting, otherwise in the window
 
 A CoA that the NAS refuses becomes a disconnect. A disconnect for restriction is paced; one that gives access back never
@@ -16,8 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aaa.vendors import LiveChange, VendorAdapter
-from aaa.vendors.base import Names
+from aaa.vendors import LiveChange, Local, VendorAdapter
 from core.access import Access
 from core.policy import Policy
 
@@ -26,6 +26,7 @@ class Action(StrEnum):
     NONE = "none"
     COA = "coa"
     DISCONNECT = "disconnect"
+    ADOPT = "adopt"
     WAIT = "wait"
 
 
@@ -50,12 +51,13 @@ class Situation:
 class Decision:
     action: Action
     reason: str
-    attributes: bytes = b""
+    #: The attributes of each CoA, in order.
+    requests: tuple[bytes, ...] = ()
     #: Counts against the NAS's disconnects per minute.
     paced: bool = False
 
 
-def decide(situation: Situation, adapter: VendorAdapter, names: Names) -> Decision:
+def decide(situation: Situation, adapter: VendorAdapter, local: Local) -> Decision:
     if not situation.ours:
         return Decision(Action.NONE, "session without our Class: observed only")
     if situation.frozen:
@@ -70,12 +72,18 @@ def decide(situation: Situation, adapter: VendorAdapter, names: Names) -> Decisi
         return Decision(Action.DISCONNECT, "access is blocked", paced=True)
     if situation.applied is None:
         return _redial(situation, "the session's policy is unknown")
-    change = adapter.live_change(situation.applied, situation.intended, names)
+    return _change(situation, situation.applied, adapter, local)
+
+
+def _change(situation: Situation, applied: Policy, adapter: VendorAdapter, local: Local) -> Decision:
+    change = adapter.live_change(applied, situation.intended, local)
     if not isinstance(change, LiveChange):
         return _redial(situation, "needs a new login: " + ", ".join(change.fields))
+    if not change.requests:
+        return Decision(Action.ADOPT, "differs at the next login only")
     if situation.coa_refused:
         return _redial(situation, "the NAS refused the CoA")
-    return Decision(Action.COA, "changes live", change.attributes)
+    return Decision(Action.COA, "changes live", change.requests)
 
 
 def _redial(situation: Situation, reason: str) -> Decision:

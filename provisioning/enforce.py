@@ -25,7 +25,7 @@ from aaa.authenticator import SharedSecret
 from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind, Target
 from aaa.coa.error_cause import PERHAPS_STALE_KEY, describe
 from aaa.packet import Kind, text_attribute
-from aaa.vendors import SessionKeys, adapter
+from aaa.vendors import Local, SessionKeys, adapter
 from core import events, outbox, policies, sessions, switches, topics
 from core.clock import Clock
 from core.database import Database
@@ -41,8 +41,8 @@ from provisioning.models import ASKING, EnforcementStep
 
 #: First key of the advisory lock under which a session is claimed; the session's id is the second.
 _LOCK_SPACE = 0x454E46
-#: Longer than asking twice can take (see aaa.coa.client).
-CLAIM = timedelta(seconds=30)
+#: Longer than asking can take, twice for each of a change's CoAs (see aaa.coa.client).
+CLAIM = timedelta(seconds=45)
 #: Tries before an alarm is raised; it is tried on, every RETRY_SLOW.
 TRIES_BEFORE_ALARM = 6
 RETRY_SLOW = timedelta(minutes=5)
@@ -133,13 +133,16 @@ class Enforcer:
         decision, intended = self._decide(session, errand, live, nas, service, coa_refused=coa_refused)
         if decision.action is Action.NONE:
             return None
+        if decision.action is Action.ADOPT:
+            sessions.mark_applied(session, errand.session_id, intended)
+            return None
         pause = self._pause(session, nas, decision)
         if pause is not None:
             self._owe_again(session, errand, errand.tries, pause)
             return None
         asking = self._claim(session, errand, live, nas, decision, intended)
         outbox.lose_on_crash(session)  # then the errand itself is still owed
-        return lambda: self._ask(asking, asking.keys)
+        return lambda: self._ask(asking, asking.keys, 0)
 
     def _decide(
         self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, service: Service | None,
@@ -167,7 +170,7 @@ class Enforcer:
             coa_refused=coa_refused,
             window_open=self.window_open(self.clock()),
         )
-        return decide(situation, adapter(nas.vendor), nas.names), service.policy_fingerprint
+        return decide(situation, adapter(nas.vendor), Local(nas.names, nas.options)), service.policy_fingerprint
 
     def _pause(self, session: DatabaseSession, nas: Nas, decision: Decision) -> timedelta | None:
         """How long this has to wait; None when the NAS may be asked now."""
@@ -197,7 +200,7 @@ class Enforcer:
         session.add(step)
         session.flush()
         keys = adapter(nas.vendor).session_keys(
-            SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, _ipv4(live.nas_address))
+            SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, _ipv4(live.nas_address), live.nas_port_id)
         )
         secret = SharedSecret(self.keyring.open(nas.secret_encrypted, NAS_SECRET))
         return Asking(
@@ -211,18 +214,24 @@ class Enforcer:
             owed_id=self._owe_again(session, errand, errand.tries, CLAIM),
         )
 
-    def _ask(self, asking: Asking, keys: bytes) -> None:
-        if asking.decision.action is Action.COA:
-            attributes = asking.decision.attributes
-            self.client.change(asking.target, keys, attributes, lambda outcome: self._answered(asking, keys, outcome))
-        else:
-            self.client.disconnect(asking.target, keys, lambda outcome: self._answered(asking, keys, outcome))
+    def _ask(self, asking: Asking, keys: bytes, number: int) -> None:
+        """The first CoA, or a later one (`number`) where a change takes several; or the Disconnect."""
 
-    def _answered(self, asking: Asking, keys: bytes, outcome: Outcome) -> None:
+        def done(outcome: Outcome) -> None:
+            self._answered(asking, keys, number, outcome)
+
+        if asking.decision.action is Action.COA:
+            self.client.change(asking.target, keys, asking.decision.requests[number], done)
+        else:
+            self.client.disconnect(asking.target, keys, done)
+
+    def _answered(self, asking: Asking, keys: bytes, number: int, outcome: Outcome) -> None:
         """Where a key that we sent beside the session's id may be stale, once more with the id alone."""
         refused = outcome.kind is OutcomeKind.NAK and outcome.error_cause in PERHAPS_STALE_KEY
         if refused and keys != asking.only_id:
-            self._ask(asking, asking.only_id)
+            self._ask(asking, asking.only_id, number)
+        elif outcome.kind is OutcomeKind.ACK and number + 1 < len(asking.decision.requests):
+            self._ask(asking, keys, number + 1)
         else:
             self.conclusions.submit(self._conclude, asking, outcome)
 

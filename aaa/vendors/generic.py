@@ -7,41 +7,64 @@ from __future__ import annotations
 
 from typing import Final
 
-from aaa.packet import Kind, integer_attribute, text_attribute, vendor_attribute
+from aaa.packet import Kind, text_attribute
 from aaa.vendors.base import (
     LiveChange,
-    Names,
+    Local,
     RedialNeeded,
     SessionKeys,
     address_attributes,
-    changed_fields,
-    local_name,
+    framed_ppp,
+    own_attributes,
+    pool_attribute,
+    rate_bps,
+    redial_needed,
+    standard_dns,
     standard_session_keys,
     timer_attributes,
+    vendor_integer,
+    visible_changes,
 )
+from core.models.network import Vendor
 from core.policy import Policy
 
 WISPR: Final = 14122
 BANDWIDTH_MAX_UP: Final = 7
 BANDWIDTH_MAX_DOWN: Final = 8
-_NEXT_LOGIN: Final = frozenset({"interim_seconds", "burst"})
-_RATE_BPS_MAX: Final = 0xFFFFFFFF
+_NEXT_LOGIN: Final = frozenset({"interim_seconds", "session_seconds", "idle_seconds", "dns_servers"})
 
 
 class GenericAdapter:
-    def accept_attributes(self, policy: Policy, names: Names) -> bytes:
-        parts = [integer_attribute(Kind.SERVICE_TYPE, 2), integer_attribute(Kind.FRAMED_PROTOCOL, 1)]
-        for kind, rate_kbps in ((BANDWIDTH_MAX_UP, policy.up_kbps), (BANDWIDTH_MAX_DOWN, policy.down_kbps)):
-            if rate_kbps is not None:
-                rate_bps = min(rate_kbps * 1000, _RATE_BPS_MAX)
-                parts.append(vendor_attribute(WISPR, kind, rate_bps.to_bytes(4, "big")))
-        if policy.address_list:
-            parts.append(text_attribute(Kind.FILTER_ID, local_name(names, "address_lists", policy.address_list)))
-        return b"".join([*parts, address_attributes(policy, names), timer_attributes(policy)])
+    vendor = Vendor.GENERIC
+    sources = "RFC 2865, 2869, 3162, 4818, 5176, 6911; WISPr"
+    octets = "input is from the subscriber (RFC 2866 5.3)"
+    coa = "Disconnect only: what its CoA changes is not known"
 
-    def live_change(self, applied: Policy, intended: Policy, names: Names) -> LiveChange | RedialNeeded:  # noqa: ARG002
-        changed = changed_fields(applied, intended) - _NEXT_LOGIN
-        return RedialNeeded(tuple(sorted(changed))) if changed else LiveChange(b"")
+    def accept_attributes(self, policy: Policy, local: Local) -> bytes:
+        rates = ((BANDWIDTH_MAX_UP, policy.up_kbps), (BANDWIDTH_MAX_DOWN, policy.down_kbps))
+        names = (
+            ("address_lists", policy.address_list),
+            ("filters", policy.ingress_filter),
+            ("filters", policy.egress_filter),
+        )
+        return b"".join(
+            [
+                framed_ppp(),
+                *(vendor_integer(WISPR, kind, rate_bps(rate)) for kind, rate in rates if rate is not None),
+                *(text_attribute(Kind.FILTER_ID, local.name(family, name)) for family, name in names if name),
+                address_attributes(policy, local),
+                pool_attribute(Kind.FRAMED_IPV6_POOL, policy.ipv6_pool, local),
+                pool_attribute(Kind.DELEGATED_IPV6_PREFIX_POOL, policy.delegated_ipv6_pool, local),
+                standard_dns(policy),
+                timer_attributes(policy),
+                own_attributes(policy, self.vendor),
+            ]
+        )
+
+    def live_change(self, applied: Policy, intended: Policy, local: Local) -> LiveChange | RedialNeeded:
+        changed = visible_changes(self, applied, intended, local)
+        redial = redial_needed(changed, intended, live=frozenset(), next_login=_NEXT_LOGIN)
+        return redial or LiveChange(())
 
     def session_keys(self, keys: SessionKeys) -> bytes:
         return standard_session_keys(keys)

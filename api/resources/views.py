@@ -29,6 +29,10 @@ def plan_view(plan: Plan) -> schemas.PlanOut:
         id=str(plan.id), name=plan.name, down_kbps=plan.down_kbps, up_kbps=plan.up_kbps, burst=plan.burst,
         address_pool=plan.address_pool, address_list=plan.address_list, interim_seconds=plan.interim_seconds,
         session_seconds=plan.session_seconds, throttle=throttle, price_cents=plan.price_cents, version=plan.version,
+        idle_seconds=plan.idle_seconds, dns_servers=plan.dns_servers, vrf=plan.vrf,
+        ingress_filter=plan.ingress_filter, egress_filter=plan.egress_filter, ipv6_pool=plan.ipv6_pool,
+        delegated_ipv6_pool=plan.delegated_ipv6_pool, profile=plan.profile, throttle_profile=plan.throttle_profile,
+        vendor_attributes=plan.vendor_attributes,
     )  # fmt: skip
 
 
@@ -90,7 +94,8 @@ def service_views(session: DatabaseSession, rows: Sequence[Service], role: Role)
             id=str(service.id), contract_id=str(service.contract_id), plan_id=str(service.plan_id), kind=service.kind,
             status=service.status, login=service.login, address=_address(service.address, role),
             ipv4_address=service.ipv4_address, ipv4_routes=list(service.ipv4_routes), ipv6_prefix=service.ipv6_prefix,
-            delegated_ipv6_prefix=service.delegated_ipv6_prefix, access=service.access,
+            delegated_ipv6_prefix=service.delegated_ipv6_prefix, vendor_attributes=service.vendor_attributes,
+            access=service.access,
             policy_fingerprint=service.policy_fingerprint, holds=[hold_view(hold) for hold in live[service.id]],
             online=service.id in online, version=service.version,
         )
@@ -118,6 +123,7 @@ def nas_view(nas: Nas) -> schemas.NasOut:
     return schemas.NasOut(
         id=str(nas.id), name=nas.name, address=nas.address, vendor=nas.vendor, coa_port=nas.coa_port,
         message_authenticator=nas.message_authenticator, octets_direction=nas.octets_direction, names=nas.names,
+        options=nas.options,
         message_authenticator_learned=nas.message_authenticator_learned, login_rules=nas.login_rules,
         disconnects_per_minute=nas.disconnects_per_minute, enforcement_frozen=nas.enforcement_frozen,
         emergency=nas.emergency, emergency_plan_id=text_id(nas.emergency_plan_id), version=nas.version,

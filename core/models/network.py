@@ -14,6 +14,11 @@ from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
 
 class Vendor(StrEnum):
     MIKROTIK = "mikrotik"
+    HUAWEI = "huawei"
+    CISCO = "cisco"
+    JUNIPER = "juniper"
+    NOKIA = "nokia"
+    ACCEL_PPP = "accel_ppp"
     GENERIC = "generic"
 
 
@@ -76,8 +81,10 @@ class Nas(Versioned, Base):
     octets_direction: Mapped[OctetsDirection] = mapped_column(
         enum_column(OctetsDirection), default=OctetsDirection.NAS, server_default="nas"
     )
-    #: Names here that differ from the plan's: {"pools": {ours: theirs}, "address_lists": {ours: theirs}}.
+    #: Names here that differ from the plan's, by family: {"pools": {ours: theirs}, …} (see core.nas_options).
     names: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    #: What its vendor leaves to choose: {"platform": "ios_xr"} (see core.nas_options).
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     #: {"strip_realm": bool, "lowercase": bool}
     login_rules: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     disconnects_per_minute: Mapped[int] = mapped_column(Integer, default=120, server_default="120")

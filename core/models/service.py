@@ -10,8 +10,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.access import Access, HoldEffect, HoldReason
+from core.attributes import VendorAttributes, encode
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
-from core.policy import Burst, PlanTerms, ServiceTerms
+from core.policy import Burst, OwnAttributes, PlanTerms, ServiceTerms
 
 
 class ServiceKind(StrEnum):
@@ -52,6 +53,17 @@ class Plan(Versioned, Base):
     throttle_down_kbps: Mapped[int]
     throttle_up_kbps: Mapped[int]
     price_cents: Mapped[int]
+    idle_seconds: Mapped[int | None]
+    dns_servers: Mapped[list[str]] = mapped_column(default=list, server_default=text("'[]'"))
+    vrf: Mapped[str | None]
+    ingress_filter: Mapped[str | None]
+    egress_filter: Mapped[str | None]
+    ipv6_pool: Mapped[str | None]
+    delegated_ipv6_pool: Mapped[str | None]
+    profile: Mapped[str | None]
+    throttle_profile: Mapped[str | None]
+    #: See core.attributes.
+    vendor_attributes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
 
     def terms(self) -> PlanTerms:
         return PlanTerms(
@@ -64,6 +76,16 @@ class Plan(Versioned, Base):
             session_seconds=self.session_seconds,
             throttle_down_kbps=self.throttle_down_kbps,
             throttle_up_kbps=self.throttle_up_kbps,
+            idle_seconds=self.idle_seconds,
+            dns_servers=tuple(self.dns_servers or ()),
+            vrf=self.vrf,
+            ingress_filter=self.ingress_filter,
+            egress_filter=self.egress_filter,
+            ipv6_pool=self.ipv6_pool,
+            delegated_ipv6_pool=self.delegated_ipv6_pool,
+            profile=self.profile,
+            throttle_profile=self.throttle_profile,
+            vendor_attributes=_encoded(self.vendor_attributes),
         )
 
 
@@ -98,6 +120,7 @@ class Service(Versioned, Base):
     ipv4_routes: Mapped[list[str]] = mapped_column(default=list, server_default=text("'[]'"))
     ipv6_prefix: Mapped[str | None]
     delegated_ipv6_prefix: Mapped[str | None]
+    vendor_attributes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     access: Mapped[Access] = mapped_column(enum_column(Access), default=Access.FULL, server_default="full")
     policy_fingerprint: Mapped[str] = mapped_column(ForeignKey("policy_version.fingerprint"))
     cancelled_at: Mapped[datetime | None]
@@ -110,7 +133,15 @@ class Service(Versioned, Base):
             ipv4_routes=tuple(self.ipv4_routes or ()),
             ipv6_prefix=self.ipv6_prefix,
             delegated_ipv6_prefix=self.delegated_ipv6_prefix,
+            vendor_attributes=_encoded(self.vendor_attributes),
         )
+
+
+def _encoded(vendor_attributes: VendorAttributes | None) -> OwnAttributes:
+    return {
+        vendor: {name: encode({name: values}).hex() for name, values in attributes.items()}
+        for vendor, attributes in (vendor_attributes or {}).items()
+    }
 
 
 class Hold(Base):

@@ -11,6 +11,7 @@ import typer
 from aaa import testclient
 from aaa.authenticator import SharedSecret
 from aaa.packet import Code, Kind, text_attribute
+from aaa.vendors.table import markdown
 from core import network, services
 from core.errors import InvalidInput, NotFound, ProvedorError
 from core.keyring import NAS_SECRET, SERVICE_PASSWORD
@@ -28,6 +29,12 @@ class Method(StrEnum):
     PAP = "pap"
     CHAP = "chap"
     MSCHAPV2 = "mschapv2"
+
+
+@radius_app.command()
+def vendors() -> None:
+    """What each vendor's NAS is told of a plan, and what of it changes live, as the tables of docs/radius.md."""
+    typer.echo(markdown())
 
 
 @radius_app.command("test")

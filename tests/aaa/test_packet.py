@@ -40,7 +40,7 @@ from aaa.packet import (
     vendor_attribute,
 )
 
-DICTIONARY = Dictionary(str(Path(__file__).parent.parent.parent / "aaa" / "dictionaries" / "dictionary"))
+DICTIONARY = Dictionary(str(Path(__file__).parent.parent.parent / "core" / "dictionaries" / "dictionary"))
 attributes = st.lists(st.tuples(st.integers(1, 255), st.binary(min_size=1, max_size=253)), max_size=12)
 secrets = st.binary(min_size=1, max_size=100)
 authenticators = st.binary(min_size=16, max_size=16)

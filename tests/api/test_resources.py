@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from api_rows import PLAN, make_service
+from api_rows import PLAN, make_contract, make_service
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from api.access import may
+from core import policies
 from core.database import Database
+from core.models.network import Vendor
 from core.models.system import AuditEntry, Role
 
 
@@ -178,3 +180,57 @@ def test_explain_speaks_both_languages(client: TestClient) -> None:
         found = client.get(f"/api/v1/services/{service['id']}/explain", params={"language": language}).json()
         assert found["can_connect"] is False
         assert found["summary"].startswith(word)
+
+
+def test_a_plan_says_what_a_nas_of_any_vendor_needs(client: TestClient) -> None:
+    said = {
+        "dns_servers": ["192.0.2.53", "2001:db8::53"], "vrf": "business", "ingress_filter": "up",
+        "egress_filter": "down",
+        "ipv6_pool": "six", "delegated_ipv6_pool": "pd", "profile": "gold", "throttle_profile": "bronze",
+        "idle_seconds": 900,
+        "vendor_attributes": {"mikrotik": {"Mikrotik-Mark-Id": "ouro"}, "all": {"Framed-MTU": 1492}},
+    }  # fmt: skip
+    plan = client.post("/api/v1/plans", json=PLAN | said).json()
+    kept = {"mikrotik": {"Mikrotik-Mark-Id": ["ouro"]}, "all": {"Framed-MTU": ["1492"]}}
+    assert {name: plan[name] for name in said} == said | {"vendor_attributes": kept}
+    changed = client.patch(f"/api/v1/plans/{plan['id']}", json={"vrf": None, "vendor_attributes": {}}).json()
+    assert (changed["vrf"], changed["vendor_attributes"], changed["profile"]) == (None, {}, "gold")
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "words"),
+    [
+        ({"vendor_attributes": {"mikrotik": {"Mikrotik-Rate-Limit": "1M"}}}, "vendor_attributes", "set that instead"),
+        ({"dns_servers": ["192.0.2.1", "192.0.2.2", "192.0.2.3"]}, "dns_servers", "more than two IPv4"),
+        ({"throttle_profile": "bronze"}, "throttle_profile", "has a profile for full access too"),
+    ],
+)
+def test_what_no_nas_could_take_is_refused_when_the_plan_is_saved(
+    client: TestClient, said: dict[str, Any], field: str, words: str
+) -> None:
+    answer = client.post("/api/v1/plans", json=PLAN | said)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == field
+    assert words in answer.json()["detail"]
+
+
+def test_a_services_own_attributes_take_the_place_of_its_plans(client: TestClient, database: Database) -> None:
+    plan = client.post("/api/v1/plans", json=PLAN | {"vendor_attributes": {"all": {"Framed-MTU": 1492}}}).json()
+    body = {"contract_id": make_contract(client)["id"], "plan_id": plan["id"], "login": "a", "password": "p"}
+    own = {"vendor_attributes": {"all": {"Framed-MTU": "1400"}}}
+    service = client.post("/api/v1/services", json=body | own).json()
+    assert service["vendor_attributes"] == {"all": {"Framed-MTU": ["1400"]}}
+    with database.transaction() as session:
+        policy = policies.read(session, service["policy_fingerprint"])
+    assert policy is not None
+    assert policy.vendor_attributes == (("all", "0c0600000578"),)
+
+
+def test_a_nas_of_every_vendor_has_options_of_its_own(client: TestClient) -> None:
+    nas = {"name": "bng", "address": "192.0.2.1", "secret": "s", "vendor": "cisco", "options": {"platform": "ios_xr"}}
+    assert client.post("/api/v1/nas", json=nas).json()["options"] == {"platform": "ios_xr"}
+    for number, vendor in enumerate(Vendor, start=10):
+        plain = {"name": vendor, "address": f"192.0.2.{number}", "secret": "s", "vendor": vendor}
+        assert client.post("/api/v1/nas", json=plain).status_code == 201
+    refused = client.post("/api/v1/nas", json=nas | {"name": "b", "address": "192.0.2.9", "options": {"platform": "x"}})
+    assert (refused.status_code, refused.json()["field"]) == (422, "options")

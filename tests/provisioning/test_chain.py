@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aaa.vendors import adapter
+from aaa.vendors import Local, adapter
 from core.access import Access
 from core.policy import Policy
 from provisioning.chain import Action, Situation, decide
@@ -40,6 +40,7 @@ def situation(applied: Policy | None, intended: Policy, **more: object) -> Situa
         (situation(FULL, BLOCKED), Action.DISCONNECT, True),
         (situation(FULL, MOVED), Action.WAIT, False),
         (situation(FULL, MOVED, window_open=True), Action.DISCONNECT, False),
+        (situation(FULL, replace(FULL, interim_seconds=600)), Action.ADOPT, False),
         (situation(None, FULL), Action.DISCONNECT, False),
         (situation(FULL, SLOW, ours=False), Action.NONE, False),
         (situation(FULL, SLOW, frozen=True), Action.WAIT, False),
@@ -48,6 +49,6 @@ def situation(applied: Policy | None, intended: Policy, **more: object) -> Situa
     ],
 )
 def test_the_table(given: Situation, action: Action, paced: bool) -> None:
-    decision = decide(given, adapter("mikrotik"), {})
+    decision = decide(given, adapter("mikrotik"), Local())
     assert (decision.action, decision.paced) == (action, paced)
     assert decision.reason

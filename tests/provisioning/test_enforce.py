@@ -273,7 +273,7 @@ def test_a_silent_nas_shuts_its_breaker_and_the_work_is_kept(world: World, bras:
     assert [outcome for _, outcome, _ in world.steps()] == ["timeout"] * 3  # then nobody asks for a while
     assert world.owed(OUT_OF_STEP)
     bras.box.paused = False
-    world.enforcer.clock.advance(timedelta(seconds=30))  # type: ignore[attr-defined]
+    world.enforcer.clock.advance(timedelta(seconds=45))  # type: ignore[attr-defined]
     world.begin(world.enforcer.session_out_of_step, session_id=live)
     world.await_answers()
     assert world.session(live).applied_fingerprint == world.intended(service)
