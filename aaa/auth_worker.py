@@ -10,6 +10,7 @@ import heapq
 import os
 import random
 import socket
+import time
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from aaa.accept_class import class_attribute
 from aaa.authenticator import message_authenticator_valid, sign_reply
 from aaa.decision import Decision, authorize, check_signature, learned_mode
 from aaa.duplicates import PENDING, Duplicates
-from aaa.feed import Message
+from aaa.feed import LEASE_TRUST_S, Message
 from aaa.packet import (
     PACKET_OCTETS_MAX,
     Code,
@@ -58,6 +59,8 @@ class AuthenticationWorker(Worker):
         self._attempts.setblocking(False)
         self._attempts_path = attempts_path
         self._reported: dict[bytes, float] = {}
+        #: Leases that the feeder was asked for in this second.
+        self._wanted: set[tuple[str, int]] = set()
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -95,17 +98,20 @@ class AuthenticationWorker(Worker):
 
     def tick(self) -> None:
         self._duplicates.expire(self.now)
+        self._wanted.clear()
         if len(self._reported) > ATTEMPT_KEYS_MAX:
             self._reported.clear()
 
     def _accept(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, entry: PolicyEntry) -> None:
         service_id = decision.subscriber.service_id if decision.subscriber else 0
         accept_id = self._random.getrandbits(64).to_bytes(8, "big")
-        attributes = (
-            entry.attributes_for(client)
-            + class_attribute(service_id, accept_id, entry.fingerprint_octets)
-            + decision.attributes
-        )
+        of_policy, pools = entry.attributes_for(client, self.follower.current.pools)
+        if pools and service_id:
+            leased = self._leased(pools, service_id)
+            if isinstance(leased, Reason):
+                return self._without_lease(packet, client, arrival, leased)
+            of_policy += leased
+        attributes = of_policy + class_attribute(service_id, accept_id, entry.fingerprint_octets) + decision.attributes
         if Kind.PROXY_STATE in packet.firsts:
             attributes += proxy_states(packet)
         reply = sign_reply(_ACCESS_ACCEPT, packet.identifier, packet.authenticator, attributes, client.secret)
@@ -118,6 +124,24 @@ class AuthenticationWorker(Worker):
         if self.trace is not None:
             self.trace_exchange(arrival, reply, reason)
         return None
+
+    def _leased(self, pools: tuple[str, ...], service_id: int) -> bytes | Reason:
+        """The attributes of its leases out of these pools, or why it cannot be given one now."""
+        snapshot = self.follower.current
+        if time.time() - snapshot.fresh_at > LEASE_TRUST_S:
+            return Reason.LEASES_STALE
+        found = [(pool, snapshot.leases[pool].get(service_id)) for pool in pools]
+        missing = [pool for pool, attributes in found if attributes is None]
+        for pool in missing:
+            if (pool, service_id) not in self._wanted:
+                self._wanted.add((pool, service_id))
+                self.tell_feeder(Message.LEASE_WANTED, [pool, service_id])
+        return Reason.LEASE_AWAITED if missing else b"".join(attributes or b"" for _, attributes in found)
+
+    def _without_lease(self, packet: Packet, client: Client, arrival: Arrival, reason: Reason) -> None:
+        """In silence: the NAS asks again in a second or two, or asks another server."""
+        self.count(reason, arrival.peer)
+        self._report_attempt(packet, client, arrival.peer, Decision(reason))
 
     def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:
         if decision.reason is Reason.CREDENTIALS_MISSING and not packet.message_authenticator_at:

@@ -6,11 +6,15 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     P  policies                   [[fingerprint, body], ...]
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
     N  all NAS entries            [NasRow, ...]
+    O  all our address pools      [[name, kind], ...]
+    A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
+    F  fresh                      seconds since 1970 when the feeder last stood where the database stands
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
     U  up to date                 nil            (never in the file: the feeder says it where the file ends)
     T  trace                      [filter, ...], empty when nobody watches
 
-From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, T a traced exchange.
+From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, W a lease is wanted (pool, service
+id), T a traced exchange.
 Somebody who watches says hello in the role "trace" and T with a filter, and hears T with each exchange.
 """
 
@@ -18,7 +22,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, Final
 
@@ -30,6 +34,9 @@ _HEAD: Final = struct.Struct("!IB")
 #: No message of ours is larger; a longer length means the stream is broken.
 FRAME_OCTETS_MAX: Final = 16 * 1024 * 1024
 RECEIVE_OCTETS: Final = 256 * 1024
+#: How long a node trusts its copy about leases without hearing from the database: afterwards, the address of somebody
+#: who is offline may be another's (see aaa.pools.leases).
+LEASE_TRUST_S: Final = 7200.0
 
 
 class Message(IntEnum):
@@ -38,17 +45,31 @@ class Message(IntEnum):
     SERVICES = ord("S")
     NAS = ord("N")
     REVISION = ord("R")
+    POOLS = ord("O")
+    LEASES = ord("A")
+    FRESH = ord("F")
     UP_TO_DATE = ord("U")
     TRACE = ord("T")
     HELLO = ord("H")
     COUNTERS = ord("C")
     LEARNED = ord("L")
+    LEASE_WANTED = ord("W")
 
 
 _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.POLICIES: msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]]),
     Message.SERVICES: msgspec.msgpack.Decoder(list[tuple[int, bytes | None, bytes, str]]),
     Message.NAS: msgspec.msgpack.Decoder(list[NasRow]),
+    Message.POOLS: msgspec.msgpack.Decoder(list[tuple[str, str]]),
+    Message.LEASES: msgspec.msgpack.Decoder(list[tuple[str, int, bytes | None]]),
+}
+#: What only who authenticates needs to know.
+FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES})
+_CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
+    Message.SERVICES: Snapshot.set_services,
+    Message.POLICIES: Snapshot.add_policies,
+    Message.POOLS: Snapshot.set_pools,
+    Message.LEASES: Snapshot.set_leases,
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 
@@ -95,6 +116,7 @@ class FeedPosition:
     def __init__(self) -> None:
         self.epoch = ""
         self.revision: int | None = None
+        self.fresh_at = 0.0
 
     def see(self, octets: bytes) -> None:
         reader = FrameReader()
@@ -102,6 +124,8 @@ class FeedPosition:
         for kind, body in reader:
             if kind == Message.BEGIN:
                 self.epoch, self.revision = decode(kind, body), None
+            elif kind == Message.FRESH:
+                self.fresh_at = decode(kind, body)
             elif kind == Message.REVISION:
                 self.revision = decode(kind, body)
 
@@ -121,14 +145,13 @@ class SnapshotFollower:
 
     def apply(self, kind: int, body: bytes) -> None:
         target = self._building or self.current
-        if kind == Message.SERVICES:
+        if kind in FOR_AUTHENTICATORS:
             if self._with_services:
-                target.set_services(decode(kind, body))
-        elif kind == Message.POLICIES:
-            if self._with_services:
-                target.add_policies(decode(kind, body))
+                _CHANGES[kind](target, decode(kind, body))
         elif kind == Message.NAS:
             target.set_nas(decode(kind, body))
+        elif kind == Message.FRESH:
+            target.fresh_at = decode(kind, body)
         elif kind == Message.REVISION:
             target.revision = decode(kind, body)
             target.drop_unused_policies()

@@ -10,6 +10,7 @@ import structlog
 
 from aaa.feed import Message, frame
 from aaa.snapshot import NasRow
+from aaa.vendors.base import lease_attributes
 from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring, SealBroken
 
 #: Services in one frame: a worker applies one in about a millisecond, between two batches of packets.
@@ -17,6 +18,10 @@ SERVICES_A_FRAME: Final = 500
 CHANGES_A_ROUND: Final = 2000
 
 _SERVICE_COLUMNS: Final = "id, login, password_encrypted, policy_fingerprint, status = 'active' AND login IS NOT NULL"
+_LEASES: Final = (
+    "SELECT p.name, l.service_id, l.state, p.kind, l.address "
+    "FROM address_lease l JOIN address_pool p ON p.id = l.pool_id"
+)
 
 log = structlog.get_logger()
 
@@ -63,8 +68,10 @@ class FeedSource:
             revision = self.newest_revision()
             yield frame(Message.BEGIN, self.epoch())
             yield from self._nas_frames()
+            yield self._pool_frame()
             yield from self._all_policies()
             yield from self._all_services()
+            yield from self._all_leases()
             yield frame(Message.REVISION, revision)
 
     def changes_after(self, revision: int) -> Delta | None:
@@ -79,7 +86,10 @@ class FeedSource:
         service_ids = {ref_id for _, kind, ref_id in changes if kind == "service"}
         if any(kind == "nas" for _, kind, _ in changes):
             frames += self._nas_frames()
+        if any(kind == "pool" for _, kind, _ in changes):
+            frames += self._pools_anew()
         frames += self._services(service_ids)
+        frames += self._leases({ref_id for _, kind, ref_id in changes if kind == "lease"})
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
 
@@ -127,6 +137,30 @@ class FeedSource:
             services = sorted((self._service(row) for row in rows), key=lambda service: service[1] is not None)
             frames.append(frame(Message.SERVICES, services))
         return frames
+
+    def _pool_frame(self) -> bytes:
+        return frame(Message.POOLS, self._connection.execute("SELECT name, kind FROM address_pool").fetchall())
+
+    def _pools_anew(self) -> Iterator[bytes]:
+        """A pool may have another name now: whatever is held is told again."""
+        with self._connection.transaction():
+            yield self._pool_frame()
+            yield from self._all_leases()
+
+    def _all_leases(self) -> Iterator[bytes]:
+        with self._connection.cursor(name="feed_leases") as cursor:
+            cursor.itersize = SERVICES_A_FRAME
+            cursor.execute(f"{_LEASES} WHERE l.state = 'held'")
+            while rows := cursor.fetchmany(SERVICES_A_FRAME):
+                yield frame(Message.LEASES, [_lease(row) for row in rows])
+
+    def _leases(self, lease_ids: set[int]) -> list[bytes]:
+        """As they are now. Somebody's new lease comes after the end of his old one."""
+        if not lease_ids:
+            return []
+        rows = self._connection.execute(f"{_LEASES} WHERE l.id = ANY(%s)", (sorted(lease_ids),)).fetchall()
+        told = sorted((_lease(row) for row in rows if row[1] is not None), key=lambda lease: lease[2] is not None)
+        return [frame(Message.LEASES, told[at : at + SERVICES_A_FRAME]) for at in range(0, len(told), SERVICES_A_FRAME)]
 
     def _policies(self, fingerprints: set[str]) -> list[bytes]:
         """Told with every change that refers to them: a follower may have dropped what nobody used any more.
@@ -186,3 +220,8 @@ class FeedSource:
             fingerprint if emergency else None,
             options,
         )
+
+
+def _lease(row: tuple[str, int, str, str, str]) -> tuple[str, int, bytes | None]:
+    pool, service_id, state, kind, address = row
+    return pool, service_id, lease_attributes(kind, address) if state == "held" else None

@@ -15,11 +15,12 @@ that are no longer kept, damage), it is reloaded, and every worker starts anew f
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FeedPosition, FrameReader, Message, decode, frame
+from aaa.feed import FOR_AUTHENTICATORS, LEASE_TRUST_S, FeedPosition, FrameReader, Message, decode, frame
 from aaa.feed_source import FeedSource
 from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
@@ -49,8 +50,11 @@ RENEW_S: Final = 10.0
 #: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
 QUEUE_MAX: Final = 20_000
 
-#: A frame's kind is its fifth octet.
-_FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES})
+#: How often workers (and the file) are told that the node stands where the database stands, and the database how far
+#: its workers are.
+FRESH_EVERY_S: Final = 5.0
+#: Leases that are asked for in one transaction.
+WANTED_MAX: Final = 200
 
 log = structlog.get_logger()
 
@@ -90,7 +94,9 @@ class Follower:
 
 
 class Feeder:
-    """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS."""
+    """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS, `on_wanted` asks for leases
+    as (pool, service id), and `on_position(revision)` says how far the workers named `authenticators` all are.
+    """
 
     def __init__(
         self,
@@ -101,6 +107,9 @@ class Feeder:
         socket_path: Path,
         on_ready: Callable[[], None],
         on_learned: Callable[[int, str], None],
+        on_wanted: Callable[[list[tuple[str, int]]], None],
+        on_position: Callable[[int], None],
+        authenticators: Collection[str] = (),
         compact_after_octets: int = COMPACT_AFTER_OCTETS,
     ) -> None:
         self._database_url = database_url
@@ -109,6 +118,14 @@ class Feeder:
         self._socket_path = socket_path
         self._on_ready = on_ready
         self._on_learned = on_learned
+        self._on_wanted = on_wanted
+        self._on_position = on_position
+        self._authenticators = authenticators
+        self._wanted: queue.Queue[tuple[str, int]] = queue.Queue(QUEUE_MAX)
+        #: When the copy last stood where the database stands; seconds since 1970.
+        self._fresh_at = 0.0
+        #: Who starts from the file stands here at least.
+        self._durable_revision = 0
         self._compact_after_octets = compact_after_octets
         self._lock = threading.Lock()
         self._followers: set[Follower] = set()
@@ -131,6 +148,7 @@ class Feeder:
         """Serve followers and follow the database."""
         listener = self._listen()
         threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+        threading.Thread(target=self._ask_for_leases, name="leases", daemon=True).start()
         if self._file.open():
             self._resume()
         while not self._stopped.is_set():
@@ -151,7 +169,7 @@ class Feeder:
         for octets in self._file.read(self._file.end):
             position.see(octets)
         if position.revision is not None:
-            self.epoch, self.revision = position.epoch, position.revision
+            self.epoch, self.revision, self._fresh_at = position.epoch, position.revision, position.fresh_at
             self._compact_at = self._file.end + self._compact_after_octets
             patience = threading.Timer(COPY_ALONE_AFTER_S, self._serve_from_copy)
             patience.daemon = True
@@ -177,6 +195,7 @@ class Feeder:
                 self._keep_copy(source)
                 if changed:
                     continue
+                self._say_fresh()
                 self._become_loaded()
                 for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                     break
@@ -184,11 +203,48 @@ class Feeder:
     def _must_reload(self, source: FeedSource) -> bool:
         """Whether the changes since our revision do not lead from what we know to what is so.
 
-        A database that stands before our revision lost its last transactions (a replica took over).
+        A database that stands before our revision lost its last transactions (a replica took over). Who was away for
+        longer than leases are trusted was not waited for: a change tells whose a lease is now, not whose it was then.
         """
-        if source.epoch() != self.epoch:
+        if source.epoch() != self.epoch or time.time() - self._fresh_at > LEASE_TRUST_S:
             return True
         return not source.oldest_revision() - 1 <= self.revision <= source.newest_revision()
+
+    def _say_fresh(self) -> None:
+        """Nothing is left to be told: workers may trust what they know, and others may know how far we are."""
+        now = time.time()
+        if now - self._fresh_at < FRESH_EVERY_S:
+            return
+        octets = frame(Message.FRESH, now)
+        with self._lock:
+            self._fresh_at = now
+            self._append([octets])
+            self._broadcast(octets)
+            if not self._behind:
+                self._durable_revision = self.revision  # the file was made durable just before (_keep_copy)
+        workers = [self._position_of(name) for name in self._authenticators]
+        try:
+            self._on_position(min([self._durable_revision, *workers]))
+        except SQLAlchemyError as error:
+            log.warning("feeder: the node's position is told later", error=type(error).__name__)
+
+    def _position_of(self, name: str) -> int:
+        """What a worker last said; one that never said anything holds the others up."""
+        return int(self.counters.get(name, {}).get("revision", 0))
+
+    def _ask_for_leases(self) -> None:
+        """A thread of its own. What fails is asked for again when the NAS asks again."""
+        while not self._stopped.is_set():
+            try:
+                wanted = {self._wanted.get(timeout=1.0)}
+            except queue.Empty:
+                continue
+            while not self._wanted.empty() and len(wanted) < WANTED_MAX:
+                wanted.add(self._wanted.get())
+            try:
+                self._on_wanted(sorted(wanted))
+            except SQLAlchemyError as error:
+                log.warning("feeder: no leases now", wanted=len(wanted), error=type(error).__name__)
 
     def _keep_learned(self) -> None:
         for nas_id, mode in list(self._learned.items()):
@@ -273,7 +329,7 @@ class Feeder:
     def _broadcast(self, octets: bytes) -> None:
         """To every worker; passwords and policies to authenticators only."""
         for follower in self._followers:
-            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in _FOR_AUTHENTICATORS):
+            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in FOR_AUTHENTICATORS):
                 follower.put(octets)
 
     def _become_loaded(self) -> None:
@@ -333,6 +389,10 @@ class Feeder:
         elif kind == Message.LEARNED:
             nas_id, mode = message
             self._learned[nas_id] = mode
+        elif kind == Message.LEASE_WANTED:
+            pool, service_id = message
+            with contextlib.suppress(queue.Full):
+                self._wanted.put_nowait((pool, service_id))
         elif kind == Message.TRACE and follower.role == "trace":
             self._begin_trace(follower, msgspec.convert(message, TraceFilter))
         elif kind == Message.TRACE:
@@ -368,7 +428,7 @@ class Feeder:
             first = next(frames)  # opens the file before another can take its place
         yield first
         for octets in frames:
-            if follower.role == "auth" or octets[4] not in _FOR_AUTHENTICATORS:
+            if follower.role == "auth" or octets[4] not in FOR_AUTHENTICATORS:
                 yield octets
 
     def _begin_trace(self, follower: Follower, filter_: TraceFilter) -> None:

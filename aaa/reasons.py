@@ -30,6 +30,10 @@ class Reason(StrEnum):
     MESSAGE_AUTHENTICATOR_MISSING = "message_authenticator_missing"
     UNSIGNED_PROXY_STATE = "unsigned_proxy_state"
     INCOMPLETE = "incomplete"
+    #: A lease out of a pool of ours is being asked for: the NAS asks again, and it will be there.
+    LEASE_AWAITED = "lease_awaited"
+    #: The node has not heard from the database for so long that a lease might be another's by now.
+    LEASES_STALE = "leases_stale"
     OVERLOADED = "overloaded"
     SPOOL_FULL = "spool_full"
     #: A fault of ours.
@@ -57,6 +61,7 @@ SUSPICIOUS = frozenset(
         Reason.MESSAGE_AUTHENTICATOR_MISSING,
         Reason.UNSIGNED_PROXY_STATE,
         Reason.INCOMPLETE,
+        Reason.LEASES_STALE,
         Reason.OVERLOADED,
         Reason.SPOOL_FULL,
         Reason.FAILED,

@@ -8,7 +8,8 @@ one. Rows are small: a worker holds them for a million services.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
@@ -126,6 +127,10 @@ class Clients:
         return None
 
 
+#: Fields of a policy that name a pool, and the kind that it must be of to be one of ours (aaa.pools.models.PoolKind).
+_POOL_FIELDS: Final = (("address_pool", "ipv4"), ("ipv6_pool", "ipv6"), ("delegated_ipv6_pool", "delegated"))
+
+
 class PolicyEntry:
     """A policy with its reply attributes, encoded once per vendor and local names."""
 
@@ -136,14 +141,28 @@ class PolicyEntry:
         self.fingerprint_octets = bytes.fromhex(fingerprint)
         self.policy = policy
         self.blocked = policy.access is Access.BLOCKED
-        self._encoded: dict[tuple[str, str], bytes] = {}
+        self._encoded: dict[tuple[str, str], tuple[bytes, tuple[str, ...]]] = {}
 
-    def attributes_for(self, client: Client) -> bytes:
+    def attributes_for(self, client: Client, own_pools: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
+        """Attributes, and the pools of ours out of which the subscriber's lease goes with them."""
         encoded = self._encoded.get(client.dialect)
         if encoded is None:
-            encoded = client.adapter.accept_attributes(self.policy, client.local)
-            self._encoded[client.dialect] = encoded
+            encoded = self._encoded[client.dialect] = self._encode(client, own_pools)
         return encoded
+
+    def forget_encoded(self) -> None:
+        """Which pools are ours has changed."""
+        self._encoded.clear()
+
+    def _encode(self, client: Client, own_pools: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
+        ours: dict[str, str] = {}
+        for name, kind in _POOL_FIELDS:
+            pool = getattr(self.policy, name)
+            local = client.local.name("pools", pool) if pool else ""
+            if own_pools.get(local) == kind:
+                ours[name] = local
+        policy = replace(self.policy, **dict.fromkeys(ours)) if ours else self.policy  # type: ignore[arg-type]
+        return client.adapter.accept_attributes(policy, client.local), tuple(ours.values())
 
 
 class Subscriber:
@@ -174,6 +193,12 @@ class Snapshot:
         self.clients = Clients()
         self.policies: dict[str, PolicyEntry] = {}
         self.subscribers: dict[bytes, Subscriber] = {}
+        #: Our own pools by name, with their kinds.
+        self.pools: dict[str, str] = {}
+        #: By pool and service: the attributes that give the lease.
+        self.leases: dict[str, dict[int, bytes]] = {}
+        #: Seconds since 1970 when the feeder last stood where the database stands.
+        self.fresh_at = 0.0
         self._logins: dict[int, bytes] = {}
         self._drop_policies_at = POLICIES_SPARE
 
@@ -201,6 +226,23 @@ class Snapshot:
             client.counts = counts.get(row.nas_id, {})
             clients.append((row.address, client))
         self.clients = Clients(clients)
+
+    def set_pools(self, rows: Iterable[tuple[str, str]]) -> None:
+        """All our pools; leases of one that is gone go with it."""
+        self.pools = dict(rows)
+        self.leases = {name: self.leases.get(name, {}) for name in self.pools}
+        for entry in self.policies.values():
+            entry.forget_encoded()
+
+    def set_leases(self, rows: Iterable[tuple[str, int, bytes | None]]) -> None:
+        for pool, service_id, attributes in rows:
+            held = self.leases.get(pool)
+            if held is None:
+                continue  # its pool was deleted since, or renamed: then all of its leases are told anew
+            if attributes is None:
+                held.pop(service_id, None)
+            else:
+                held[service_id] = attributes
 
     def drop_unused_policies(self) -> None:
         """Each service with a static address leaves a policy behind whenever its plan changes.

@@ -13,6 +13,7 @@ from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFam
 from aaa.acct_worker import AccountingWorker
 from aaa.auth_worker import AuthenticationWorker
 from aaa.feeder import Feeder
+from aaa.pools import leases
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
@@ -101,6 +102,15 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         with runtime.database.transaction() as session:
             network.learn_message_authenticator(session, nas_id, mode)
 
+    def wanted(leases_wanted: list[tuple[str, int]]) -> None:
+        with runtime.database.transaction() as session:
+            for pool, service_id in leases_wanted:
+                leases.take(session, pool, service_id, runtime.clock())
+
+    def position(revision: int) -> None:
+        with runtime.database.transaction() as session:
+            leases.hear_node(session, settings.node, revision, runtime.clock())
+
     feeder = Feeder(
         database_url=runtime.libpq_url,
         keyring=runtime.keyring,
@@ -108,6 +118,9 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         socket_path=settings.run_directory / "feed.sock",
         on_ready=ready,
         on_learned=learned,
+        on_wanted=wanted,
+        on_position=position,
+        authenticators=[f"auth-{n}" for n in range(settings.radius_workers)],
     )
     REGISTRY.register(WorkerMetrics(feeder))
     start_http_server(settings.metrics_port + FEEDER_METRICS, addr="127.0.0.1")

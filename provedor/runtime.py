@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from aaa.attempts import forget_attempts
 from aaa.coa import CoaClient
+from aaa.pools import leases
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
@@ -74,6 +75,8 @@ class Runtime:
         return [
             Periodic("core.close_stale", 60.0, lambda session: sessions.close_stale(session, now=self.clock())),
             Periodic("core.forget_changes", 3600.0, changes.forget_before),
+            Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
+            Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),

@@ -79,6 +79,7 @@ class FeedServer:
         self.path = path
         self.counters: dict[str, dict[str, Any]] = {}
         self.learned: list[list[Any]] = []
+        self.wanted: list[list[Any]] = []
         self.traced: list[list[Any]] = []
         self._frames = frames
         self._lock = threading.Lock()
@@ -130,6 +131,8 @@ class FeedServer:
                         self.counters[name] = message
                     elif kind == Message.LEARNED:
                         self.learned.append(message)
+                    elif kind == Message.LEASE_WANTED:
+                        self.wanted.append(message)
                     elif kind == Message.TRACE:
                         self.traced.append(message)
             with self._lock:

@@ -146,6 +146,14 @@ def address_attributes(policy: Policy, local: Local) -> bytes:
     return b"".join(parts)
 
 
+def lease_attributes(kind: str, address: str) -> bytes:
+    """What gives a lease out of a pool of ours (its kind as in aaa.pools): every vendor takes the RFCs' attributes."""
+    if kind == "ipv4":
+        return address_attributes(Policy(Access.FULL, ipv4_address=address), Local())
+    number = Kind.FRAMED_IPV6_PREFIX if kind == "ipv6" else Kind.DELEGATED_IPV6_PREFIX
+    return attribute(number, prefix_value(address))
+
+
 def timer_attributes(policy: Policy) -> bytes:
     timers = (
         (Kind.SESSION_TIMEOUT, policy.session_seconds),

@@ -25,6 +25,8 @@ class Role(StrEnum):
 class ChangeKind(StrEnum):
     SERVICE = "service"
     NAS = "nas"
+    POOL = "pool"
+    LEASE = "lease"
 
 
 class Event(Base):
