@@ -25,7 +25,7 @@ from aaa.packet import Kind, parse, readable
 from aaa.vendor_accounting import NOTHING, VendorAccounting, read_vendor_accounting
 
 #: A NAS whose clock is further off than this is not believed about time. Together with one interim interval it
-#: must stay below the shortest silence that makes a session stale (core.sessions).
+#: must stay below the shortest silence that makes a session stale (see staleness).
 CLOCK_SKEW_MAX_S: Final = 300
 #: Longer delays than this are nonsense.
 DELAY_MAX_S: Final = 24 * 3600

@@ -5,6 +5,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     B  begin of a full snapshot   [epoch]
     P  policies                   [[fingerprint, body], ...]
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
+    G  strictly limited           [all of them, [service id, ...], [service id that is not, ...]]
     N  all NAS entries            [NasRow, ...]
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
     U  up to date                 nil            (never in the file: the feeder says it where the file ends)
@@ -43,12 +44,17 @@ class Message(IntEnum):
     HELLO = ord("H")
     COUNTERS = ord("C")
     LEARNED = ord("L")
+    STRICT = ord("G")
 
+
+#: What is of services, and told to no other workers.
+FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES, Message.STRICT})
 
 _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.POLICIES: msgspec.msgpack.Decoder(list[tuple[str, dict[str, Any]]]),
     Message.SERVICES: msgspec.msgpack.Decoder(list[tuple[int, bytes | None, bytes, str]]),
     Message.NAS: msgspec.msgpack.Decoder(list[NasRow]),
+    Message.STRICT: msgspec.msgpack.Decoder(tuple[bool, list[int], list[int]]),
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 
@@ -121,12 +127,9 @@ class SnapshotFollower:
 
     def apply(self, kind: int, body: bytes) -> None:
         target = self._building or self.current
-        if kind == Message.SERVICES:
+        if kind in FOR_AUTHENTICATORS:
             if self._with_services:
-                target.set_services(decode(kind, body))
-        elif kind == Message.POLICIES:
-            if self._with_services:
-                target.add_policies(decode(kind, body))
+                _apply_services(target, kind, decode(kind, body))
         elif kind == Message.NAS:
             target.set_nas(decode(kind, body))
         elif kind == Message.REVISION:
@@ -151,6 +154,15 @@ class SnapshotFollower:
             client.counts = before.get(client.nas_id, client.counts)
         self.current, self._building = self._building, None
         self.ready = True
+
+
+def _apply_services(target: Snapshot, kind: int, message: Any) -> None:  # noqa: ANN401  (a shape per kind)
+    if kind == Message.SERVICES:
+        target.set_services(message)
+    elif kind == Message.POLICIES:
+        target.add_policies(message)
+    else:
+        target.set_strict(*message)
 
 
 class FeedConnection:

@@ -18,6 +18,11 @@ CHANGES_A_ROUND: Final = 2000
 
 _SERVICE_COLUMNS: Final = "id, login, password_encrypted, policy_fingerprint, status = 'active' AND login IS NOT NULL"
 
+_STRICT: Final = (
+    "SELECT s.id FROM service s JOIN plan p ON p.id = s.plan_id WHERE p.session_limit_strict"
+    " AND p.session_limit IS NOT NULL"
+)
+
 log = structlog.get_logger()
 
 
@@ -65,6 +70,7 @@ class FeedSource:
             yield from self._nas_frames()
             yield from self._all_policies()
             yield from self._all_services()
+            yield self._all_strict()
             yield frame(Message.REVISION, revision)
 
     def changes_after(self, revision: int) -> Delta | None:
@@ -80,6 +86,10 @@ class FeedSource:
         if any(kind == "nas" for _, kind, _ in changes):
             frames += self._nas_frames()
         frames += self._services(service_ids)
+        if any(kind == "plan" for _, kind, _ in changes):
+            frames.append(self._all_strict())
+        elif service_ids:
+            frames += self._strict_of(service_ids)
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
 
@@ -127,6 +137,19 @@ class FeedSource:
             services = sorted((self._service(row) for row in rows), key=lambda service: service[1] is not None)
             frames.append(frame(Message.SERVICES, services))
         return frames
+
+    def _all_strict(self) -> bytes:
+        rows = self._connection.execute(f"{_STRICT} AND s.status = 'active' AND s.login IS NOT NULL").fetchall()
+        return frame(Message.STRICT, (True, [row[0] for row in rows], []))
+
+    def _strict_of(self, service_ids: set[int]) -> list[bytes]:
+        """Which of these are; nothing while no plan is strict."""
+        (any_strict,) = self._connection.execute("SELECT EXISTS (SELECT FROM plan WHERE session_limit_strict)")
+        if not any_strict[0]:
+            return []
+        rows = self._connection.execute(f"{_STRICT} AND s.id = ANY(%s)", (sorted(service_ids),)).fetchall()
+        strict = {row[0] for row in rows}
+        return [frame(Message.STRICT, (False, sorted(strict), sorted(service_ids - strict)))]
 
     def _policies(self, fingerprints: set[str]) -> list[bytes]:
         """Told with every change that refers to them: a follower may have dropped what nobody used any more.

@@ -28,7 +28,7 @@ import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FeedPosition, FrameReader, Message, decode, frame
+from aaa.feed import FOR_AUTHENTICATORS, FeedPosition, FrameReader, Message, decode, frame
 from aaa.feed_source import FeedSource
 from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
@@ -49,8 +49,6 @@ RENEW_S: Final = 10.0
 #: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
 QUEUE_MAX: Final = 20_000
 
-#: A frame's kind is its fifth octet.
-_FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES})
 
 log = structlog.get_logger()
 
@@ -271,9 +269,9 @@ class Feeder:
             self._fall_behind(error)
 
     def _broadcast(self, octets: bytes) -> None:
-        """To every worker; passwords and policies to authenticators only."""
+        """To every worker; passwords and policies to authenticators only (a frame's kind is its fifth octet)."""
         for follower in self._followers:
-            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in _FOR_AUTHENTICATORS):
+            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in FOR_AUTHENTICATORS):
                 follower.put(octets)
 
     def _become_loaded(self) -> None:
@@ -368,7 +366,7 @@ class Feeder:
             first = next(frames)  # opens the file before another can take its place
         yield first
         for octets in frames:
-            if follower.role == "auth" or octets[4] not in _FOR_AUTHENTICATORS:
+            if follower.role == "auth" or octets[4] not in FOR_AUTHENTICATORS:
                 yield octets
 
     def _begin_trace(self, follower: Follower, filter_: TraceFilter) -> None:

@@ -248,8 +248,14 @@ WHERE r.nas_id = %s AND r.box = %s AND s.nas_id = r.nas_id AND s.box = r.box
   AND s.stopped_at IS NULL AND s.started_at < r.at AND s.updated_at <= r.at
 """
 _POSITION: Final = """
-INSERT INTO spool_position (node, spool, segment, position) VALUES (%s, %s, %s, %s)
-ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position
+INSERT INTO spool_position AS p (node, spool, segment, position, shipped_until)
+VALUES (%s, %s, %s, %s, to_timestamp(%s))
+ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position,
+  shipped_until = coalesce(excluded.shipped_until, p.shipped_until)
+"""
+_EMPTY: Final = """
+UPDATE spool_position p SET shipped_until = greatest(p.shipped_until, to_timestamp(empty.at))
+FROM unnest(%s::text[], %s::float8[]) AS empty (spool, at) WHERE p.node = %s AND p.spool = empty.spool
 """
 #: All that was told of these sessions. Of a session that has no end yet, what came since may lie days behind.
 _POINTS: Final = """
@@ -291,8 +297,22 @@ def store_batch(
         connection.execute(_PREPARE)
         distinct = _distinct(connection, records)
         new = _store_records(connection, distinct) if distinct else 0
-        connection.execute(_POSITION, position)
+        # Records of a spool stand in the order in which they were received.
+        connection.execute(_POSITION, (*position, records[-1].received_at if records else None))
     return new
+
+
+def note_empty(connection: Connection, node: str, empty_at: dict[str, float]) -> None:
+    """Nothing was waiting in these spools then (seconds since 1970): what was acknowledged before is stored."""
+    spools = sorted(empty_at)
+    connection.execute(_EMPTY, (spools, [empty_at[spool] for spool in spools], node))
+
+
+def forget_lost_spools(connection: Connection, node: str, present: Iterable[str]) -> None:
+    """Nothing more will come from those that are not there any more."""
+    connection.execute(
+        "UPDATE spool_position SET shipped_until = NULL WHERE node = %s AND spool <> ALL(%s)", (node, list(present))
+    )
 
 
 def days_of(records: Iterable[AccountingRecord]) -> set[date]:
@@ -371,7 +391,7 @@ def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingReco
 
 
 def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
-    (row,) = connection.execute(query, parameters, prepare=False).fetchall()  # type: ignore[arg-type]
+    (row,) = connection.execute(query, parameters, prepare=False).fetchall()
     return row[0], row[1]
 
 

@@ -83,6 +83,17 @@ class PlanIn(Input):
     session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
     throttle: Throttle | None = None
     price_cents: Cents | None = None
+    session_limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=1000),
+            Number,
+        ]
+        | None
+    ) = Field(1, description="Sessions a service may have at a time: a new one ends the oldest. null: any number.")
+    session_limit_strict: Flag = Field(
+        False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
+    )
 
 
 class PlanPatch(Input):
@@ -98,6 +109,17 @@ class PlanPatch(Input):
     session_seconds: Annotated[int, Field(ge=60, le=31_536_000), Number] | None = None
     throttle: Throttle = Throttle(down_kbps=1, up_kbps=1)
     price_cents: Cents = 0
+    session_limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=1000),
+            Number,
+        ]
+        | None
+    ) = Field(1, description="Sessions a service may have at a time: a new one ends the oldest. null: any number.")
+    session_limit_strict: Flag = Field(
+        False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
+    )
 
 
 class PlanOut(Output):
@@ -112,6 +134,8 @@ class PlanOut(Output):
     session_seconds: int | None
     throttle: Throttle
     price_cents: int
+    session_limit: int | None
+    session_limit_strict: bool
     version: int
 
 
@@ -400,6 +424,9 @@ class SessionOut(Output):
     delegated_ipv6_prefix: str | None
     calling_station_id: str | None
     nas_port_id: str | None
+    kind: str = Field(description="line: counts; view: another account of a line; service: of a service on a line")
+    multi_session_id: str | None
+    verified_at: datetime | None = Field(description="when its NAS last said, being asked, that it has this session")
 
 
 class External(Input):

@@ -29,6 +29,7 @@ def plan_view(plan: Plan) -> schemas.PlanOut:
         id=str(plan.id), name=plan.name, down_kbps=plan.down_kbps, up_kbps=plan.up_kbps, burst=plan.burst,
         address_pool=plan.address_pool, address_list=plan.address_list, interim_seconds=plan.interim_seconds,
         session_seconds=plan.session_seconds, throttle=throttle, price_cents=plan.price_cents, version=plan.version,
+        session_limit=plan.session_limit, session_limit_strict=plan.session_limit_strict,
     )  # fmt: skip
 
 
@@ -146,7 +147,8 @@ def _session_view(found: Session, intended: str | None, direction: OctetsDirecti
         terminate_cause=found.terminate_cause, uptime_seconds=found.session_seconds, download_octets=download,
         upload_octets=upload, framed_ipv4=found.framed_ipv4, framed_ipv6_prefix=found.framed_ipv6_prefix,
         delegated_ipv6_prefix=found.delegated_ipv6_prefix, calling_station_id=found.calling_station_id,
-        nas_port_id=found.nas_port_id,
+        nas_port_id=found.nas_port_id, kind=found.kind, multi_session_id=found.multi_session_id,
+        verified_at=found.verified_at,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Role(StrEnum):
 class ChangeKind(StrEnum):
     SERVICE = "service"
     NAS = "nas"
+    PLAN = "plan"
 
 
 class Event(Base):

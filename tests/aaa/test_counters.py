@@ -142,7 +142,8 @@ def at(seconds: int, inward: int, outward: int = 0, *, packets: int = 0, final: 
             [at(300, 10 * GIB), at(600, 9 * GIB), at(900, 9 * GIB + 5)], 10 * GIB + 5, id="it slipped back a little"
         ),
         pytest.param(
-            [at(300, 3 * GIB, packets=500_000), at(600, 100, packets=900_000)], TURN + 100, id="it went round: packets went on"
+            [at(300, 3 * GIB, packets=500_000), at(600, 100, packets=900_000)], TURN + 100,
+            id="it went round: packets went on",
         ),
         pytest.param(
             [at(300, 3 * GIB, packets=500_000), at(600, 100, packets=2), at(900, 200, packets=4)], 3 * GIB + 200,
@@ -153,8 +154,8 @@ def at(seconds: int, inward: int, outward: int = 0, *, packets: int = 0, final: 
             (5 << 32) + 300, id="one record came without Gigawords",
         ),
         pytest.param(
-            [at(300, 3 * GIB, packets=1), at(600, GIB, packets=10**6), at(900, GIB // 2, packets=2 * 10**6)], 2 * TURN + GIB // 2,
-            id="Gigawords always zero, round and round",
+            [at(300, 3 * GIB, packets=1), at(600, GIB, packets=10**6), at(900, GIB // 2, packets=2 * 10**6)],
+            2 * TURN + GIB // 2, id="Gigawords always zero, round and round",
         ),
         pytest.param([at(300, 2 * GIB - 5), at(600, 2 * GIB + 5)], 2 * GIB + 5, id="beyond what 32 signed bits hold"),
     ],
