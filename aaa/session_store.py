@@ -215,6 +215,13 @@ owed AS (
   RETURNING id)
 SELECT (SELECT count(*) FROM owed), (SELECT array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined)
 """  # noqa: S608
+#: Without our Class, nothing but its Start says that a NAS uses an id again: the session that had it makes room.
+_SET_ASIDE: Final = """
+UPDATE session s SET accept_id = 'ended-' || s.id
+FROM arriving a
+WHERE a.status = 1 AND a.accept_id = '' AND s.accept_id = '' AND s.nas_id = a.nas_id AND s.box = a.box
+  AND s.acct_session_id = a.acct_session_id AND s.stopped_at < to_timestamp(a.event_at)
+"""
 _LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
 #: OFFSET keeps the planner from looking for the older sessions by their NAS, and ORDER BY (no sort being allowed) from
 #: reading through an index without the service: while everybody dials after a power cut, that is each Start times all
@@ -362,6 +369,8 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     _copy_records(connection, sessions)
     repeated = _insert_records(connection, records)
     connection.execute(_LOCK_SESSIONS)
+    if any(record.status == Status.START and not record.accept_id for record in records):
+        connection.execute(_SET_ASIDE, prepare=False)
     several = [record for group in sessions.values() if len(group) > 1 for record in group]
     _copy_states(
         connection,

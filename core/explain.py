@@ -217,9 +217,14 @@ def _session_findings(facts: Facts, language: str) -> list[Finding]:
 
 
 def _attempt_findings(facts: Facts, language: str) -> list[Finding]:
-    """One for each reason, the latest first."""
+    """One for each reason, the latest first. That there is a session is why another was refused over the limit."""
     heard = facts.session.updated_at if facts.session else None
-    recent = [attempt for attempt in facts.attempts if heard is None or attempt.at > heard]
+    live = facts.session is not None and facts.session.stopped_at is None
+    recent = [
+        attempt
+        for attempt in facts.attempts
+        if heard is None or attempt.at > heard or (live and attempt.reason == "session_limit")
+    ]
     latest = {attempt.reason: attempt for attempt in reversed(recent)}
     counts = Counter(attempt.reason for attempt in recent)
     found = []

@@ -130,7 +130,8 @@ class Session(Base):
     nas_id: Mapped[int]
     box: Mapped[str]
     acct_session_id: Mapped[str]
-    #: 16 hexadecimal characters out of our Class; empty for a session that is not ours.
+    #: 16 hexadecimal characters out of our Class; empty for a session that is not ours, or its own mark once such a one
+    #: has ended and its NAS uses the id again.
     accept_id: Mapped[str] = mapped_column(default="", server_default="")
     service_id: Mapped[int | None]
     login: Mapped[str]

@@ -159,6 +159,14 @@ def test_two_starts_of_one_session_with_changed_attributes_are_one(connection: C
     assert ended(connection) == []
 
 
+def test_without_class_a_start_after_the_end_is_another_session_of_that_id(connection: Connection) -> None:
+    store(connection, heard("north", START, 0, "1"), heard("north", STOP, 600, "1", seconds=600, octets=5))
+    store(connection, heard("north", START, 900, "1"))
+    store(connection, heard("north", INTERIM, 1200, "1", seconds=300, octets=7))
+    rows = connection.execute("SELECT stop_kind, input_octets, session_seconds FROM session ORDER BY id").fetchall()
+    assert rows == [("stop", 5, 600), (None, 7, 300)]
+
+
 def test_a_session_id_that_is_used_again_after_a_reboot_is_another_session(
     connection: Connection, service_id: int
 ) -> None:
