@@ -8,7 +8,8 @@ would look as if nobody had heard of them for hours. What lay in the NAS for lon
 
 A packet and its retransmits, which may differ in Acct-Delay-Time and so in Identifier and authenticator, have one
 dedupe key: NAS, box, session, status and the moment. The moment is Event-Timestamp; without one, session time and
-counters tell one interim from the next, and an Accounting-On or -Off, which has none, counts once a minute.
+counters tell one interim from the next, and an Accounting-On or -Off, which has none, counts once a minute. The first
+half of the key is the session's alone, so that all its records lie beside each other under the table's only index.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from aaa.accept_class import find_class
+from aaa.counters import COUNTER_MAX, join_words
 from aaa.packet import Kind, parse, readable
+from aaa.vendor_accounting import NOTHING, VendorAccounting, read_vendor_accounting
 
 #: A NAS whose clock is further off than this is not believed about time. Together with one interim interval it
-#: must stay below the shortest silence that makes a session stale (core.sessions).
+#: must stay below the shortest silence that makes a session stale (see staleness).
 CLOCK_SKEW_MAX_S: Final = 300
 #: Longer delays than this are nonsense.
 DELAY_MAX_S: Final = 24 * 3600
-#: What a PostgreSQL bigint holds; no subscriber has moved eight exabytes.
-_COUNTER_MAX: Final = (1 << 63) - 1
+#: Octets of a dedupe key that belong to the session, and of the whole key.
+SESSION_KEY_OCTETS: Final = 8
+DEDUPE_KEY_OCTETS: Final = 16
 
 
 class Status(IntEnum):
@@ -47,6 +51,7 @@ _TEXTS: Final = (
     Kind.NAS_PORT_ID,
     Kind.CALLING_STATION_ID,
     Kind.CALLED_STATION_ID,
+    Kind.ACCT_MULTI_SESSION_ID,
 )
 _INTEGERS: Final = (
     Kind.ACCT_STATUS_TYPE,
@@ -102,13 +107,17 @@ class AccountingRecord(NamedTuple):
     delegated_ipv6_prefix: str | None
     #: Equal for a packet and its retransmits: NAS, session, status and event time.
     dedupe_key: bytes
+    #: What ties the sessions of one subscriber's line together: Acct-Multi-Session-Id, or a service's parent.
+    multi_session_id: str | None
+    #: The session is of a service on a subscriber's session.
+    is_service: bool
 
 
 def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) -> AccountingRecord:
     """The record in a packet that was verified before it was spooled. Raises MalformedPacket."""
     packet = parse(octets)
     get = packet.firsts.get
-    login, acct_session_id, identifier, nas_port_id, calling, called = [
+    login, acct_session_id, identifier, nas_port_id, calling, called, multi_session_id = [
         None if value is None else readable(value) for value in map(get, _TEXTS)
     ]
     status, session_seconds, stamp, delay_s, low_in, high_in, low_out, high_out, packets_in, packets_out, cause = [
@@ -119,13 +128,16 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
     box = identifier or nas_address
     ours = find_class(packet.every(Kind.CLASS))
     accept_id = ours.accept_id if ours else ""
-    input_octets = min(high_in << 32 | low_in, _COUNTER_MAX)
-    output_octets = min(high_out << 32 | low_out, _COUNTER_MAX)
+    input_octets, output_octets = join_words(high_in, low_in), join_words(high_out, low_out)
+    vendor = NOTHING
+    if Kind.VENDOR_SPECIFIC in packet.firsts:
+        vendor = read_vendor_accounting(packet.every(Kind.VENDOR_SPECIFIC))
+        if vendor is not NOTHING:
+            input_octets = min(max(input_octets + vendor.beside[0], vendor.instead[0]), COUNTER_MAX)
+            output_octets = min(max(output_octets + vendor.beside[1], vendor.instead[1]), COUNTER_MAX)
     received_at = received_at_ns / 1e9
     event_at = _event_time(received_at, stamp, delay_s)
     moment = f"@{stamp}" if stamp else _moment(status, event_at, (session_seconds, input_octets, output_octets))
-    # No text from the network holds a control character: the separator separates.
-    key = f"{nas_id}\n{box}\n{acct_session_id or ''}\n{accept_id}\n{status}\n{moment}"
     return AccountingRecord(
         received_at,
         event_at,
@@ -151,8 +163,24 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
         _ipv4(framed_ipv4) if framed_ipv4 else None,
         _prefix(framed_ipv6_prefix) if framed_ipv6_prefix else None,
         _prefix(delegated_ipv6_prefix) if delegated_ipv6_prefix else None,
-        blake2b(key.encode(), digest_size=16).digest(),
+        session_prefix(nas_id, box, acct_session_id or "", accept_id)
+        + blake2b(f"{status}\n{moment}".encode(), digest_size=DEDUPE_KEY_OCTETS - SESSION_KEY_OCTETS).digest(),
+        _line(acct_session_id or "", multi_session_id, vendor),
+        vendor.service,
     )
+
+
+def session_prefix(nas_id: int, box: str, acct_session_id: str, accept_id: str) -> bytes:
+    """How the dedupe keys of a session's records begin."""
+    # No text from the network holds a control character: the separator separates.
+    key = f"{nas_id}\n{box}\n{acct_session_id}\n{accept_id}"
+    return blake2b(key.encode(), digest_size=SESSION_KEY_OCTETS).digest()
+
+
+def _line(acct_session_id: str, multi_session_id: str | None, vendor: VendorAccounting) -> str | None:
+    if vendor.parent_in_id and ":" in acct_session_id:
+        return acct_session_id.rpartition(":")[0]
+    return multi_session_id or None
 
 
 def _moment(status: int, event_at: float, counted: tuple[int, int, int]) -> str:

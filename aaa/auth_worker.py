@@ -1,12 +1,14 @@
 """The authentication worker: an Access-Request's way, readable in `handle`.
 
 Rejects leave after REJECT_DELAY_S without anything waiting for them: they lie in a heap, and the request counts as
-pending until then.
+pending until then. So does a login of a service with a strict limit of sessions, until the node's registrar has said
+whether it may have one more; if it says nothing within PATIENCE_S, the login is accepted.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import random
 import socket
@@ -16,6 +18,7 @@ from typing import Final
 import msgspec
 
 from aaa.accept_class import class_attribute
+from aaa.admission import PATIENCE_S, Answer, Question, Registry
 from aaa.authenticator import message_authenticator_valid, sign_reply
 from aaa.decision import Decision, authorize, check_signature, learned_mode
 from aaa.duplicates import PENDING, Duplicates
@@ -45,11 +48,24 @@ ATTEMPT_INTERVAL_S: Final = 5.0
 ATTEMPT_KEYS_MAX: Final = 20_000
 
 
+class _Parked(msgspec.Struct, frozen=True, gc=False):
+    """A login that waits for the registrar's word."""
+
+    due: float
+    packet: Packet
+    client: Client
+    arrival: Arrival
+    decision: Decision
+
+
 class AuthenticationWorker(Worker):
     role = "auth"
 
-    def __init__(self, options: WorkerOptions, attempts_path: str) -> None:
+    def __init__(self, options: WorkerOptions, attempts_path: str, registrar_path: str) -> None:
         super().__init__(options, with_services=True)
+        self._registry = Registry(options.name, registrar_path)
+        self._watched[self._registry.fileno()] = self._hear_registrar
+        self._parked: dict[int, _Parked] = {}
         self._duplicates = Duplicates(self.now)
         self._delayed: list[tuple[float, int, Arrival, bytes, bytes]] = []
         self._delayed_count = 0
@@ -83,9 +99,15 @@ class AuthenticationWorker(Worker):
         decision = authorize(packet, client, self.follower.current, os.urandom)
         if decision.entry is None:
             return self._reject(packet, client, arrival, decision)
+        strict = self.follower.current.strict
+        if strict and self._park(packet, client, arrival, decision, strict):
+            return None
         return self._accept(packet, client, arrival, decision, decision.entry)
 
     def end_batch(self) -> None:
+        while self._parked and (first := next(iter(self._parked.items())))[1].due <= self.now:
+            self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
+            self._admit(self._parked.pop(first[0]))
         while self._delayed and self._delayed[0][0] <= self.now:
             _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
             if self._duplicates.superseded(arrival.name, reply[1], authenticator):
@@ -94,13 +116,52 @@ class AuthenticationWorker(Worker):
             arrival.reply(reply)
 
     def timer_s(self) -> float:
-        return max(0.0, self._delayed[0][0] - self.now) if self._delayed else 1.0
+        dues = [self._delayed[0][0]] if self._delayed else []
+        dues += [one.due for one in itertools.islice(self._parked.values(), 1)]
+        return max(0.0, min(dues) - self.now) if dues else 1.0
 
     def tick(self) -> None:
         self._duplicates.expire(self.now)
         self._wanted.clear()
         if len(self._reported) > ATTEMPT_KEYS_MAX:
             self._reported.clear()
+
+    def _park(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, strict: set[int]) -> bool:
+        """Whether the registrar is asked; in an emergency, or where it cannot be, the login is simply accepted."""
+        subscriber = decision.subscriber
+        if subscriber is None or subscriber.service_id not in strict or decision.reason is not Reason.ACCEPTED:
+            return False
+        token = self._random.getrandbits(63)
+        calling_station_id = packet.text(Kind.CALLING_STATION_ID)
+        if not self._registry.ask(Question(token, subscriber.service_id, calling_station_id)):
+            self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
+            return False
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
+        self._parked[token] = _Parked(self.now + PATIENCE_S, packet, client, arrival, decision)
+        return True
+
+    def _hear_registrar(self) -> None:
+        for answer in self._registry.answers():
+            parked = self._parked.pop(answer.token, None)
+            if parked is None:
+                continue  # it came too late
+            if answer.refused:
+                self._refuse(parked, answer)
+            else:
+                self._admit(parked)
+
+    def _admit(self, parked: _Parked) -> None:
+        packet, arrival, decision = parked.packet, parked.arrival, parked.decision
+        if decision.entry is None or self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
+            return
+        self._accept(packet, parked.client, arrival, decision, decision.entry)
+
+    def _refuse(self, parked: _Parked, answer: Answer) -> None:
+        packet, arrival, decision = parked.packet, parked.arrival, parked.decision
+        if self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
+            return
+        refused = Decision(Reason.SESSION_LIMIT, decision.method, decision.subscriber, None, b"", answer.hint)
+        self._reject(packet, parked.client, arrival, refused)
 
     def _accept(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, entry: PolicyEntry) -> None:
         service_id = decision.subscriber.service_id if decision.subscriber else 0

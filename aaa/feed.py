@@ -5,6 +5,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     B  begin of a full snapshot   [epoch]
     P  policies                   [[fingerprint, body], ...]
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
+    G  strictly limited           [all of them, [service id, ...], [service id that is not, ...]]
     N  all NAS entries            [NasRow, ...]
     O  all our address pools      [[name, kind], ...]
     A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
@@ -54,6 +55,7 @@ class Message(IntEnum):
     COUNTERS = ord("C")
     LEARNED = ord("L")
     LEASE_WANTED = ord("W")
+    STRICT = ord("G")
 
 
 _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
@@ -62,14 +64,18 @@ _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.NAS: msgspec.msgpack.Decoder(list[NasRow]),
     Message.POOLS: msgspec.msgpack.Decoder(list[tuple[str, str]]),
     Message.LEASES: msgspec.msgpack.Decoder(list[tuple[str, int, bytes | None]]),
+    Message.STRICT: msgspec.msgpack.Decoder(tuple[bool, list[int], list[int]]),
 }
 #: What only who authenticates needs to know.
-FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES})
+FOR_AUTHENTICATORS: Final = frozenset(
+    {Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES, Message.STRICT}
+)
 _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.SERVICES: Snapshot.set_services,
     Message.POLICIES: Snapshot.add_policies,
     Message.POOLS: Snapshot.set_pools,
     Message.LEASES: Snapshot.set_leases,
+    Message.STRICT: lambda snapshot, body: snapshot.set_strict(*body),
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 

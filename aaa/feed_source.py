@@ -23,6 +23,11 @@ _LEASES: Final = (
     "FROM address_lease l JOIN address_pool p ON p.id = l.pool_id"
 )
 
+_STRICT: Final = (
+    "SELECT s.id FROM service s JOIN plan p ON p.id = s.plan_id WHERE p.session_limit_strict"
+    " AND p.session_limit IS NOT NULL"
+)
+
 log = structlog.get_logger()
 
 
@@ -72,6 +77,7 @@ class FeedSource:
             yield from self._all_policies()
             yield from self._all_services()
             yield from self._all_leases()
+            yield self._all_strict()
             yield frame(Message.REVISION, revision)
 
     def changes_after(self, revision: int) -> Delta | None:
@@ -90,6 +96,10 @@ class FeedSource:
             frames += self._pools_anew()
         frames += self._services(service_ids)
         frames += self._leases({ref_id for _, kind, ref_id in changes if kind == "lease"})
+        if any(kind == "plan" for _, kind, _ in changes):
+            frames.append(self._all_strict())
+        elif service_ids:
+            frames += self._strict_of(service_ids)
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
 
@@ -161,6 +171,19 @@ class FeedSource:
         rows = self._connection.execute(f"{_LEASES} WHERE l.id = ANY(%s)", (sorted(lease_ids),)).fetchall()
         told = sorted((_lease(row) for row in rows if row[1] is not None), key=lambda lease: lease[2] is not None)
         return [frame(Message.LEASES, told[at : at + SERVICES_A_FRAME]) for at in range(0, len(told), SERVICES_A_FRAME)]
+
+    def _all_strict(self) -> bytes:
+        rows = self._connection.execute(f"{_STRICT} AND s.status = 'active' AND s.login IS NOT NULL").fetchall()
+        return frame(Message.STRICT, (True, [row[0] for row in rows], []))
+
+    def _strict_of(self, service_ids: set[int]) -> list[bytes]:
+        """Which of these are; nothing while no plan is strict."""
+        (any_strict,) = self._connection.execute("SELECT EXISTS (SELECT FROM plan WHERE session_limit_strict)")
+        if not any_strict[0]:
+            return []
+        rows = self._connection.execute(f"{_STRICT} AND s.id = ANY(%s)", (sorted(service_ids),)).fetchall()
+        strict = {row[0] for row in rows}
+        return [frame(Message.STRICT, (False, sorted(strict), sorted(service_ids - strict)))]
 
     def _policies(self, fingerprints: set[str]) -> list[bytes]:
         """Told with every change that refers to them: a follower may have dropped what nobody used any more.

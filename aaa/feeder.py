@@ -327,7 +327,7 @@ class Feeder:
             self._fall_behind(error)
 
     def _broadcast(self, octets: bytes) -> None:
-        """To every worker; passwords and policies to authenticators only."""
+        """To every worker; passwords and policies to authenticators only (a frame's kind is its fifth octet)."""
         for follower in self._followers:
             if follower.role == "auth" or (follower.role == "acct" and octets[4] not in FOR_AUTHENTICATORS):
                 follower.put(octets)

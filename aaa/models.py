@@ -38,6 +38,8 @@ class AccountingRow(Base):
     framed_ipv4: Mapped[str | None]
     delegated_ipv6_prefix: Mapped[str | None]
     calling_station_id: Mapped[str | None]
+    input_packets: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    output_packets: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
 class SpoolPosition(Base):
@@ -49,6 +51,8 @@ class SpoolPosition(Base):
     spool: Mapped[str] = mapped_column(primary_key=True)
     segment: Mapped[int]
     position: Mapped[int]
+    #: What was acknowledged until then is in the database.
+    shipped_until: Mapped[datetime | None]
 
 
 class BoxRestart(Base):

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     UNKNOWN_LOGIN = "unknown_login"
     WRONG_PASSWORD = "wrong_password"  # noqa: S105
     BLOCKED = "blocked"
+    SESSION_LIMIT = "session_limit"
     CREDENTIALS_MISSING = "credentials_missing"
     CREDENTIALS_CONTRADICTORY = "credentials_contradictory"
     METHOD_UNSUPPORTED = "method_unsupported"
@@ -45,6 +46,7 @@ REJECTS = frozenset(
         Reason.UNKNOWN_LOGIN,
         Reason.WRONG_PASSWORD,
         Reason.BLOCKED,
+        Reason.SESSION_LIMIT,
         Reason.CREDENTIALS_MISSING,
         Reason.CREDENTIALS_CONTRADICTORY,
         Reason.METHOD_UNSUPPORTED,

@@ -6,6 +6,10 @@ Several records of one session are folded in Python first (`sessions.fold`); the
 `sessions.merge`. Who writes sessions holds one lock until commit: shippers, on one node or several, would otherwise
 wait for each other's rows in turn.
 
+Totals are a function of all of a session's records (`counters`). The next record in order whose counters went on needs
+none of the others: it is added to the row's base in SQL, and that is nearly all of them. Where a record is late, or a
+counter fell, the session is counted anew from its records, which lie together under their key.
+
 How a session may have ended without the NAS's own word is known here and to `core.sessions`:
 
 - nas_reboot: its box said Accounting-On or -Off, and nothing was heard of the session since. The last restart of each
@@ -26,11 +30,21 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from aaa.accounting import BOX_STATUSES, AccountingRecord, Status
+from aaa import boxes, lines
+from aaa.accounting import (
+    BOX_STATUSES,
+    DEDUPE_KEY_OCTETS,
+    AccountingRecord,
+    Status,
+    session_prefix,
+)
+from aaa.counters import Point, count
 from aaa.sessions import SessionKey, SessionState, fold
 
 Connection = psycopg.Connection[Any]
 
+#: A session that is longer is counted anew from its latest records only; its total never falls for that.
+COUNTED_DAYS_MAX: Final = 400
 #: A retransmit may come this long after midnight and have its first record in yesterday's partition.
 MIDNIGHT_S: Final = 3600
 _DAY_S: Final = 86400
@@ -40,9 +54,11 @@ _LATER_STATUSES: Final = frozenset({Status.INTERIM, Status.STOP})
 _RECORD_COLUMNS: Final = (
     "received_on, dedupe_key, received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, "
     "service_id, login, session_seconds, input_octets, output_octets, terminate_cause, framed_ipv4, "
-    "delegated_ipv6_prefix, calling_station_id"
+    "delegated_ipv6_prefix, calling_station_id, input_packets, output_packets"
 )
 _COUNTERS: Final = "session_seconds, input_octets, output_octets, input_packets, output_packets"
+#: Joined by the greatest.
+_GREATEST: Final = ("session_seconds", "input_packets", "output_packets")
 _OPTIONAL: Final = (
     "nas_port_id",
     "calling_station_id",
@@ -52,11 +68,13 @@ _OPTIONAL: Final = (
     "delegated_ipv6_prefix",
 )
 _ATTRIBUTES: Final = f"login, nas_address, {', '.join(_OPTIONAL)}"
+#: Joined like the optional attributes.
+_LATEST: Final = (*_OPTIONAL, "multi_session_id")
 _KEY: Final = "nas_id, box, acct_session_id, accept_id"
-#: The columns of SessionState, in its order.
+#: The columns of a SessionState; `input_base` is null where the octets have to be counted anew.
 _STATE: Final = (
     f"{_KEY}, started_at, updated_at, stopped_at, terminate_cause, service_id, fingerprint, {_COUNTERS}, interims, "
-    f"{_ATTRIBUTES}"
+    f"{_ATTRIBUTES}, multi_session_id, kind, input_base, output_base"
 )
 _SESSION_COLUMNS: Final = _STATE.replace("fingerprint", "class_fingerprint")
 #: Times are seconds since 1970 in both tables, as they are in Python. Every join of a small batch with a large table
@@ -69,18 +87,21 @@ SET LOCAL idle_in_transaction_session_timeout = '5s';
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off;
 SET LOCAL enable_seqscan = off;
+SET LOCAL enable_sort = off;
 CREATE TEMPORARY TABLE IF NOT EXISTS arriving (
   received_on date, alone boolean, received_at float8, event_at float8, nas_id bigint, box text, source text,
   status smallint, acct_session_id text, accept_id text, service_id bigint, fingerprint text, login text,
   session_seconds bigint, input_octets bigint, output_octets bigint, input_packets bigint, output_packets bigint,
   terminate_cause smallint, nas_address text, nas_port_id text, calling_station_id text, called_station_id text,
-  framed_ipv4 text, framed_ipv6_prefix text, delegated_ipv6_prefix text, dedupe_key bytea) ON COMMIT DELETE ROWS;
+  framed_ipv4 text, framed_ipv6_prefix text, delegated_ipv6_prefix text, dedupe_key bytea, multi_session_id text,
+  kind text) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS folded (
   nas_id bigint, box text, acct_session_id text, accept_id text, started_at float8, updated_at float8,
   stopped_at float8, terminate_cause smallint, service_id bigint, fingerprint text, session_seconds bigint,
   input_octets bigint, output_octets bigint, input_packets bigint, output_packets bigint, interims integer,
   login text, nas_address text, nas_port_id text, calling_station_id text, called_station_id text, framed_ipv4 text,
-  framed_ipv6_prefix text, delegated_ipv6_prefix text) ON COMMIT DELETE ROWS;
+  framed_ipv6_prefix text, delegated_ipv6_prefix text, multi_session_id text, kind text, input_base bigint,
+  output_base bigint) ON COMMIT DELETE ROWS;
 """
 #: A retransmit spooled twice (its worker died before answering, or another node had the first) is the same row.
 _INSERT_RECORDS: Final = f"""
@@ -95,14 +116,35 @@ _STATES: Final = f"""
 SELECT {_KEY}, status = 1 AS start, to_timestamp(event_at - session_seconds) AS started_at,
   to_timestamp(event_at) AS updated_at, CASE status WHEN 2 THEN to_timestamp(event_at) END AS stopped_at,
   CASE status WHEN 2 THEN terminate_cause END AS terminate_cause, service_id, fingerprint AS class_fingerprint,
-  {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END AS interims, {_ATTRIBUTES},
-  CASE status WHEN 2 THEN 'stop' END AS stop_kind
+  {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END AS interims, {_ATTRIBUTES}, multi_session_id, kind,
+  0::bigint AS input_base, 0::bigint AS output_base, CASE status WHEN 2 THEN 'stop' END AS stop_kind
 FROM arriving WHERE alone AND dedupe_key <> ALL(%(repeated)s)
 UNION ALL
 SELECT {_KEY}, true, to_timestamp(started_at), to_timestamp(updated_at), to_timestamp(stopped_at), terminate_cause,
-  service_id, fingerprint, {_COUNTERS}, interims, {_ATTRIBUTES}, CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
+  service_id, fingerprint, {_COUNTERS}, interims, {_ATTRIBUTES}, multi_session_id, kind, input_base, output_base,
+  CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
 FROM folded
 """  # noqa: S608
+#: A record without counters (a Start, a Stop of zeros) moves none.
+_SAYS_NOTHING: Final = "{new}.input_octets = 0 AND {new}.output_octets = 0 AND {new}.input_base IS NOT NULL"
+#: The next in order, and its counters went on: it needs none of the others. Never true where something is null.
+_GOES_ON: Final = " AND ".join(
+    [
+        "s.stop_kind IS DISTINCT FROM 'stop' AND {new}.input_base IS NOT NULL",
+        "({new}.session_seconds, {new}.updated_at) >= (s.session_seconds, s.updated_at)",
+        *(
+            f"{{new}}.{way}_octets >= s.{way}_octets - s.{way}_base "
+            f"AND (s.{way}_base = 0 OR {{new}}.{way}_octets < 4294967296)"
+            for way in ("input", "output")
+        ),
+    ]
+)
+_OCTETS: Final = ", ".join(
+    f"{way}_octets = CASE WHEN {_SAYS_NOTHING} THEN s.{way}_octets "
+    f"WHEN {_GOES_ON} THEN {{new}}.{way}_octets + s.{way}_base ELSE s.{way}_octets END, "
+    f"{way}_base = CASE WHEN ({_SAYS_NOTHING}) OR ({_GOES_ON}) THEN s.{way}_base END"
+    for way in ("input", "output")
+)
 #: `s` is what is stored, `{new}` what was heard.
 _JOINED: Final = f"""
   started_at = least(s.started_at, {{new}}.started_at),
@@ -126,8 +168,10 @@ _JOINED: Final = f"""
     ELSE s.terminate_cause END,
   service_id = coalesce(s.service_id, {{new}}.service_id),
   class_fingerprint = coalesce(s.class_fingerprint, {{new}}.class_fingerprint),
-  {", ".join(f"{name} = greatest(s.{name}, {{new}}.{name})" for name in _COUNTERS.split(", "))},
+  {", ".join(f"{name} = greatest(s.{name}, {{new}}.{name})" for name in _GREATEST)},
+  {_OCTETS},
   interims = s.interims + {{new}}.interims,
+  kind = CASE WHEN {{new}}.kind = 'service' THEN {{new}}.kind ELSE s.kind END,
   login = CASE WHEN {{new}}.updated_at >= s.updated_at AND {{new}}.login <> '' OR s.login = ''
     THEN {{new}}.login ELSE s.login END,
   nas_address = CASE WHEN {{new}}.updated_at >= s.updated_at THEN {{new}}.nas_address ELSE s.nas_address END,
@@ -135,16 +179,19 @@ _JOINED: Final = f"""
     ", ".join(
         f"{name} = CASE WHEN {{new}}.updated_at >= s.updated_at THEN coalesce({{new}}.{name}, s.{name}) "
         f"ELSE coalesce(s.{name}, {{new}}.{name}) END"
-        for name in _OPTIONAL
+        for name in _LATEST
     )
 }
 """
 #: Most records tell more of a session that is stored: that is half the work of an upsert. A Start seldom does.
 _UPDATE_SESSIONS: Final = f"""
-UPDATE session s SET {_JOINED.replace("{new}", "n")}
-FROM ({_STATES}) n
-WHERE NOT n.start AND s.nas_id = n.nas_id AND s.box = n.box AND s.acct_session_id = n.acct_session_id
-  AND s.accept_id = n.accept_id
+WITH joined AS (
+  UPDATE session s SET {_JOINED.replace("{new}", "n")}
+  FROM ({_STATES}) n
+  WHERE NOT n.start AND s.nas_id = n.nas_id AND s.box = n.box AND s.acct_session_id = n.acct_session_id
+    AND s.accept_id = n.accept_id
+  RETURNING s.id, s.input_base)
+SELECT count(*), array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined
 """  # noqa: S608
 #: The sessions that are left, and with them the enforcement owed to those that begin on another policy than is
 #: intended by now (a hold between Accept and Start). A reopened session is left to the reconciler, who looks four
@@ -158,22 +205,33 @@ WITH joined AS (
       AND k.accept_id = n.accept_id))
   ON CONFLICT ({_KEY}) DO UPDATE SET {_JOINED.replace("{new}", "excluded")}
   RETURNING s.id, s.service_id, s.stopped_at, s.class_fingerprint AS begun_on, s.applied_fingerprint AS applied,
-            s.xmax = 0 AS appeared)
-INSERT INTO outbox (topic, queue, payload)
-SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', j.id)
-FROM joined j JOIN service v ON v.id = j.service_id
-WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL
-  AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
+            s.input_base, s.kind, s.xmax = 0 AS appeared),
+owed AS (
+  INSERT INTO outbox (topic, queue, payload)
+  SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', j.id)
+  FROM joined j JOIN service v ON v.id = j.service_id
+  WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL AND j.kind = 'line'
+    AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
+  RETURNING id)
+SELECT (SELECT count(*) FROM owed), (SELECT array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined)
 """  # noqa: S608
+#: Without our Class, nothing but its Start says that a NAS uses an id again: the session that had it makes room.
+_SET_ASIDE: Final = """
+UPDATE session s SET accept_id = 'ended-' || s.id
+FROM arriving a
+WHERE a.status = 1 AND a.accept_id = '' AND s.accept_id = '' AND s.nas_id = a.nas_id AND s.box = a.box
+  AND s.acct_session_id = a.acct_session_id AND s.stopped_at < to_timestamp(a.event_at)
+"""
 _LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
-#: OFFSET keeps the planner from looking for the older sessions by their NAS: while everybody dials after a power cut,
-#: that is each Start times all sessions.
+#: OFFSET keeps the planner from looking for the older sessions by their NAS, and ORDER BY (no sort being allowed) from
+#: reading through an index without the service: while everybody dials after a power cut, that is each Start times all
+#: sessions.
 _SUPERSEDE: Final = """
 WITH lost AS MATERIALIZED (
   SELECT older.id, a.event_at
   FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
     CROSS JOIN LATERAL (
-      SELECT s.* FROM session s WHERE s.service_id = a.service_id AND s.stopped_at IS NULL OFFSET 0) older
+      SELECT s.* FROM session s WHERE s.service_id = a.service_id AND s.stopped_at IS NULL ORDER BY s.id OFFSET 0) older
   WHERE a.status = 1 AND older.nas_id = a.nas_id AND older.box = a.box AND older.login = a.login
     AND older.calling_station_id = a.calling_station_id
     AND (older.acct_session_id, older.accept_id) <> (a.acct_session_id, a.accept_id)
@@ -197,8 +255,32 @@ WHERE r.nas_id = %s AND r.box = %s AND s.nas_id = r.nas_id AND s.box = r.box
   AND s.stopped_at IS NULL AND s.started_at < r.at AND s.updated_at <= r.at
 """
 _POSITION: Final = """
-INSERT INTO spool_position (node, spool, segment, position) VALUES (%s, %s, %s, %s)
-ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position
+INSERT INTO spool_position AS p (node, spool, segment, position, shipped_until)
+VALUES (%s, %s, %s, %s, to_timestamp(%s))
+ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = excluded.position,
+  shipped_until = coalesce(excluded.shipped_until, p.shipped_until)
+"""
+_EMPTY: Final = """
+UPDATE spool_position p SET shipped_until = greatest(p.shipped_until, to_timestamp(empty.at))
+FROM unnest(%s::text[], %s::float8[]) AS empty (spool, at) WHERE p.node = %s AND p.spool = empty.spool
+"""
+#: All that was told of these sessions. Of a session that has no end yet, what came since may lie days behind.
+_POINTS: Final = """
+SELECT asked.id, r.status = 2, r.session_seconds, extract(epoch FROM r.event_at)::float8, r.input_octets,
+  r.output_octets, r.input_packets, r.output_packets
+FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::date[], %s::date[]) AS asked (id, low, high, first, last)
+  CROSS JOIN LATERAL generate_series(0, asked.last - asked.first) AS day
+  JOIN accounting_record r ON r.received_on = asked.first + day AND r.dedupe_key BETWEEN asked.low AND asked.high
+"""
+_COUNTED: Final = """
+UPDATE session s SET
+  input_octets = greatest(s.input_octets, n.input_octets),
+  output_octets = greatest(s.output_octets, n.output_octets),
+  input_base = CASE WHEN n.input_octets >= s.input_octets AND n.output_octets >= s.output_octets THEN n.input_base END,
+  output_base = CASE WHEN n.input_octets >= s.input_octets AND n.output_octets >= s.output_octets THEN n.output_base END
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+  AS n (id, input_octets, output_octets, input_base, output_base)
+WHERE s.id = n.id
 """
 
 
@@ -222,8 +304,22 @@ def store_batch(
         connection.execute(_PREPARE)
         distinct = _distinct(connection, records)
         new = _store_records(connection, distinct) if distinct else 0
-        connection.execute(_POSITION, position)
+        # Records of a spool stand in the order in which they were received.
+        connection.execute(_POSITION, (*position, records[-1].received_at if records else None))
     return new
+
+
+def note_empty(connection: Connection, node: str, empty_at: dict[str, float]) -> None:
+    """Nothing was waiting in these spools then (seconds since 1970): what was acknowledged before is stored."""
+    spools = sorted(empty_at)
+    connection.execute(_EMPTY, (spools, [empty_at[spool] for spool in spools], node))
+
+
+def forget_lost_spools(connection: Connection, node: str, present: Iterable[str]) -> None:
+    """Nothing more will come from those that are not there any more."""
+    connection.execute(
+        "UPDATE spool_position SET shipped_until = NULL WHERE node = %s AND spool <> ALL(%s)", (node, list(present))
+    )
 
 
 def days_of(records: Iterable[AccountingRecord]) -> set[date]:
@@ -273,15 +369,20 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     _copy_records(connection, sessions)
     repeated = _insert_records(connection, records)
     connection.execute(_LOCK_SESSIONS)
+    if any(record.status == Status.START and not record.accept_id for record in records):
+        connection.execute(_SET_ASIDE, prepare=False)
     several = [record for group in sessions.values() if len(group) > 1 for record in group]
     _copy_states(
         connection,
         fold(one for one in several if one.status in _SESSION_STATUSES and one.dedupe_key not in repeated),
     )
     _join(connection, sessions, repeated)
+    lines.sort_out_views(connection, records)
     if any(record.status == Status.START and record.service_id for record in records):
         connection.execute(_SUPERSEDE, prepare=False)
+        lines.end_over_limit(connection)
     _apply_restarts(connection, records)
+    boxes.keep_heard(connection, records)
     return len(records) - len(repeated)
 
 
@@ -289,9 +390,42 @@ def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingReco
     alone = [group[0] for group in sessions.values() if len(group) == 1 and group[0].dedupe_key not in repeated]
     later = sum(record.status in _LATER_STATUSES for record in alone)
     parameters = {"repeated": list(repeated)}
-    updated = connection.execute(_UPDATE_SESSIONS, parameters, prepare=False).rowcount if later else 0
-    if connection.execute(_UPSERT_AND_OWE, parameters | {"unknown": updated < later}, prepare=False).rowcount:
+    updated, uncounted = _one(connection, _UPDATE_SESSIONS, parameters) if later else (0, None)
+    owed, uncounted_too = _one(connection, _UPSERT_AND_OWE, parameters | {"unknown": updated < later})
+    if owed:
         connection.execute("NOTIFY provedor_outbox")
+    session_ids = [*(uncounted or ()), *(uncounted_too or ())]
+    if session_ids:
+        _count_anew(connection, session_ids, max(days_of(record for group in sessions.values() for record in group)))
+
+
+def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
+    (row,) = connection.execute(query, parameters, prepare=False).fetchall()
+    return row[0], row[1]
+
+
+def _count_anew(connection: Connection, session_ids: Sequence[int], newest: date) -> None:
+    """The totals of these sessions from all their records, the latest of which were received on `newest`."""
+    rows = connection.execute(
+        f"SELECT id, {_KEY}, started_at, updated_at FROM session WHERE id = ANY(%s)",  # noqa: S608
+        (list(session_ids),),
+    ).fetchall()
+    asked = []
+    for session_id, *key, started_at, updated_at in rows:
+        prefix = session_prefix(*key)
+        low, high = (prefix.ljust(DEDUPE_KEY_OCTETS, filler) for filler in (b"\0", b"\xff"))
+        first = started_at.astimezone(UTC).date() - timedelta(days=1)
+        last = max(updated_at.astimezone(UTC).date(), newest)
+        asked.append((session_id, low, high, max(first, last - timedelta(days=COUNTED_DAYS_MAX)), last))
+    points: dict[int, list[Point]] = {row[0]: [] for row in rows}
+    for session_id, *values in connection.execute(_POINTS, _columns(asked), prepare=False):
+        points[session_id].append(Point(*values))
+    counted = [(session_id, *count(of_session)) for session_id, of_session in points.items()]
+    connection.execute(_COUNTED, _columns(counted), prepare=False)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _by_session(records: Iterable[AccountingRecord]) -> dict[SessionKey, list[AccountingRecord]]:
@@ -354,7 +488,7 @@ def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
         received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, service_id, fingerprint, login,
         session_seconds, input_octets, output_octets, input_packets, output_packets, terminate_cause, nas_address,
         nas_port_id, calling_station_id, called_station_id, framed_ipv4, framed_ipv6_prefix, delegated_ipv6_prefix,
-        dedupe_key,
+        dedupe_key, multi_session_id, is_service,
     ) = record  # fmt: skip
     return (
         f"{day}\t{'t' if alone else 'f'}\t{received_at}\t{event_at}\t{nas_id}\t{_text(box)}\t{source}\t{status}\t"
@@ -362,13 +496,24 @@ def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
         f"{session_seconds}\t{input_octets}\t{output_octets}\t{input_packets}\t{output_packets}\t"
         f"{_null(terminate_cause)}\t{_text(nas_address)}\t{_text(nas_port_id)}\t{_text(calling_station_id)}\t"
         f"{_text(called_station_id)}\t{_null(framed_ipv4)}\t{_null(framed_ipv6_prefix)}\t"
-        f"{_null(delegated_ipv6_prefix)}\t\\\\x{dedupe_key.hex()}\n"
+        f"{_null(delegated_ipv6_prefix)}\t\\\\x{dedupe_key.hex()}\t{_text(multi_session_id)}\t"
+        f"{'service' if is_service else 'line'}\n"
     )
 
 
 def _state_line(state: SessionState) -> str:
-    key, *values = state
-    return "\t".join([_null(value) if not isinstance(value, str) else _text(value) for value in (*key, *values)]) + "\n"
+    """Where several records say something of the counters, they are counted anew with all others."""
+    counted = state.counted
+    told = sum(1 for point in state.points if point.input_octets or point.output_octets)
+    base = 0 if told < 2 else None
+    values = (
+        *state.key, state.started_at, state.updated_at, state.stopped_at, state.terminate_cause, state.service_id,
+        state.fingerprint, state.session_seconds, counted.input_octets, counted.output_octets, state.input_packets,
+        state.output_packets, state.interims, state.login, state.nas_address, state.nas_port_id,
+        state.calling_station_id, state.called_station_id, state.framed_ipv4, state.framed_ipv6_prefix,
+        state.delegated_ipv6_prefix, state.multi_session_id, "service" if state.is_service else "line", base, base,
+    )  # fmt: skip
+    return "\t".join([_null(value) if not isinstance(value, str) else _text(value) for value in values]) + "\n"
 
 
 def _null(value: object | None) -> str:

@@ -1,10 +1,10 @@
 """What accounting says of a session, folded: order, loss and repetition do not change the outcome.
 
 A session is the join of all that was heard about it. Every field joins in a way that is commutative, associative and
-idempotent: the earliest start, the greatest counters, the attributes that the latest event told, and a Stop that
-stands once heard. So a late Interim never reopens a session that was stopped and never takes a counter back; an Interim
-without a Start makes the session; a Stop without either makes a closed one. `merge` is the definition, the SQL in
-`session_store` does the same to stored rows, and a test holds the two together.
+idempotent: the earliest start, all points of the counters (`counters` makes totals of them), the attributes that the
+latest event told, and a Stop that stands once heard. So a late Interim never reopens a session that was stopped and
+never takes a counter back; an Interim without a Start makes the session; a Stop without either makes a closed one.
+`merge` is the definition, the SQL in `session_store` does the same to stored rows, and a test holds the two together.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from aaa.accounting import AccountingRecord, Status
+from aaa.counters import Count, Point, count
 
 #: (nas_id, box, acct_session_id, accept_id)
 SessionKey = tuple[int, str, str, str]
@@ -29,8 +30,7 @@ class SessionState(NamedTuple):
     service_id: int | None
     fingerprint: str | None
     session_seconds: int
-    input_octets: int
-    output_octets: int
+    points: frozenset[Point]
     input_packets: int
     output_packets: int
     interims: int
@@ -42,6 +42,19 @@ class SessionState(NamedTuple):
     framed_ipv4: str | None
     framed_ipv6_prefix: str | None
     delegated_ipv6_prefix: str | None
+    multi_session_id: str | None
+    is_service: bool
+
+    @property
+    def counted(self) -> Count:
+        return count(self.points)
+
+
+def point_of(record: AccountingRecord) -> Point:
+    return Point(
+        record.status == Status.STOP, record.session_seconds, record.event_at, record.input_octets,
+        record.output_octets, record.input_packets, record.output_packets,
+    )  # fmt: skip
 
 
 def state_of(record: AccountingRecord) -> SessionState:
@@ -56,8 +69,7 @@ def state_of(record: AccountingRecord) -> SessionState:
         record.service_id,
         record.fingerprint,
         record.session_seconds,
-        record.input_octets,
-        record.output_octets,
+        frozenset([point_of(record)]),
         record.input_packets,
         record.output_packets,
         1 if record.status == Status.INTERIM else 0,
@@ -69,6 +81,8 @@ def state_of(record: AccountingRecord) -> SessionState:
         record.framed_ipv4,
         record.framed_ipv6_prefix,
         record.delegated_ipv6_prefix,
+        record.multi_session_id,
+        record.is_service,
     )
 
 
@@ -89,8 +103,7 @@ def merge(one: SessionState, other: SessionState) -> SessionState:
         newer.service_id or older.service_id,
         newer.fingerprint or older.fingerprint,
         max(one.session_seconds, other.session_seconds),
-        max(one.input_octets, other.input_octets),
-        max(one.output_octets, other.output_octets),
+        one.points | other.points,
         max(one.input_packets, other.input_packets),
         max(one.output_packets, other.output_packets),
         one.interims + other.interims,
@@ -102,6 +115,8 @@ def merge(one: SessionState, other: SessionState) -> SessionState:
         newer.framed_ipv4 or older.framed_ipv4,
         newer.framed_ipv6_prefix or older.framed_ipv6_prefix,
         newer.delegated_ipv6_prefix or older.delegated_ipv6_prefix,
+        newer.multi_session_id or older.multi_session_id,
+        one.is_service or other.is_service,
     )
 
 
@@ -128,4 +143,5 @@ def _rank(state: SessionState) -> tuple[object, ...]:
         state.called_station_id or "",
         state.nas_address,
         state.login,
+        state.multi_session_id or "",
     )

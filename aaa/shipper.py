@@ -39,6 +39,8 @@ FRESH_S: Final = 2.0
 RESTS: Final = 5.0
 RECONNECT_S: Final = 1.0
 MEASURE_S: Final = 1.0
+#: How often the database is told that a spool is empty.
+NOTE_S: Final = 5.0
 #: A database that is busy at midnight finds its partitions made.
 PARTITIONS_AHEAD_DAYS: Final = 7
 
@@ -114,6 +116,9 @@ class Shipper:
         #: Days that are known to have a partition.
         self._days: set[date] = set()
         self._measured_at = clock() - timedelta(seconds=MEASURE_S)
+        #: When each spool was last found empty (seconds since 1970), and when the database was told.
+        self._empty_at: dict[str, float] = {}
+        self._noted_at = 0.0
 
     def run(self) -> None:
         self._on_ready()
@@ -138,6 +143,9 @@ class Shipper:
             # What failed to be committed, or was committed after all, the database knows.
             self._places.clear()
             self._days.clear()
+            self._noted_at = 0.0
+            if self._share.ordinal == 0:
+                session_store.forget_lost_spools(connection, self._node, self._all_spools())
             while not self._stopped.is_set():
                 today = self._clock().date()
                 self._ensure_partitions(connection, {today + timedelta(days=n) for n in range(PARTITIONS_AHEAD_DAYS)})
@@ -145,6 +153,7 @@ class Shipper:
                 shipped = [self._ship_spool(connection, spool) for spool in self._spools()]
                 if Shipped.BURST in shipped:
                     self._rest(RESTS * (time.monotonic() - began_s))
+                self._note_empty(connection)
                 if self._attempts is not None:
                     self._attempts.store(connection)
                 self._measure()
@@ -156,7 +165,17 @@ class Shipper:
         self._stopped.wait(seconds)
 
     def _spools(self) -> list[str]:
-        return sorted(path.name for path in self._directory.iterdir() if path.is_dir() and self._share.takes(path.name))
+        return sorted(filter(self._share.takes, self._all_spools()))
+
+    def _all_spools(self) -> list[str]:
+        return [path.name for path in self._directory.iterdir() if path.is_dir()]
+
+    def _note_empty(self, connection: Connection) -> None:
+        """Where nothing comes, time goes on all the same (see staleness)."""
+        now = self._clock().timestamp()
+        if self._empty_at and now - self._noted_at >= NOTE_S:
+            session_store.note_empty(connection, self._node, self._empty_at)
+            self._empty_at, self._noted_at = {}, now
 
     def _ship_spool(self, connection: Connection, spool: str) -> Shipped:
         """Ship one batch of one spool."""
@@ -167,11 +186,13 @@ class Shipper:
         if spool not in self._places:
             self._places[spool] = self._first_place(connection, spool, segments)
         segment, offset = self._places[spool]
+        looked_at = self._clock().timestamp()
         spooled, broken = read_segment(segment_path(directory, segment), offset, BATCH_RECORDS)
         if spooled:
             self._store(connection, spool, segment, [Decoded(one, self._decode(one)) for one in spooled])
             return Shipped.BURST if _came_in_a_burst(spooled, self._clock().timestamp()) else Shipped.SOME
         if segment == segments[-1]:
+            self._empty_at[spool] = looked_at
             return Shipped.NOTHING  # its writer may be in the middle of a record
         after = self._skip_damage(directory, segment, offset) if broken else None
         if after is not None:

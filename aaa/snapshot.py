@@ -199,6 +199,8 @@ class Snapshot:
         self.leases: dict[str, dict[int, bytes]] = {}
         #: Seconds since 1970 when the feeder last stood where the database stands.
         self.fresh_at = 0.0
+        #: Services whose logins over the plan's limit of sessions are to be refused: few, so not a field of each.
+        self.strict: set[int] = set()
         self._logins: dict[int, bytes] = {}
         self._drop_policies_at = POLICIES_SPARE
 
@@ -216,6 +218,13 @@ class Snapshot:
             if login is not None:
                 self.subscribers[login] = Subscriber(service_id, password, self.policies[fingerprint])
                 self._logins[service_id] = login
+
+    def set_strict(self, whole: bool, strict: Iterable[int], others: Iterable[int]) -> None:
+        """`whole`: the first are all there are."""
+        if whole:
+            self.strict = set()
+        self.strict.update(strict)
+        self.strict.difference_update(others)
 
     def set_nas(self, rows: Iterable[NasRow]) -> None:
         """All NAS entries; what was counted for those that stay goes on."""

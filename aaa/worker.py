@@ -99,6 +99,8 @@ class Worker(ABC):
         self._counted: tuple[Reason, str] | None = None
         self._sockets = {one.fileno(): DatagramSocket(one) for one in options.sockets}
         self._peers: dict[bytes, Peer] = {}
+        #: Other descriptors that are waited for, and what reads them.
+        self._watched: dict[int, Callable[[], None]] = {}
         self._feed = FeedConnection(options.feed_path, {"name": options.name, "role": self.role})
         self._poll = select.poll()
         self._stopping = False
@@ -129,7 +131,7 @@ class Worker(ABC):
         _prefer_batches()
         self._await_snapshot()
         self.options.on_ready()
-        for descriptor in self._sockets:
+        for descriptor in (*self._sockets, *self._watched):
             self._poll.register(descriptor, select.POLLIN)
         while not self._stopping:
             self._turn()
@@ -168,7 +170,7 @@ class Worker(ABC):
         for descriptor, _ in ready:
             one = self._sockets.get(descriptor)
             if one is None:
-                self._receive_feed()
+                self._watched.get(descriptor, self._receive_feed)()
             else:
                 self._receive(one)
         self._finish_batch()

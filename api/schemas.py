@@ -103,6 +103,17 @@ class PlanIn(Input):
     profile: Name | None = None
     throttle_profile: Name | None = None
     vendor_attributes: VendorAttributes | None = None
+    session_limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=1000),
+            Number,
+        ]
+        | None
+    ) = Field(1, description="Sessions a service may have at a time: a new one ends the oldest. null: any number.")
+    session_limit_strict: Flag = Field(
+        False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
+    )
 
 
 class PlanPatch(Input):
@@ -128,6 +139,17 @@ class PlanPatch(Input):
     profile: Name | None = None
     throttle_profile: Name | None = None
     vendor_attributes: VendorAttributes = {}
+    session_limit: (
+        Annotated[
+            int,
+            Field(ge=1, le=1000),
+            Number,
+        ]
+        | None
+    ) = Field(1, description="Sessions a service may have at a time: a new one ends the oldest. null: any number.")
+    session_limit_strict: Flag = Field(
+        False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
+    )
 
 
 class PlanOut(Output):
@@ -152,6 +174,8 @@ class PlanOut(Output):
     profile: str | None
     throttle_profile: str | None
     vendor_attributes: dict[str, Any]
+    session_limit: int | None
+    session_limit_strict: bool
     version: int
 
 
@@ -454,6 +478,9 @@ class SessionOut(Output):
     delegated_ipv6_prefix: str | None
     calling_station_id: str | None
     nas_port_id: str | None
+    kind: str = Field(description="line: counts; view: another account of a line; service: of a service on a line")
+    multi_session_id: str | None
+    verified_at: datetime | None = Field(description="when its NAS last said, being asked, that it has this session")
 
 
 class External(Input):

@@ -122,6 +122,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     "wrong_password": ("senha errada", "wrong password"),
     "unknown_login": ("login desconhecido", "unknown login"),
     "blocked": ("acesso bloqueado", "access is blocked"),
+    "session_limit": ("limite de sessões simultâneas", "limit of simultaneous sessions"),
     "credentials_missing": ("pedido sem senha", "no credentials in the request"),
     "credentials_contradictory": ("pedido com duas senhas", "two kinds of credentials in one request"),
     "method_unsupported": ("método de autenticação não suportado", "authentication method not supported"),
@@ -133,6 +134,10 @@ _ADVICE: dict[str, tuple[str, str]] = {
     "method_unsupported": ("Use PAP, CHAP ou MS-CHAP no NAS.", "Use PAP, CHAP or MS-CHAP at the NAS."),
     "wrong_password": ("Corrija a senha no equipamento ou no cadastro.", "Correct the password in the CPE or here."),
     "blocked": ("Há um bloqueio total; veja os bloqueios.", "A hold blocks all access; see the holds."),
+    "session_limit": (
+        "O login já está em uso em outro equipamento; desconecte a sessão ou mude o limite do plano.",
+        "The login is in use by another CPE; disconnect that session or change the plan's limit.",
+    ),
     "unknown_login": ("O login não estava ativo naquele momento.", "The login was not active at that time."),
 }
 
@@ -212,9 +217,14 @@ def _session_findings(facts: Facts, language: str) -> list[Finding]:
 
 
 def _attempt_findings(facts: Facts, language: str) -> list[Finding]:
-    """One for each reason, the latest first."""
+    """One for each reason, the latest first. That there is a session is why another was refused over the limit."""
     heard = facts.session.updated_at if facts.session else None
-    recent = [attempt for attempt in facts.attempts if heard is None or attempt.at > heard]
+    live = facts.session is not None and facts.session.stopped_at is None
+    recent = [
+        attempt
+        for attempt in facts.attempts
+        if heard is None or attempt.at > heard or (live and attempt.reason == "session_limit")
+    ]
     latest = {attempt.reason: attempt for attempt in reversed(recent)}
     counts = Counter(attempt.reason for attempt in recent)
     found = []

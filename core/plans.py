@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core import audit, events, network, outbox, topics
+from core import audit, changes, events, network, outbox, topics
 from core.addresses import check_dns_servers
 from core.attributes import check_vendor_attributes
 from core.audit import Actor
@@ -16,6 +16,7 @@ from core.errors import InvalidInput, NotFound
 from core.logins import check_name
 from core.models.network import Vendor
 from core.models.service import Plan
+from core.models.system import ChangeKind
 
 #: Rate in the walled garden and under a throttle where the plan says nothing.
 DEFAULT_THROTTLE_KBPS = 1024
@@ -25,6 +26,9 @@ _NAMES = (
     "address_pool", "address_list", "vrf", "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool",
     "profile", "throttle_profile",
 )  # fmt: skip
+#: One line, one session: what is sold is a household's access, and a login that works twice is a login that is shared.
+#: A new session ends the older one, so that a limit of one never keeps anybody out.
+DEFAULT_SESSION_LIMIT = 1
 
 
 def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Plan:
@@ -34,6 +38,8 @@ def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Pl
         "interim_seconds": DEFAULT_INTERIM_S,
         "price_cents": 0,
         **{key: value for key, value in values.items() if value is not None},
+        # None is a value here: any number of sessions.
+        "session_limit": values.get("session_limit", DEFAULT_SESSION_LIMIT),
     }
     plan = Plan(**_canonical(plain))
     _check(plan)
@@ -60,6 +66,8 @@ def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: 
         audit.record(session, actor, "update", "plan", plan.id, changed)
         events.record(session, "plan.changed", "plan", plan.id)
         network.refresh_emergency_policy(session, plan)
+        if changed.keys() & {"session_limit", "session_limit_strict"}:
+            changes.note(session, ChangeKind.PLAN, plan.id)
         outbox.enqueue(session, topics.PLAN_CHANGED, {"plan_id": plan.id, "after_service_id": 0})
     return plan
 
@@ -75,6 +83,10 @@ def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(plan: Plan) -> None:
     """MikroTik refuses a threshold above its burst; so do we, before a subscriber's session does."""
+    if plan.session_limit_strict and plan.session_limit is None:
+        raise InvalidInput(
+            "a plan without a limit of sessions cannot enforce it strictly", field="session_limit_strict"
+        )
     for field in _NAMES:
         if getattr(plan, field) is not None:
             check_name(getattr(plan, field), field=field)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import aliased
 
 from core import events
 from core.errors import NotFound
-from core.models.network import Nas, OctetsDirection, Session, StopKind
-from core.models.service import Plan, Service
-
-#: A session is stale after this many of its own reporting intervals without a word, and never sooner than the floor.
-STALE_INTERVALS = 3
-STALE_FLOOR_S = 600
-#: For a session that never sent an Interim-Update: nothing is known of its NAS's habits.
-STALE_WITHOUT_INTERIMS_S = 26 * 3600
+from core.models.network import Nas, OctetsDirection, Session, SessionKind, StopKind
+from core.models.service import Service
 
 
 def get_session(session: DatabaseSession, session_id: int) -> Session:
@@ -29,9 +24,9 @@ def get_session(session: DatabaseSession, session_id: int) -> Session:
 
 
 def active_of_service(session: DatabaseSession, service_id: int) -> Sequence[Session]:
-    return session.scalars(
-        select(Session).where(Session.service_id == service_id, Session.stopped_at.is_(None)).order_by(Session.id)
-    ).all()
+    """Its lines; views and services of a line end with it."""
+    live = (Session.service_id == service_id, Session.stopped_at.is_(None), Session.kind == SessionKind.LINE)
+    return session.scalars(select(Session).where(*live).order_by(Session.id)).all()
 
 
 def services_online(session: DatabaseSession, service_ids: Collection[int]) -> set[int]:
@@ -54,7 +49,8 @@ def octets_directions(session: DatabaseSession, nas_ids: Collection[int]) -> dic
 
 def latest_of_service(session: DatabaseSession, service_id: int) -> Session | None:
     """The one that was heard of last for the first time."""
-    return session.scalar(select(Session).where(Session.service_id == service_id).order_by(Session.id.desc()).limit(1))
+    lines = (Session.service_id == service_id, Session.kind == SessionKind.LINE)
+    return session.scalar(select(Session).where(*lines).order_by(Session.id.desc()).limit(1))
 
 
 def mark_applied(session: DatabaseSession, session_id: int, fingerprint: str) -> None:
@@ -63,41 +59,35 @@ def mark_applied(session: DatabaseSession, session_id: int, fingerprint: str) ->
 
 
 def close_not_found(session: DatabaseSession, session_id: int, *, now: datetime) -> None:
-    """The NAS says that it has no such session (Error-Cause 503). A later Interim would reopen it."""
-    _close(session, session_id, StopKind.NOT_FOUND, now)
+    """The NAS says that it has no such session (Error-Cause 503). A later Interim would reopen it.
 
-
-def close_stale(session: DatabaseSession, *, now: datetime, limit: int = 1000) -> int:
-    """Close sessions that have been silent for longer than their NAS ever is; returns how many."""
-    own_interval_s = Session.session_seconds / Session.interims
-    interval_s = func.greatest(own_interval_s, func.coalesce(Plan.interim_seconds, 0))
-    patience_s = case(
-        (Session.interims > 0, func.greatest(STALE_INTERVALS * interval_s, STALE_FLOOR_S)),
-        else_=STALE_WITHOUT_INTERIMS_S,
+    Where the service has a newer one, that one took its place.
+    """
+    newer = aliased(Session)
+    superseded = session.scalar(
+        select(newer.id)
+        .join(Session, and_(Session.service_id == newer.service_id, Session.started_at < newer.started_at))
+        .where(Session.id == session_id, newer.kind == SessionKind.LINE, newer.stopped_at.is_(None))
+        .limit(1)
     )
-    stale = session.scalars(
-        select(Session.id)
-        .outerjoin(Service, Service.id == Session.service_id)
-        .outerjoin(Plan, Plan.id == Service.plan_id)
-        .where(
-            Session.stopped_at.is_(None), Session.updated_at < now - func.make_interval(0, 0, 0, 0, 0, 0, patience_s)
-        )
-        .limit(limit)
-    ).all()
-    for session_id in stale:
-        _close(session, session_id, StopKind.STALE, now)
-    return len(stale)
+    close(session, session_id, StopKind.NOT_FOUND if superseded is None else StopKind.SUPERSEDED, now)
 
 
-def _close(session: DatabaseSession, session_id: int, kind: StopKind, now: datetime) -> None:
+def close(session: DatabaseSession, session_id: int, kind: StopKind, at: datetime) -> None:
+    """It ended then, as far as we know, without its NAS's own word. What is heard of a later time reopens it."""
     closed = session.execute(
         update(Session)
         .where(Session.id == session_id, Session.stopped_at.is_(None))
-        .values(stopped_at=now, stop_kind=kind)
+        .values(stopped_at=at, stop_kind=kind)
         .returning(Session.id)
     ).first()
     if closed:
         events.record(session, "session.closed", "session", session_id, how=kind)
+
+
+def mark_verified(session: DatabaseSession, session_id: int, now: datetime) -> None:
+    """Its NAS says that it lives."""
+    session.execute(update(Session).where(Session.id == session_id).values(verified_at=now))
 
 
 def nas_of(session: DatabaseSession, found: Session) -> Nas | None:

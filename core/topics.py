@@ -27,5 +27,7 @@ SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", "enforce")
 SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", "enforce")
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", "enforce")
+#: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.
+SESSION_VERIFY = Topic("aaa.session_verify", "enforce")
 #: A plan changed: recompute the policy of its services in chunks. Payload: {"plan_id", "after_service_id"}.
 PLAN_CHANGED = Topic("core.plan_changed", "default")

@@ -46,7 +46,7 @@ _SESSIONS: Final = """
 SELECT coalesce(n.name, 'NAS ' || s.nas_id) AS nas, count(*) AS sessions,
   count(*) FILTER (WHERE coalesce(s.applied_fingerprint, s.class_fingerprint) <> v.policy_fingerprint) AS out_of_step
 FROM session s LEFT JOIN nas n ON n.id = s.nas_id LEFT JOIN service v ON v.id = s.service_id
-WHERE s.stopped_at IS NULL GROUP BY 1 ORDER BY 2 DESC, 1
+WHERE s.stopped_at IS NULL AND s.kind = 'line' GROUP BY 1 ORDER BY 2 DESC, 1
 """
 _OUTBOX: Final = """
 SELECT count(*) AS rows, count(*) FILTER (WHERE attempts > 0) AS failing,

@@ -12,8 +12,11 @@ from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFam
 
 from aaa.acct_worker import AccountingWorker
 from aaa.auth_worker import AuthenticationWorker
+from aaa.coa import CoaClient
 from aaa.feeder import Feeder
+from aaa.liveness import CoaProbe, close_gone
 from aaa.pools import leases
+from aaa.registrar import LiveSessions, Registrar
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
@@ -24,6 +27,7 @@ from provedor.runtime import Runtime
 from provedor.settings import Settings
 from provedor.supervisor import Child
 
+REGISTRAR_SOCKET = "registrar.sock"
 FEEDER_METRICS = 1
 #: Two processes decode while PostgreSQL, which sets the pace, has something to do all the time.
 SHIPPERS_MAX = 2
@@ -39,6 +43,7 @@ def radius_children(runtime: Runtime) -> list[Child]:
     acct = _bind(settings, settings.radius_acct_port)
     return [
         Child("feeder", lambda ready: run_feeder(runtime, ready)),
+        Child("registrar", lambda ready: run_registrar(runtime, ready)),
         *(Child(f"shipper-{n}", _shipper_main(runtime, Share(n, shippers))) for n in range(shippers)),
         *(Child(f"auth-{n}", _auth_main(settings, f"auth-{n}", auth[n])) for n in range(workers)),
         *(Child(f"acct-{n}", _acct_main(settings, f"acct-{n}", acct[n])) for n in range(workers)),
@@ -54,7 +59,8 @@ def _bind(settings: Settings, port: int) -> list[list[socket.socket]]:
 def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AuthenticationWorker(options, str(settings.run_directory / "attempts.sock")).run()
+        run = settings.run_directory
+        AuthenticationWorker(options, str(run / "attempts.sock"), str(run / REGISTRAR_SOCKET)).run()
 
     return main
 
@@ -125,6 +131,17 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
     REGISTRY.register(WorkerMetrics(feeder))
     start_http_server(settings.metrics_port + FEEDER_METRICS, addr="127.0.0.1")
     run_until_term(feeder.run, feeder.stop)
+
+
+def run_registrar(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings = runtime.settings
+    client = CoaClient(source=settings.coa_source or None)
+    registrar = Registrar(
+        LiveSessions(runtime.database, runtime.keyring), CoaProbe(client), settings.run_directory / REGISTRAR_SOCKET,
+        on_gone=lambda session_id: close_gone(runtime.database, session_id, runtime.clock()),
+    )  # fmt: skip
+    ready()
+    run_until_term(registrar.run, registrar.stop)
 
 
 def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> None:

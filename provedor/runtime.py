@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 from aaa.attempts import forget_attempts
 from aaa.coa import CoaClient
+from aaa.liveness import CoaProbe, Verifier
 from aaa.pools import leases
+from aaa.staleness import close_stale
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
-from core import changes, policies, replies, sessions, topics
+from core import changes, policies, replies, topics
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring, load_keyring
@@ -58,6 +60,11 @@ class Runtime:
         conclusions = ThreadPoolExecutor(CONCLUSION_THREADS, "conclusions")
         return Enforcer(self.database, client, conclusions, self.keyring, self.clock, self.window_open)
 
+    @cached_property
+    def verifier(self) -> Verifier:
+        enforcer = self.enforcer
+        return Verifier(self.database, CoaProbe(enforcer.client), enforcer.conclusions, self.keyring, self.clock)
+
     def window_open(self, now: datetime) -> bool:
         hour = now.astimezone(ZoneInfo(self.settings.timezone)).hour
         return self.settings.window_first_hour <= hour < self.settings.window_last_hour
@@ -69,11 +76,12 @@ class Runtime:
             ),
             **billing_tasks.handlers(self.suspension, self.clock),
             **provisioning_tasks.handlers(self.enforcer),
+            topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
 
     def periodic(self) -> list[Periodic]:
         return [
-            Periodic("core.close_stale", 60.0, lambda session: sessions.close_stale(session, now=self.clock())),
+            Periodic("aaa.close_stale", 60.0, lambda session: close_stale(session, now=self.clock())),
             Periodic("core.forget_changes", 3600.0, changes.forget_before),
             Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),

@@ -30,7 +30,7 @@ from core import events, outbox, policies, sessions, switches, topics
 from core.clock import Clock
 from core.database import Database
 from core.keyring import NAS_SECRET, Keyring
-from core.models.network import Nas, Session
+from core.models.network import Nas, Session, SessionKind
 from core.models.service import Service, ServiceStatus
 from core.policy import Policy
 from core.topics import Topic
@@ -105,7 +105,11 @@ class Enforcer:
 
     def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service, each by itself."""
-        of_service = (Session.service_id == payload["service_id"], Session.stopped_at.is_(None))
+        of_service = (
+            Session.service_id == payload["service_id"],
+            Session.stopped_at.is_(None),
+            Session.kind == SessionKind.LINE,
+        )
         live = session.scalars(select(Session.id).where(*of_service).order_by(Session.id)).all()
         if len(live) == 1:
             return self._begin(session, Errand(live[0]))

@@ -23,6 +23,7 @@ _OWE = text(
     JOIN service v ON v.id = s.service_id
     JOIN nas n ON n.id = s.nas_id
     WHERE s.stopped_at IS NULL
+      AND s.kind = 'line'
       AND s.class_fingerprint IS NOT NULL
       AND (coalesce(s.applied_fingerprint, s.class_fingerprint) <> v.policy_fingerprint OR v.status = 'cancelled')
       AND NOT n.emergency

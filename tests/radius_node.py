@@ -279,7 +279,9 @@ class RadiusNode:
         def make(ready: Callable[[], None]) -> Worker:
             options = WorkerOptions(name, sockets, str(self.feed.path), ready)
             if self.role == "auth":
-                return AuthenticationWorker(options, str(self.directory / "attempts.sock"))
+                return AuthenticationWorker(
+                    options, str(self.directory / "attempts.sock"), str(self.directory / "registrar.sock")
+                )
             spool = SpoolWriter(self.directory / "spool" / name, spool_octets_max=self.spool_octets_max)
             return AccountingWorker(options, spool)
 

@@ -148,13 +148,14 @@ def lift_hold(service_id: str, hold_id: str, session: Db, caller: Who, given: Gi
 @session_routes.get("")
 def list_sessions(
     session: Db, _: Who, paged: Paged, active: bool | None = None, service_id: RefFilter = None,
-    nas_id: RefFilter = None, acct_session_id: Filter = None,
+    nas_id: RefFilter = None, acct_session_id: Filter = None, multi_session_id: Filter = None,
 ) -> schemas.PageOf[schemas.SessionOut]:  # fmt: skip
     query = matching(
         select(Session),
         (Session.service_id, reference(service_id, "service_id")),
         (Session.nas_id, reference(nas_id, "nas_id")),
         (Session.acct_session_id, acct_session_id),
+        (Session.multi_session_id, multi_session_id),
     )
     if active is not None:
         query = query.where(Session.stopped_at.is_(None) if active else Session.stopped_at.is_not(None))

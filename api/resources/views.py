@@ -33,6 +33,7 @@ def plan_view(plan: Plan) -> schemas.PlanOut:
         ingress_filter=plan.ingress_filter, egress_filter=plan.egress_filter, ipv6_pool=plan.ipv6_pool,
         delegated_ipv6_pool=plan.delegated_ipv6_pool, profile=plan.profile, throttle_profile=plan.throttle_profile,
         vendor_attributes=plan.vendor_attributes,
+        session_limit=plan.session_limit, session_limit_strict=plan.session_limit_strict,
     )  # fmt: skip
 
 
@@ -152,7 +153,8 @@ def _session_view(found: Session, intended: str | None, direction: OctetsDirecti
         terminate_cause=found.terminate_cause, uptime_seconds=found.session_seconds, download_octets=download,
         upload_octets=upload, framed_ipv4=found.framed_ipv4, framed_ipv6_prefix=found.framed_ipv6_prefix,
         delegated_ipv6_prefix=found.delegated_ipv6_prefix, calling_station_id=found.calling_station_id,
-        nas_port_id=found.nas_port_id,
+        nas_port_id=found.nas_port_id, kind=found.kind, multi_session_id=found.multi_session_id,
+        verified_at=found.verified_at,
     )  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from core.models.base import Base
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.network import (
+    Box,
     MessageAuthenticatorMode,
     Nas,
     OctetsDirection,
     PolicyVersion,
     Session,
+    SessionKind,
     StopKind,
     Vendor,
 )
@@ -39,6 +41,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "Base",
+    "Box",
     "Change",
     "ChangeKind",
     "Company",
@@ -67,6 +70,7 @@ __all__ = [
     "ServiceKind",
     "ServiceStatus",
     "Session",
+    "SessionKind",
     "Setting",
     "StopKind",
     "Vendor",

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
@@ -45,6 +45,18 @@ class StopKind(StrEnum):
     SUPERSEDED = "superseded"
     STALE = "stale"
     NOT_FOUND = "not_found"
+
+
+class SessionKind(StrEnum):
+    """Whether a session counts. Only a `line` does: in traffic, and towards the plan's limit of sessions.
+
+    view: the same line, which its NAS accounts for several times (Nokia's host, session and queue-instance accounting).
+    service: of a service on a subscriber's session (Juniper, Nokia), which has octets of its own.
+    """
+
+    LINE = "line"
+    VIEW = "view"
+    SERVICE = "service"
 
 
 class PolicyVersion(Base):
@@ -105,11 +117,18 @@ class Session(Base):
     __tablename__ = "session"
     __table_args__ = (
         Index("uq_session_identity", "nas_id", "box", "acct_session_id", "accept_id", unique=True),
-        Index("ix_session_active_service", "service_id", postgresql_where=text("stopped_at IS NULL")),
+        Index("ix_session_active_service", "service_id", "id", postgresql_where=text("stopped_at IS NULL")),
         Index("ix_session_active_nas", "nas_id", "box", postgresql_where=text("stopped_at IS NULL")),
         # Nothing that an Interim-Update changes is indexed, and a page has room for each row once more: PostgreSQL
         # can then leave the indexes alone (heap-only tuples).
         Index("ix_session_service", "service_id", "id"),
+        Index(
+            "ix_session_multi",
+            "nas_id",
+            "box",
+            "multi_session_id",
+            postgresql_where=text("multi_session_id IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": "50"}},
     )
 
@@ -118,7 +137,8 @@ class Session(Base):
     nas_id: Mapped[int]
     box: Mapped[str]
     acct_session_id: Mapped[str]
-    #: 16 hexadecimal characters out of our Class; empty for a session that is not ours.
+    #: 16 hexadecimal characters out of our Class; empty for a session that is not ours, or its own mark once such a one
+    #: has ended and its NAS uses the id again.
     accept_id: Mapped[str] = mapped_column(default="", server_default="")
     service_id: Mapped[int | None]
     login: Mapped[str]
@@ -138,7 +158,7 @@ class Session(Base):
     framed_ipv4: Mapped[str | None]
     framed_ipv6_prefix: Mapped[str | None]
     delegated_ipv6_prefix: Mapped[str | None]
-    #: As the NAS reports them (see Nas.octets_direction); they never go backwards.
+    #: In the NAS's direction (see Nas.octets_direction), Gigawords and turns counted; they never go backwards.
     input_octets: Mapped[int] = mapped_column(default=0, server_default="0")
     output_octets: Mapped[int] = mapped_column(default=0, server_default="0")
     input_packets: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -146,7 +166,30 @@ class Session(Base):
     session_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
     #: Interim-Updates seen; with session_seconds they tell what this NAS really does (staleness).
     interims: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    #: What the octets have more than the counters of the latest record; None while the next one must be counted from
+    #: all records (see aaa.counters).
+    input_base: Mapped[int | None] = mapped_column(default=0, server_default="0")
+    output_base: Mapped[int | None] = mapped_column(default=0, server_default="0")
+    kind: Mapped[SessionKind] = mapped_column(enum_column(SessionKind), default=SessionKind.LINE, server_default="line")
+    #: Acct-Multi-Session-Id, or the Acct-Session-Id of the session that a service belongs to.
+    multi_session_id: Mapped[str | None]
+    #: When its NAS last said, being asked, that it has this session.
+    verified_at: Mapped[datetime | None]
 
     @property
     def effective_fingerprint(self) -> str | None:
         return self.applied_fingerprint or self.class_fingerprint
+
+
+class Box(Base):
+    """A box behind a NAS entry, as accounting knows it. Its own time is what silence is measured by."""
+
+    __tablename__ = "box"
+
+    #: No foreign key, as in `session`.
+    nas_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    box: Mapped[str] = mapped_column(primary_key=True)
+    #: The latest event that it told of.
+    heard_at: Mapped[datetime]
+    #: Seconds between Interim-Updates of a session, as it really sends them; None while it sends none.
+    interim_seconds: Mapped[int | None]

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.access import Access, HoldEffect, HoldReason
@@ -39,6 +39,7 @@ class Plan(Versioned, Base):
         CheckConstraint("throttle_down_kbps > 0 AND throttle_up_kbps > 0", name="throttle"),
         CheckConstraint("interim_seconds >= 60", name="interim"),
         CheckConstraint("price_cents >= 0", name="price"),
+        CheckConstraint("session_limit > 0", name="session_limit"),
     )
 
     id: Mapped[Id]
@@ -64,6 +65,10 @@ class Plan(Versioned, Base):
     throttle_profile: Mapped[str | None]
     #: See core.attributes.
     vendor_attributes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    #: Sessions that a service may have at a time; None: any number.
+    session_limit: Mapped[int | None] = mapped_column(Integer)
+    #: Refuse a login over the limit whose older sessions are verified to live, instead of ending the oldest.
+    session_limit_strict: Mapped[bool] = mapped_column(default=False, server_default="false")
 
     def terms(self) -> PlanTerms:
         return PlanTerms(

@@ -27,6 +27,7 @@ class ChangeKind(StrEnum):
     NAS = "nas"
     POOL = "pool"
     LEASE = "lease"
+    PLAN = "plan"
 
 
 class Event(Base):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aaa.accept_class import class_attribute
 from aaa.accounting import AccountingRecord, Status, read_record
 from aaa.authenticator import SharedSecret, sign_request
-from aaa.packet import Kind, MalformedPacket, attribute, integer_attribute, text_attribute
+from aaa.packet import Kind, MalformedPacket, attribute, integer_attribute, text_attribute, vendor_attribute
 
 NOW = 1_795_000_000
 HOUR = 3600
@@ -82,6 +82,8 @@ def test_everything_a_session_tells_is_in_its_record() -> None:
         framed_ipv6_prefix="2001:db8:1::/64",
         delegated_ipv6_prefix="2001:db8:ff00::/56",
         dedupe_key=b"",
+        multi_session_id=None,
+        is_service=False,
     )
 
 
@@ -160,9 +162,73 @@ def test_ours_is_found_among_other_classes() -> None:
     assert read(INTERIM, SESSION, other, class_attribute(42, bytes(8), bytes(8)), other).service_id == 42
 
 
-def test_counters_beyond_what_a_database_holds_are_the_greatest_it_holds() -> None:
-    octets = [integer_attribute(kind, 0xFFFFFFFF) for kind in (Kind.ACCT_INPUT_OCTETS, Kind.ACCT_INPUT_GIGAWORDS)]
-    assert read(INTERIM, SESSION, *octets).input_octets == (1 << 63) - 1
+def test_counters_of_any_octets_fit_a_database() -> None:
+    kinds = (Kind.ACCT_INPUT_OCTETS, Kind.ACCT_INPUT_GIGAWORDS)
+    greatest = [integer_attribute(kinds[0], 0xFFFFFFFF), integer_attribute(kinds[1], 0x7FFFFFFF)]
+    assert read(INTERIM, SESSION, *greatest).input_octets == (1 << 63) - 1
+    ipv6 = vendor_attribute(2011, 144, b"\xff" * 4)
+    assert read(INTERIM, SESSION, *greatest, ipv6).input_octets == (1 << 63) - 1
+
+
+def test_a_sign_extended_beyond_two_gibibytes_is_taken_off() -> None:
+    octets = [
+        integer_attribute(Kind.ACCT_INPUT_OCTETS, 0x80000005),
+        integer_attribute(Kind.ACCT_INPUT_GIGAWORDS, 0xFFFFFFFF),
+    ]
+    assert read(INTERIM, SESSION, *octets).input_octets == 0x80000005
+
+
+def octets_of(*attributes: bytes, standard: tuple[int, int] = (1000, 2000)) -> tuple[int, int]:
+    kinds = (Kind.ACCT_INPUT_OCTETS, Kind.ACCT_OUTPUT_OCTETS)
+    told = [integer_attribute(kind, octets) for kind, octets in zip(kinds, standard, strict=True) if octets]
+    record = read(INTERIM, SESSION, *told, *attributes)
+    return record.input_octets, record.output_octets
+
+
+def test_huawei_counts_ipv6_beside_the_standard_counters() -> None:
+    values = {144: 5, 145: 6, 148: 1, 149: 2}
+    ipv6 = [vendor_attribute(2011, kind, value.to_bytes(4, "big")) for kind, value in values.items()]
+    assert octets_of(*ipv6) == (1000 + (1 << 32) + 5, 2000 + (2 << 32) + 6)
+
+
+def test_juniper_counts_ipv6_within_the_standard_counters() -> None:
+    ipv6 = [vendor_attribute(4874, kind, (7).to_bytes(4, "big")) for kind in range(151, 157)]
+    assert octets_of(*ipv6) == (1000, 2000)
+
+
+def nokia(kind: int, selector: int, number: int, octets: int) -> bytes:
+    return vendor_attribute(6527, kind, bytes((selector, number)) + octets.to_bytes(8, "big"))
+
+
+def test_nokia_counts_by_queue_and_policer_what_the_standard_counters_say_in_one() -> None:
+    by_queue = [
+        nokia(19, 0x00, 1, 1 << 40), nokia(20, 0x00, 1, 5), nokia(19, 0x80, 3, 1), nokia(21, 0x00, 1, 10),
+        nokia(22, 0x00, 2, 20), nokia(19, 0x40, 2, 999),
+    ]  # fmt: skip
+    assert octets_of(*by_queue, standard=(0, 0)) == ((1 << 40) + 6, 30)
+    assert octets_of(*by_queue) == ((1 << 40) + 6, 2000), "the same traffic is never counted twice"
+
+
+def test_what_mikrotik_adds_is_no_counter() -> None:
+    assert octets_of(vendor_attribute(14988, 8, b"10M/50M")) == (1000, 2000)
+
+
+def tied(*attributes: bytes, session: str = "8:21") -> tuple[str | None, bool]:
+    record = read(INTERIM, text_attribute(Kind.ACCT_SESSION_ID, session), *attributes)
+    return record.multi_session_id, record.is_service
+
+
+def test_a_juniper_service_session_belongs_to_the_session_in_its_id() -> None:
+    service = vendor_attribute(4874, 83, b"svc-inet(50m,10m)")
+    assert tied(service) == ("8", True)
+    assert tied(service, session="jnpr demux0.3221:8:21") == ("jnpr demux0.3221:8", True)
+    assert tied(session="jnpr demux0.3221:8") == (None, False)
+
+
+def test_nokia_ties_what_belongs_together() -> None:
+    multi = text_attribute(Kind.ACCT_MULTI_SESSION_ID, "241AFF000000214FE9D801")
+    assert tied(multi) == ("241AFF000000214FE9D801", False)
+    assert tied(multi, vendor_attribute(6527, 151, b"rate-limit;1000;8000")) == ("241AFF000000214FE9D801", True)
 
 
 def test_values_of_impossible_length_count_as_absent() -> None:

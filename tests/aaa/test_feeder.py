@@ -28,7 +28,7 @@ from aaa.feed_source import FeedSource
 from aaa.feeder import COMPACT_AFTER_OCTETS, Feeder
 from aaa.packet import Kind, text_attribute
 from aaa.tracing import TracedExchange, TraceFilter
-from core import holds, network, policies, services
+from core import holds, network, plans, policies, services
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock, utc_now
@@ -110,6 +110,11 @@ def assert_equal_to_database(listener: Listener, connection: Connection, keyring
         for login, number, sealed, fingerprint in rows
     }
     snapshot = listener.snapshot
+    strict = connection.execute(
+        "SELECT s.id FROM service s JOIN plan p ON p.id = s.plan_id "
+        "WHERE s.status = 'active' AND p.session_limit_strict AND p.session_limit IS NOT NULL"
+    )
+    assert snapshot.strict & {one.service_id for one in snapshot.subscribers.values()} == {row[0] for row in strict}
     assert {
         login: (one.service_id, one.password, one.entry.fingerprint) for login, one in snapshot.subscribers.items()
     } == wanted
@@ -204,6 +209,12 @@ class Provider:
         plan.up_kbps = 1000 + pick
         session.flush()
         policies.refresh_plan_chunk(session, plan.id, 0)
+
+    def limit_sessions(self, session: Any, pick: int) -> None:
+        plan = session.get(Plan, self._plan_ids[pick % 2])
+        limit = {"session_limit": 1 + pick % 3, "session_limit_strict": bool(pick & 4)}
+        plans.update_plan(session, plan, limit if pick & 8 else dict.fromkeys(limit) | {"session_limit_strict": False},
+                          self._actor)  # fmt: skip
 
     def hold(self, session: Any, pick: int) -> None:
         active = self._active(session)

@@ -7,53 +7,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from factories import make_plan, make_service
+from accounting_packets import BASE, NAS_ID, SECRET, Connection, heard, make_partitions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aaa.accept_class import class_attribute
 from aaa.accounting import BOX_STATUSES, AccountingRecord, Status, read_record
-from aaa.authenticator import SharedSecret, sign_request
+from aaa.authenticator import sign_request
+from aaa.counters import count
 from aaa.packet import Kind, integer_attribute, text_attribute
-from aaa.session_store import ensure_partitions, store_batch
-from core import sessions
-from core.clock import ManualClock
-from core.database import Database, libpq_url
-from core.keyring import Keyring
-from core.sessions import STALE_FLOOR_S, STALE_INTERVALS, STALE_WITHOUT_INTERIMS_S
-
-BASE = 1_795_000_000
-SECRET = SharedSecret(b"x")
-NAS_ID = 1
-Connection = psycopg.Connection[Any]
-
-
-def heard(
-    box: str, status: int, at: int, session: str = "", *, seconds: int = 0, octets: int = 0, gigawords: bool = True,
-    service_id: int = 0,
-) -> AccountingRecord:  # fmt: skip
-    """What a box says at this moment (seconds after BASE)."""
-    body = (
-        text_attribute(Kind.NAS_IDENTIFIER, box)
-        + integer_attribute(Kind.ACCT_STATUS_TYPE, status)
-        + integer_attribute(Kind.EVENT_TIMESTAMP, BASE + at)
-    )
-    if session:
-        body += text_attribute(Kind.ACCT_SESSION_ID, session) + text_attribute(Kind.USER_NAME, "ana")
-    if status in {Status.INTERIM, Status.STOP}:
-        body += integer_attribute(Kind.ACCT_SESSION_TIME, seconds)
-        body += integer_attribute(Kind.ACCT_INPUT_OCTETS, octets & 0xFFFFFFFF)
-        if gigawords:
-            body += integer_attribute(Kind.ACCT_INPUT_GIGAWORDS, octets >> 32)
-    if service_id:
-        body += class_attribute(service_id, bytes(8), bytes(8))
-    packet = sign_request(4, 1, body, SECRET, message_authenticator=False)
-    return read_record((BASE + at + 1) * 10**9, NAS_ID, "192.0.2.1", packet)
+from aaa.session_store import store_batch
+from aaa.sessions import point_of
+from core.database import libpq_url
 
 
 @st.composite
@@ -65,15 +33,17 @@ def histories(draw: st.DrawFn) -> list[AccountingRecord]:
             records.append(heard(box, draw(st.sampled_from(sorted(BOX_STATUSES))), at))
         for session in ("81000001", "81000002", "81000003")[: draw(st.integers(0, 3))]:
             begin, interims = draw(st.integers(0, 500)), draw(st.integers(0, 4))
-            # A box without Gigawords is one that never counts as far.
-            gigawords = draw(st.booleans())
-            a_minute = 3_000_000_000 if gigawords else 700_000_000
+            # Without Gigawords it goes round, and its counters may begin anew or come as zeros at the end.
+            gigawords, a_minute = draw(st.booleans()), draw(st.sampled_from([70_000_000, 700_000_000, 3_000_000_000]))
+            began_anew = draw(st.integers(0, 6))
             records.append(heard(box, Status.START, begin, session))
             ends = [Status.STOP] if draw(st.booleans()) else []
             for minute, status in enumerate([Status.INTERIM] * interims + ends, 1):
+                counted = minute - began_anew if 0 < began_anew < minute else minute
+                octets = 0 if status == Status.STOP and draw(st.booleans()) else counted * a_minute
                 records.append(
-                    heard(box, status, begin + minute * 60, session, seconds=minute * 60,
-                          octets=minute * a_minute, gigawords=gigawords)
+                    heard(box, status, begin + minute * 60, session, seconds=minute * 60, octets=octets,
+                          gigawords=gigawords, packets=counted * a_minute // 1000)
                 )  # fmt: skip
     kept = draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
     return [one for one, keep in zip(records, kept, strict=True) if keep]
@@ -96,7 +66,8 @@ def expected(records: list[AccountingRecord]) -> dict[tuple[str, str], tuple[Any
         elif updated <= restarts.get(key[0], 0) and started < restarts.get(key[0], 0):
             end = "nas_reboot"
         known[key] = (
-            started, updated, end, max(one.session_seconds for one in own), max(one.input_octets for one in own),
+            started, updated, end, max(one.session_seconds for one in own),
+            count(point_of(one) for one in own).input_octets,
             len({one.event_at for one in own if one.status == Status.INTERIM}),
         )  # fmt: skip
     return known
@@ -105,8 +76,7 @@ def expected(records: list[AccountingRecord]) -> dict[tuple[str, str], tuple[Any
 @pytest.fixture
 def connection(database_url: str) -> Iterator[Connection]:
     with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
-        today = datetime.fromtimestamp(BASE, UTC).date()
-        ensure_partitions(connection, [today + timedelta(days=days) for days in (-1, 0, 1, 2)])
+        make_partitions(connection)
         yield connection
 
 
@@ -127,6 +97,7 @@ def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
     arriving = records + [one for one in records if chance.random() < 0.4]
     chance.shuffle(arriving)
     before: dict[tuple[str, str], tuple[Any, ...]] = {}
+    most: dict[tuple[str, str], int] = {}
     position = 0
     while position < len(arriving):
         size = data.draw(st.integers(1, 12))
@@ -136,7 +107,11 @@ def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
         for key, row in before.items():  # counters never go backwards, whatever is heard
             assert all(new >= old for new, old in zip(now[key][3:], row[3:], strict=True))
         before = now
-    assert stored(connection) == expected(records)
+        for key, row in expected(arriving[:position]).items():
+            most[key] = max(most.get(key, 0), row[4])
+            assert now[key][4] == most[key], "counted from what arrived, and never back"
+    wanted = {key: (*row[:4], most[key], row[5]) for key, row in expected(records).items()}
+    assert stored(connection) == wanted
     count = connection.execute("SELECT count(*) FROM accounting_record").fetchone()
     assert count == (len({one.dedupe_key for one in records}),)
 
@@ -162,41 +137,3 @@ def test_counters_beyond_32_bits_are_kept_and_a_stop_without_any_takes_nothing_b
     store_batch(connection, [read_record((BASE + 661) * 10**9, NAS_ID, "192.0.2.1", bare)], ("n", "s", 1, 1))
     started, updated, end, seconds, counted, _ = stored(connection)["b", "1"]
     assert (started, updated, end, seconds, counted) == (BASE, BASE + 660, "stop", 600, octets)
-
-
-@pytest.mark.parametrize(
-    ("plan_interim_s", "real_interim_s", "patience_s"),
-    [
-        pytest.param(300, 300, STALE_INTERVALS * 300, id="as the plan says"),
-        pytest.param(60, 60, STALE_FLOOR_S, id="never sooner than the floor"),
-        pytest.param(300, 1800, STALE_INTERVALS * 1800, id="the NAS has an interval of its own, which is longer"),
-        pytest.param(1800, 300, STALE_INTERVALS * 1800, id="shorter: it might go back to the plan's"),
-        pytest.param(300, None, STALE_WITHOUT_INTERIMS_S, id="the NAS sends no interims at all"),
-    ],
-)  # fmt: skip
-def test_a_session_is_stale_when_it_is_silent_for_longer_than_its_nas_ever_is(
-    connection: Connection, database: Database, keyring: Keyring, clock: ManualClock, plan_interim_s: int,
-    real_interim_s: int | None, patience_s: int,
-) -> None:  # fmt: skip
-    with database.transaction() as session:
-        plan = make_plan(session, interim_seconds=plan_interim_s)
-        service_id = make_service(session, keyring, plan=plan).id
-    records = [heard("b", Status.START, 0, "1", service_id=service_id)]
-    for number in range(1, 5 if real_interim_s else 1):
-        at = number * (real_interim_s or 0)
-        records.append(heard("b", Status.INTERIM, at, "1", seconds=at, octets=number, service_id=service_id))
-    store_batch(connection, records, ("n", "s", 1, 0))
-    last = datetime.fromtimestamp(records[-1].event_at, UTC)
-
-    def close_at(now: datetime) -> int:
-        with database.transaction() as session:
-            return sessions.close_stale(session, now=now)
-
-    assert close_at(last + timedelta(seconds=patience_s)) == 0
-    assert close_at(last + timedelta(seconds=patience_s + 1)) == 1
-    assert stored(connection)["b", "1"][2] == "stale"
-    assert close_at(last + timedelta(days=9)) == 0
-    late = int(records[-1].event_at - BASE) + patience_s + 60
-    again = heard("b", Status.INTERIM, late, "1", seconds=late, octets=99, service_id=service_id)
-    store_batch(connection, [again], ("n", "s", 1, 1))
-    assert stored(connection)["b", "1"][2] is None, "it lives"

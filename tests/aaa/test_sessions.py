@@ -112,7 +112,7 @@ def test_the_database_joins_as_the_pure_merge_does(
             datetime.fromtimestamp(state.stopped_at, UTC) if state.stopped_at else None,
             "stop" if state.stopped_at else None,
             state.session_seconds,
-            state.input_octets,
+            state.counted.input_octets,
             state.interims,
         )
         for state in fold(records)

@@ -34,7 +34,9 @@ def test_a_policy_that_cannot_be_encoded_costs_its_packets_and_nobody_elses(
         nas.bind(("127.0.0.1", 0))
         nas.settimeout(5)
         worker = AuthenticationWorker(
-            WorkerOptions("auth-0", [bound], str(tmp_path / "feed"), lambda: None), str(tmp_path / "attempts")
+            WorkerOptions("auth-0", [bound], str(tmp_path / "feed"), lambda: None),
+            str(tmp_path / "attempts"),
+            str(tmp_path / "registrar"),
         )
         snapshot = worker.follower.current
         snapshot.add_policies((one.fingerprint, one.to_body()) for one in (impossible, sound))

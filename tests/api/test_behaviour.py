@@ -341,3 +341,17 @@ def test_any_body_is_refused_as_a_problem_that_names_a_place(client: TestClient)
                 assert len(answer.content) < 10_000
                 assert answer.status_code != 422 or answer.json()["field"]
     assert client.get("/api/v1/plans").json()["items"] == []
+
+
+def test_a_new_plan_lets_one_session_in_unless_it_says_otherwise(client: TestClient) -> None:
+    made = client.post("/api/v1/plans", json=PLAN).json()
+    assert (made["session_limit"], made["session_limit_strict"]) == (1, False)
+    free = client.post("/api/v1/plans", json=PLAN | {"name": "free", "session_limit": None}).json()
+    assert free["session_limit"] is None
+    wrong = client.patch(f"/api/v1/plans/{free['id']}", json={"session_limit_strict": True})
+    assert (wrong.status_code, wrong.json()["field"]) == (422, "session_limit_strict")
+    both = {"session_limit": 2, "session_limit_strict": True}
+    assert (
+        client.patch(f"/api/v1/plans/{free['id']}", json=both).json() | both
+        == client.get(f"/api/v1/plans/{free['id']}").json()
+    )

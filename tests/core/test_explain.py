@@ -68,6 +68,12 @@ def test_refusals_from_before_the_session_say_nothing_now() -> None:
     assert codes(facts(session=live(), attempts=(refusal(-5),))) == ["online"]
 
 
+def test_a_refusal_over_the_limit_is_told_while_the_session_that_took_the_place_lives() -> None:
+    assert codes(facts(session=live(), attempts=(refusal(-5, "session_limit"),))) == ["refused", "online"]
+    ended = live(stopped_at=NOW, stop_kind=StopKind.STALE)
+    assert codes(facts(session=ended, attempts=(refusal(-5, "session_limit"),))) == ["offline"]
+
+
 def test_a_session_on_another_policy_is_out_of_step() -> None:
     assert codes(facts(session=live(), intended_fingerprint="b")) == ["online", "out_of_step"]
     assert codes(facts(session=live(applied_fingerprint="b"), intended_fingerprint="b")) == ["online"]

@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
 FREEZE_S = float(os.environ.get("PROVEDOR_E2E_FREEZE_S", "12"))
 BROKER_FREEZE_S = 6.0
 PROCESSES = (
-    "auth-0", "auth-1", "acct-0", "acct-1", "feeder", "shipper-0", "shipper-1", "relay", "enforce", "worker", "api",
-    "beat",
+    "auth-0", "auth-1", "acct-0", "acct-1", "feeder", "registrar", "shipper-0", "shipper-1", "relay", "enforce",
+    "worker", "api", "beat",
 )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def wired(database_url: str, database: Database, keyring: Keyring) -> Iterator[W
 
         def make(ready: Callable[[], None]) -> AuthenticationWorker:
             options = WorkerOptions("auth-0", sockets, str(place / "feed.sock"), ready)
-            return AuthenticationWorker(options, str(place / "attempts.sock"))
+            return AuthenticationWorker(options, str(place / "attempts.sock"), str(place / "registrar.sock"))
 
         worker = WorkerProcess("auth-0", make, place / "auth-0.log")
         worker.start()

@@ -1,0 +1,68 @@
+"""How a worker asks the node's registrar whether a login may have one more session: datagrams on local sockets.
+
+The worker waits for nobody. A registrar that is away is known at once, and one that is silent after PATIENCE_S; both
+mean yes, because a limit of sessions must never keep a subscriber out who is within it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+#: How long a login waits for the registrar's word: longer than that asks a NAS (registrar.ASK_S), shorter than a NAS
+#: goes on asking.
+PATIENCE_S: Final = 1.5
+DATAGRAM_OCTETS_MAX: Final = 4096
+
+
+class Question(msgspec.Struct, array_like=True, frozen=True):
+    token: int
+    service_id: int
+    calling_station_id: str | None
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    token: int
+    refused: bool
+    #: For a person: what stands in the way.
+    hint: str = ""
+
+
+class Registry:
+    """A worker's end."""
+
+    def __init__(self, name: str, registrar_path: str) -> None:
+        self._registrar_path = registrar_path
+        own = Path(registrar_path).with_name(f"{name}.answers")
+        own.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(own))
+        own.chmod(0o600)
+        self._socket.setblocking(False)
+        self._decode = msgspec.msgpack.Decoder(Answer).decode
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def ask(self, question: Question) -> bool:
+        """False where nobody can be asked."""
+        try:
+            self._socket.sendto(msgspec.msgpack.encode(question), self._registrar_path)
+        except OSError:
+            return False
+        return True
+
+    def answers(self) -> Iterator[Answer]:
+        """What has been answered since."""
+        while True:
+            try:
+                octets = self._socket.recv(DATAGRAM_OCTETS_MAX)
+            except OSError:
+                return
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield self._decode(octets)
