@@ -23,6 +23,12 @@ _LEASES: Final = (
     "FROM address_lease l JOIN address_pool p ON p.id = l.pool_id"
 )
 
+_BALANCES: Final = (
+    "SELECT s.id, CASE WHEN p.prepaid = 'volume' THEN greatest(b.octets, 0) END, "
+    "CASE WHEN p.prepaid = 'time' THEN greatest(b.seconds, 0) END "
+    "FROM prepaid_balance b JOIN service s ON s.id = b.service_id JOIN plan p ON p.id = s.plan_id"
+)
+
 log = structlog.get_logger()
 
 
@@ -72,6 +78,7 @@ class FeedSource:
             yield from self._all_policies()
             yield from self._all_services()
             yield from self._all_leases()
+            yield from self._balances("TRUE", ())
             yield frame(Message.REVISION, revision)
 
     def changes_after(self, revision: int) -> Delta | None:
@@ -90,6 +97,8 @@ class FeedSource:
             frames += self._pools_anew()
         frames += self._services(service_ids)
         frames += self._leases({ref_id for _, kind, ref_id in changes if kind == "lease"})
+        prepaid = sorted({ref_id for _, kind, ref_id in changes if kind in {"balance", "service"}})
+        frames += self._balances("s.id = ANY(%s)", (prepaid,)) if prepaid else []
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
 
@@ -161,6 +170,12 @@ class FeedSource:
         rows = self._connection.execute(f"{_LEASES} WHERE l.id = ANY(%s)", (sorted(lease_ids),)).fetchall()
         told = sorted((_lease(row) for row in rows if row[1] is not None), key=lambda lease: lease[2] is not None)
         return [frame(Message.LEASES, told[at : at + SERVICES_A_FRAME]) for at in range(0, len(told), SERVICES_A_FRAME)]
+
+    def _balances(self, condition: str, parameters: tuple[Any, ...]) -> list[bytes]:
+        """Of a service that is on no prepaid plan any more there is none."""
+        rows = self._connection.execute(f"{_BALANCES} WHERE {condition}", parameters).fetchall()
+        starts = range(0, len(rows), SERVICES_A_FRAME)
+        return [frame(Message.BALANCES, rows[at : at + SERVICES_A_FRAME]) for at in starts]
 
     def _policies(self, fingerprints: set[str]) -> list[bytes]:
         """Told with every change that refers to them: a follower may have dropped what nobody used any more.

@@ -27,6 +27,7 @@ class ChangeKind(StrEnum):
     NAS = "nas"
     POOL = "pool"
     LEASE = "lease"
+    BALANCE = "balance"
 
 
 class Event(Base):
