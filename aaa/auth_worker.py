@@ -35,6 +35,7 @@ from aaa.packet import (
 )
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry
+from aaa.vendors.base import within_balance
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
@@ -172,6 +173,9 @@ class AuthenticationWorker(Worker):
             if isinstance(leased, Reason):
                 return self._without_lease(packet, client, arrival, leased)
             of_policy += leased
+        balance = self.follower.current.balances.get(service_id)
+        if balance is not None:
+            of_policy = within_balance(of_policy, client.adapter, *balance)
         attributes = of_policy + class_attribute(service_id, accept_id, entry.fingerprint_octets) + decision.attributes
         if Kind.PROXY_STATE in packet.firsts:
             attributes += proxy_states(packet)

@@ -9,6 +9,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     N  all NAS entries            [NasRow, ...]
     O  all our address pools      [[name, kind], ...]
     A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
+    V  prepaid balances           [[service id, octets or nil, seconds or nil], ...]   both nil = none
     F  fresh                      seconds since 1970 when the feeder last stood where the database stands
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
     U  up to date                 nil            (never in the file: the feeder says it where the file ends)
@@ -48,6 +49,7 @@ class Message(IntEnum):
     REVISION = ord("R")
     POOLS = ord("O")
     LEASES = ord("A")
+    BALANCES = ord("V")
     FRESH = ord("F")
     UP_TO_DATE = ord("U")
     TRACE = ord("T")
@@ -65,10 +67,11 @@ _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.POOLS: msgspec.msgpack.Decoder(list[tuple[str, str]]),
     Message.LEASES: msgspec.msgpack.Decoder(list[tuple[str, int, bytes | None]]),
     Message.STRICT: msgspec.msgpack.Decoder(tuple[bool, list[int], list[int]]),
+    Message.BALANCES: msgspec.msgpack.Decoder(list[tuple[int, int | None, int | None]]),
 }
 #: What only who authenticates needs to know.
 FOR_AUTHENTICATORS: Final = frozenset(
-    {Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES, Message.STRICT}
+    {Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES, Message.STRICT, Message.BALANCES}
 )
 _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.SERVICES: Snapshot.set_services,
@@ -76,6 +79,7 @@ _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.POOLS: Snapshot.set_pools,
     Message.LEASES: Snapshot.set_leases,
     Message.STRICT: lambda snapshot, body: snapshot.set_strict(*body),
+    Message.BALANCES: Snapshot.set_balances,
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 

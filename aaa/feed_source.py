@@ -27,6 +27,11 @@ _STRICT: Final = (
     "SELECT s.id FROM service s JOIN plan p ON p.id = s.plan_id WHERE p.session_limit_strict"
     " AND p.session_limit IS NOT NULL"
 )
+_BALANCES: Final = (
+    "SELECT s.id, CASE WHEN p.prepaid = 'volume' THEN greatest(b.octets, 0) END, "
+    "CASE WHEN p.prepaid = 'time' THEN greatest(b.seconds, 0) END "
+    "FROM prepaid_balance b JOIN service s ON s.id = b.service_id JOIN plan p ON p.id = s.plan_id"
+)
 
 log = structlog.get_logger()
 
@@ -78,6 +83,7 @@ class FeedSource:
             yield from self._all_services()
             yield from self._all_leases()
             yield self._all_strict()
+            yield from self._balances("TRUE", ())
             yield frame(Message.REVISION, revision)
 
     def changes_after(self, revision: int) -> Delta | None:
@@ -100,6 +106,8 @@ class FeedSource:
             frames.append(self._all_strict())
         elif service_ids:
             frames += self._strict_of(service_ids)
+        prepaid = sorted({ref_id for _, kind, ref_id in changes if kind in {"balance", "service"}})
+        frames += self._balances("s.id = ANY(%s)", (prepaid,)) if prepaid else []
         last = int(changes[-1][0])
         return Delta(last, [*frames, frame(Message.REVISION, last)])
 
@@ -184,6 +192,12 @@ class FeedSource:
         rows = self._connection.execute(f"{_STRICT} AND s.id = ANY(%s)", (sorted(service_ids),)).fetchall()
         strict = {row[0] for row in rows}
         return [frame(Message.STRICT, (False, sorted(strict), sorted(service_ids - strict)))]
+
+    def _balances(self, condition: str, parameters: tuple[Any, ...]) -> list[bytes]:
+        """Of a service that is on no prepaid plan any more there is none."""
+        rows = self._connection.execute(f"{_BALANCES} WHERE {condition}", parameters).fetchall()
+        starts = range(0, len(rows), SERVICES_A_FRAME)
+        return [frame(Message.BALANCES, rows[at : at + SERVICES_A_FRAME]) for at in starts]
 
     def _policies(self, fingerprints: set[str]) -> list[bytes]:
         """Told with every change that refers to them: a follower may have dropped what nobody used any more.

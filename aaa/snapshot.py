@@ -197,6 +197,8 @@ class Snapshot:
         self.pools: dict[str, str] = {}
         #: By pool and service: the attributes that give the lease.
         self.leases: dict[str, dict[int, bytes]] = {}
+        #: What is left to prepaid services: octets, seconds.
+        self.balances: dict[int, tuple[int | None, int | None]] = {}
         #: Seconds since 1970 when the feeder last stood where the database stands.
         self.fresh_at = 0.0
         #: Services whose logins over the plan's limit of sessions are to be refused: few, so not a field of each.
@@ -252,6 +254,13 @@ class Snapshot:
                 held.pop(service_id, None)
             else:
                 held[service_id] = attributes
+
+    def set_balances(self, rows: Iterable[tuple[int, int | None, int | None]]) -> None:
+        for service_id, octets, seconds in rows:
+            if octets is None and seconds is None:
+                self.balances.pop(service_id, None)
+            else:
+                self.balances[service_id] = octets, seconds
 
     def drop_unused_policies(self) -> None:
         """Each service with a static address leaves a policy behind whenever its plan changes.

@@ -23,6 +23,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     | {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.NOC: _WRITE, Role.FINANCE: _NONE},
     "nas": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.TECHNICIAN: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "address-pools": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
+    "usage": {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.FINANCE: _WRITE, Role.NOC: _READ,
+              Role.TECHNICIAN: _READ, Role.READONLY: _READ},
     "invoices": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "payments": {Role.FINANCE: _WRITE, Role.OPERATOR: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "events": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.FINANCE: _READ},

@@ -12,6 +12,7 @@ from core.models.network import MessageAuthenticatorMode, OctetsDirection, Vendo
 from core.models.party import ContactRole, CustomerKind
 from core.models.service import ServiceKind
 from core.models.system import Role
+from core.models.usage import Prepaid
 
 _Item = TypeVar("_Item")
 
@@ -72,6 +73,21 @@ class Throttle(Input):
     up_kbps: Kbps
 
 
+Octets = Annotated[int, Field(ge=1, le=1 << 60), Number]
+
+
+class TimeWindow(Input):
+    """Hours of the week with rates of their own; one that ends before it begins goes on after midnight."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    days: Annotated[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], Field(min_length=1, max_length=7)]
+    begins: Annotated[str, StringConstraints(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")] = Field(alias="from")
+    until: Annotated[str, StringConstraints(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    down_kbps: Kbps
+    up_kbps: Kbps
+
+
 #: By vendor (or "all"), attributes by name with one value or several; checked against the dictionary.
 _AttributeValue = Text | Annotated[int, Field(ge=0, lt=1 << 64), Number]
 VendorAttributes = Annotated[
@@ -114,6 +130,10 @@ class PlanIn(Input):
     session_limit_strict: Flag = Field(
         False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
     )
+    quota_bytes: Octets | None = None
+    quota_effect: HoldEffect | None = None
+    prepaid: Prepaid | None = None
+    time_windows: Annotated[list[TimeWindow], Field(max_length=20)] | None = None
 
 
 class PlanPatch(Input):
@@ -150,6 +170,10 @@ class PlanPatch(Input):
     session_limit_strict: Flag = Field(
         False, description="Refuse a login over the limit instead, if its NAS says that the older sessions live."
     )
+    quota_bytes: Octets | None = None
+    quota_effect: HoldEffect = HoldEffect.THROTTLE
+    prepaid: Prepaid | None = None
+    time_windows: Annotated[list[TimeWindow], Field(max_length=20)] = []
 
 
 class PlanOut(Output):
@@ -176,6 +200,12 @@ class PlanOut(Output):
     vendor_attributes: dict[str, Any]
     session_limit: int | None
     session_limit_strict: bool
+    quota_bytes: int | None
+    quota_effect: str
+    prepaid: str | None
+    time_windows: list[dict[str, Any]]
+    #: Which of them is open now; null outside all of them.
+    open_window: int | None
     version: int
 
 

@@ -76,6 +76,7 @@ MADE_FROM: Final[Mapping[str, str]] = {
         ("Huawei-VPN-Instance", "ERX-Virtual-Router-Name", "Alc-Retail-Serv-Id", "Accel-VRF-Name"), "vrf"
     ),
     "Session-Timeout": "session_seconds",
+    **dict.fromkeys(("Mikrotik-Total-Limit", "Mikrotik-Total-Limit-Gigawords"), "prepaid"),
     "Idle-Timeout": "idle_seconds",
     "Acct-Interim-Interval": "interim_seconds",
 }  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core import audit, changes, events, network, outbox, topics
@@ -17,6 +19,7 @@ from core.logins import check_name
 from core.models.network import Vendor
 from core.models.service import Plan
 from core.models.system import ChangeKind
+from core.schedule import check_windows, open_window
 
 #: Rate in the walled garden and under a throttle where the plan says nothing.
 DEFAULT_THROTTLE_KBPS = 1024
@@ -60,6 +63,8 @@ def get_plan(session: Session, plan_id: int) -> Plan:
 def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor) -> Plan:
     """NASes whose emergency plan it is learn of it in the same commit; services on it follow in chunks."""
     changed = apply_changes(plan, _canonical(values))
+    if "time_windows" in changed:
+        plan.open_window = None  # the clock says which of the new ones is open
     _check(plan)
     flush_unique(session, {"name": "name"})
     if changed:
@@ -72,8 +77,24 @@ def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: 
     return plan
 
 
+def follow_windows(session: Session, local_now: datetime) -> None:
+    """Plans whose hours have come or gone: their services follow in chunks. Run by the clock."""
+    for plan in session.scalars(select(Plan).where(func.jsonb_array_length(Plan.time_windows) > 0)).all():
+        number = open_window(plan.time_windows, local_now)
+        if number == plan.open_window:
+            continue
+        # It is no edit of the plan: its version stays.
+        session.execute(update(Plan).where(Plan.id == plan.id).values(open_window=number, version=Plan.version))
+        session.refresh(plan)
+        events.record(session, "plan.hours_changed", "plan", plan.id, window=number)
+        network.refresh_emergency_policy(session, plan)
+        outbox.enqueue(session, topics.PLAN_CHANGED, {"plan_id": plan.id, "after_service_id": 0})
+
+
 def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
     plain = dict(values)
+    if plain.get("time_windows"):
+        plain["time_windows"] = check_windows(plain["time_windows"])
     if plain.get("dns_servers"):
         plain["dns_servers"] = check_dns_servers(plain["dns_servers"])
     if plain.get("vendor_attributes"):
@@ -90,6 +111,8 @@ def _check(plan: Plan) -> None:
     for field in _NAMES:
         if getattr(plan, field) is not None:
             check_name(getattr(plan, field), field=field)
+    if plan.quota_bytes is not None and plan.prepaid is not None:
+        raise InvalidInput("a prepaid plan has a balance, not a quota", field="quota_bytes")
     if plan.throttle_profile and not plan.profile:
         raise InvalidInput("a plan with a throttle_profile has a profile for full access too", field="throttle_profile")
     burst = plan.burst

@@ -16,7 +16,7 @@ from aaa.staleness import close_stale
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
-from core import changes, policies, replies, topics
+from core import changes, plans, policies, prepaid, quota, replies, topics, usage
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring, load_keyring
@@ -51,8 +51,13 @@ class Runtime:
         return load_keyring(self.settings.key_file)
 
     @cached_property
+    def zone(self) -> ZoneInfo:
+        """Of the provider's calendar."""
+        return ZoneInfo(self.settings.timezone)
+
+    @cached_property
     def suspension(self) -> Suspension:
-        return Suspension(SuspensionPolicy(), ZoneInfo(self.settings.timezone), self.clock)
+        return Suspension(SuspensionPolicy(), self.zone, self.clock)
 
     @cached_property
     def enforcer(self) -> Enforcer:
@@ -66,8 +71,11 @@ class Runtime:
         return Verifier(self.database, CoaProbe(enforcer.client), enforcer.conclusions, self.keyring, self.clock)
 
     def window_open(self, now: datetime) -> bool:
-        hour = now.astimezone(ZoneInfo(self.settings.timezone)).hour
+        hour = now.astimezone(self.zone).hour
         return self.settings.window_first_hour <= hour < self.settings.window_last_hour
+
+    def _local_now(self) -> datetime:
+        return self.clock().astimezone(self.zone)
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -83,6 +91,10 @@ class Runtime:
         return [
             Periodic("aaa.close_stale", 60.0, lambda session: close_stale(session, now=self.clock())),
             Periodic("core.forget_changes", 3600.0, changes.forget_before),
+            Periodic("core.check_quotas", 60.0, lambda session: quota.check(session, self.clock(), self.zone)),
+            Periodic("core.check_prepaid", 30.0, lambda session: prepaid.check(session, self.clock(), self.zone)),
+            Periodic("core.follow_windows", 15.0, lambda session: plans.follow_windows(session, self._local_now())),
+            Periodic("core.forget_usage", 86400.0, usage.forget_usage),
             Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 3600.0, forget_attempts),

@@ -84,6 +84,9 @@ class AccelPppAdapter:
     def session_keys(self, keys: SessionKeys) -> bytes:
         return session_id_key(keys)
 
+    def volume_limit(self, octets: int) -> bytes:  # noqa: ARG002
+        return b""
+
 
 def _shaper(policy: Policy, local: Local) -> bytes:
     if policy.up_kbps is None or policy.down_kbps is None:

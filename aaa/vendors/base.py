@@ -97,6 +97,9 @@ class VendorAdapter(Protocol):
     def session_keys(self, keys: SessionKeys) -> bytes:
         """Attributes that identify a session in a CoA- or Disconnect-Request."""
 
+    def volume_limit(self, octets: int) -> bytes:
+        """What ends a session after so many octets of both directions; nothing where the vendor has no such thing."""
+
 
 def visible_changes(adapter: VendorAdapter, applied: Policy, intended: Policy, local: Local) -> frozenset[str]:
     """Fields that differ and whose difference this NAS is told of: what it never hears needs no step."""
@@ -161,6 +164,24 @@ def timer_attributes(policy: Policy) -> bytes:
         (Kind.ACCT_INTERIM_INTERVAL, policy.interim_seconds),
     )
     return b"".join(integer_attribute(kind, seconds) for kind, seconds in timers if seconds)
+
+
+def within_balance(attributes: bytes, adapter: VendorAdapter, octets: int | None, seconds: int | None) -> bytes:
+    """A reply that gives a prepaid service no more than is left to it. At least 1: RouterOS takes 0 for no limit."""
+    if octets is not None:
+        attributes += adapter.volume_limit(max(1, octets))
+    if seconds is None:
+        return attributes
+    kept, timeout_s = b"", max(1, seconds)
+    at = 0
+    while at < len(attributes):
+        end = at + attributes[at + 1]
+        if attributes[at] == Kind.SESSION_TIMEOUT:
+            timeout_s = min(timeout_s, int.from_bytes(attributes[at + 2 : end], "big"))
+        else:
+            kept += attributes[at:end]
+        at = end
+    return kept + integer_attribute(Kind.SESSION_TIMEOUT, timeout_s)
 
 
 def framed() -> bytes:

@@ -83,6 +83,9 @@ class CiscoAdapter:
     def session_keys(self, keys: SessionKeys) -> bytes:
         return session_id_key(keys)
 
+    def volume_limit(self, octets: int) -> bytes:  # noqa: ARG002
+        return b""
+
 
 def _isg(limits: list[str], before: str | None, after: str | None) -> tuple[bytes, ...]:
     commands = ((_DEACTIVATE, before), (_ACTIVATE, after))

@@ -96,6 +96,9 @@ class HuaweiAdapter:
         """Which of them are mandatory differs by release; all of them is what every release takes."""
         return standard_session_keys(keys) + key(Kind.NAS_PORT_ID, keys.nas_port_id)
 
+    def volume_limit(self, octets: int) -> bytes:  # noqa: ARG002
+        return b""
+
 
 def _limits(policy: Policy, local: Local) -> bytes:
     """The QoS profile that carries the rates, else average and peak of both directions; a burst is the peak."""

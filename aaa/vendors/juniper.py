@@ -85,6 +85,9 @@ class JuniperAdapter:
     def session_keys(self, keys: SessionKeys) -> bytes:
         return session_id_key(keys)
 
+    def volume_limit(self, octets: int) -> bytes:  # noqa: ARG002
+        return b""
+
 
 def services(policy: Policy, local: Local) -> list[str]:
     """What is active for the subscriber: the plan's rates, and what its list is called here."""

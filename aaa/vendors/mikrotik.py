@@ -22,6 +22,7 @@ from aaa.vendors.base import (
     removed,
     standard_session_keys,
     timer_attributes,
+    vendor_integer,
     vendor_text,
     visible_changes,
 )
@@ -31,6 +32,8 @@ from core.policy import Policy
 VENDOR: Final = 14988
 GROUP: Final = 3
 RATE_LIMIT: Final = 8
+TOTAL_LIMIT: Final = 17
+TOTAL_LIMIT_GIGAWORDS: Final = 18
 ADDRESS_LIST: Final = 19
 DELEGATED_IPV6_POOL: Final = 22
 _RATES: Final = frozenset({"down_kbps", "up_kbps", "burst"})
@@ -86,6 +89,11 @@ class MikrotikAdapter:
 
     def session_keys(self, keys: SessionKeys) -> bytes:
         return standard_session_keys(keys)
+
+    def volume_limit(self, octets: int) -> bytes:
+        low, high = octets & 0xFFFFFFFF, octets >> 32
+        limit = vendor_integer(VENDOR, TOTAL_LIMIT, low)
+        return limit + vendor_integer(VENDOR, TOTAL_LIMIT_GIGAWORDS, high) if high else limit
 
 
 def rate_limit(policy: Policy) -> str:

@@ -90,6 +90,9 @@ class NokiaAdapter:
     def session_keys(self, keys: SessionKeys) -> bytes:
         return session_id_key(keys)
 
+    def volume_limit(self, octets: int) -> bytes:  # noqa: ARG002
+        return b""
+
 
 def _sla_profile(policy: Policy, local: Local) -> str | None:
     """The plan's, unless its list is here an SLA profile of its own."""

@@ -88,6 +88,7 @@ def _box(heading: str, vendor: Vendor, local: Local) -> list[str]:
             for name, (first, other) in _SUBJECTS.items()]  # fmt: skip
     garden = [line for line in _listed(one.accept_attributes(_GARDEN, local))
               if line not in _listed(one.accept_attributes(_THROTTLED, local))]  # fmt: skip
+    rows.append(["prepaid volume", _lines(_listed(one.volume_limit(10 << 30))), "ended by the server"])
     rows.append(
         ["walled garden", _lines(garden) or "not expressed: only throttled", _live(one, _PLAIN, _GARDEN, local)]
     )

@@ -108,13 +108,6 @@ def explain_service(service_id: str, session: Db, _: Who, language: Language = "
     return explain.as_json(found)
 
 
-@service_routes.get("/{service_id}/usage")
-def service_usage(service_id: str, session: Db, _: Who, paged: Paged) -> schemas.PageOf[schemas.SessionOut]:
-    """The service's sessions with their octets, oldest first."""
-    query = select(Session).where(Session.service_id == _service(session, service_id).id)
-    return _sessions(session, query, paged)
-
-
 @hold_routes.get("")
 def list_holds(
     service_id: str, session: Db, _: Who, paged: Paged, live: bool = True

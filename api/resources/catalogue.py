@@ -30,7 +30,9 @@ def list_plans(session: Db, _: Who, paged: Paged, name: Filter = None) -> schema
 
 @plan_routes.post("", status_code=201, response_model=schemas.PlanOut)
 def create_plan(body: schemas.PlanIn, session: Db, caller: Who, once: OnceOnly) -> Response:
-    return once.created(plan_view(plans.create_plan(session, _plan_values(body.model_dump()), caller.actor)))
+    return once.created(
+        plan_view(plans.create_plan(session, _plan_values(body.model_dump(by_alias=True)), caller.actor))
+    )
 
 
 @plan_routes.get("/{plan_id}")
@@ -44,7 +46,7 @@ def update_plan(
 ) -> schemas.PlanOut:
     plan = plans.get_plan(session, parse_id(plan_id, "plan"))
     check_version(plan.version, if_match)
-    plans.update_plan(session, plan, _plan_values(body.model_dump(exclude_unset=True)), caller.actor)
+    plans.update_plan(session, plan, _plan_values(body.model_dump(exclude_unset=True, by_alias=True)), caller.actor)
     return tagged(response, plan_view(plan))
 
 

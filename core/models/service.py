@@ -7,11 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.access import Access, HoldEffect, HoldReason
 from core.attributes import VendorAttributes, encode
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+from core.models.usage import Prepaid
 from core.policy import Burst, OwnAttributes, PlanTerms, ServiceTerms
 
 
@@ -69,12 +71,24 @@ class Plan(Versioned, Base):
     session_limit: Mapped[int | None] = mapped_column(Integer)
     #: Refuse a login over the limit whose older sessions are verified to live, instead of ending the oldest.
     session_limit_strict: Mapped[bool] = mapped_column(default=False, server_default="false")
+    #: Both directions together, in a billing cycle (see core.quota).
+    quota_bytes: Mapped[int | None]
+    #: What happens when the quota, or a prepaid balance, is used up.
+    quota_effect: Mapped[HoldEffect] = mapped_column(
+        enum_column(HoldEffect), default=HoldEffect.THROTTLE, server_default="throttle"
+    )
+    prepaid: Mapped[Prepaid | None] = mapped_column(enum_column(Prepaid))
+    #: See core.schedule.
+    time_windows: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default=text("'[]'"))
+    #: Which of them is open; kept by the clock.
+    open_window: Mapped[int | None]
 
     def terms(self) -> PlanTerms:
+        window = None if self.open_window is None else self.time_windows[self.open_window]
         return PlanTerms(
-            down_kbps=self.down_kbps,
-            up_kbps=self.up_kbps,
-            burst=Burst(**self.burst) if self.burst else None,
+            down_kbps=window["down_kbps"] if window else self.down_kbps,
+            up_kbps=window["up_kbps"] if window else self.up_kbps,
+            burst=Burst(**self.burst) if self.burst and window is None else None,
             address_pool=self.address_pool,
             address_list=self.address_list,
             interim_seconds=self.interim_seconds,
@@ -88,8 +102,8 @@ class Plan(Versioned, Base):
             egress_filter=self.egress_filter,
             ipv6_pool=self.ipv6_pool,
             delegated_ipv6_pool=self.delegated_ipv6_pool,
-            profile=self.profile,
-            throttle_profile=self.throttle_profile,
+            profile=self.profile if window is None else None,
+            throttle_profile=self.throttle_profile if window is None else None,
             vendor_attributes=_encoded(self.vendor_attributes),
         )
 

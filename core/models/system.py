@@ -28,6 +28,7 @@ class ChangeKind(StrEnum):
     POOL = "pool"
     LEASE = "lease"
     PLAN = "plan"
+    BALANCE = "balance"
 
 
 class Event(Base):
