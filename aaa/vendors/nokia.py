@@ -19,7 +19,6 @@ from aaa.vendors.base import (
     framed_ppp,
     own_attributes,
     redial_needed,
-    removed,
     session_id_key,
     timer_attributes,
     vendor_dns,
@@ -73,7 +72,9 @@ class NokiaAdapter:
 
     def live_change(self, applied: Policy, intended: Policy, local: Local) -> LiveChange | RedialNeeded:
         changed = visible_changes(self, applied, intended, local)
-        live = _LIVE - removed(changed, intended, frozenset({"profile"}))
+        live = _LIVE
+        if _sla_profile(applied, local) and not _sla_profile(intended, local):
+            live -= {"profile", "address_list"}  # nothing would give back the SLA profile of whoever is told none
         redial = redial_needed(changed, intended, live=live, next_login=_NEXT_LOGIN)
         if redial is not None:
             return redial
