@@ -31,12 +31,16 @@ from provisioning.models import ASKING, EnforcementStep
 class Bras:
     """The simulated box behind one real socket, its dynamic authorization port; `send` takes what else it sends."""
 
-    def __init__(self, options: BoxOptions | None = None, send: Callable[[Datagram], None] = lambda _: None) -> None:
+    def __init__(
+        self, options: BoxOptions | None = None, send: Callable[[Datagram], None] = lambda _: None, lines: int = 4
+    ) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        credentials = [Credential(str(number), "pw") for number in range(4)]
+        credentials = [Credential(str(number), "pw") for number in range(lines)]
         self.box = Box(options or BoxOptions(), credentials, send, time.time())
+        #: What the box takes for the time.
+        self.clock: Callable[[], float] = time.time
         self.requests: list[int] = []
         #: Logins whose requests get lost.
         self.deaf_to: set[str] = set()
@@ -58,7 +62,7 @@ class Bras:
             self.requests.append(octets[0])
             if parse(octets).text(Kind.USER_NAME) in self.deaf_to:
                 continue
-            answer = self.box.receive_dynamic(source, octets, time.time())
+            answer = self.box.receive_dynamic(source, octets, self.clock())
             if answer is not None:
                 self.socket.sendto(answer, source)
 
