@@ -19,36 +19,29 @@ from typing import NamedTuple
 from aaa import testclient
 from aaa.authenticator import (
     SharedSecret,
-    request_authenticator_valid,
     response_valid,
-    sign_reply,
     sign_request,
 )
 from aaa.bras.dialect import Configured, Refused, Site
 from aaa.bras.dialects import dialect
+from aaa.bras.dynamic import DynamicPort
 from aaa.bras.subscriber import Grant, State, Subscriber, TerminateCause
-from aaa.md5 import md5
 from aaa.packet import (
     Code,
     Kind,
     MalformedPacket,
     Packet,
-    header,
     integer_attribute,
     parse,
-    proxy_states,
     text_attribute,
 )
 from core.models.network import Vendor
 
 RETRANSMIT_S = 1.1
 TRIES = 3
-#: RFC 5176 6.3: a request older than this is a replay.
-EVENT_AGE_MAX_S = 300
 START, STOP, INTERIM, ON, OFF = 1, 2, 3, 7, 8
 #: Why an accounting session ends whose service was taken away.
 _ENDED = integer_attribute(Kind.ACCT_TERMINATE_CAUSE, TerminateCause.ADMIN_RESET)
-_NO_DELAY = integer_attribute(Kind.ACCT_DELAY_TIME, 0)
 
 
 class Credential(NamedTuple):
@@ -88,6 +81,7 @@ class _Event(NamedTuple):
     attributes: bytes
     subscriber: Subscriber | None
     status: int
+    happened_at: float
 
 
 @dataclass
@@ -97,9 +91,8 @@ class _Request:
     status: int
     login: testclient.Login | None
     tries: int = 1
-    #: What happened, where it is accounting, and when it was first told.
+    #: What happened, where it is accounting.
     event: _Event | None = None
-    told_at: float = 0.0
 
 
 class Box:
@@ -124,7 +117,7 @@ class Box:
         self._in_line: deque[_Event] = deque()
         self._sessions = 0
         self._addresses = 0
-        self._answered: dict[tuple[object, int, bytes], bytes] = {}
+        self._dynamic = DynamicPort(self._secret, self._obey, signs_answers=self._dialect.signs_answers)
         self.paused = False
         self.stopping = False
         self.lost = 0
@@ -211,23 +204,7 @@ class Box:
 
     def receive_dynamic(self, source: object, octets: bytes, now: float) -> bytes | None:
         """A CoA- or Disconnect-Request; the answer, or None for silence."""
-        try:
-            request = parse(octets)
-        except MalformedPacket:
-            return None
-        if self.paused or request.code not in {Code.COA_REQUEST, Code.DISCONNECT_REQUEST}:
-            return None
-        if not request_authenticator_valid(request, self._secret):
-            return None
-        key = (source, request.identifier, request.authenticator)
-        if key not in self._answered:
-            stamp = request.integer(Kind.EVENT_TIMESTAMP)
-            if stamp is not None and abs(now - stamp) > EVENT_AGE_MAX_S:
-                return None
-            if len(self._answered) > 10_000:
-                self._answered.clear()
-            self._answered[key] = self._answer(request, self._obey(request, now))
-        return self._answered[key]
+        return None if self.paused else self._dynamic.receive(source, octets, now)
 
     def _obey(self, request: Packet, now: float) -> Refused | None:
         """All or nothing (RFC 5176 2.2): what every session would have is known before the first has it."""
@@ -263,18 +240,6 @@ class Box:
             return self.subscribers
         found = self.by_session.get(session_id)
         return [found] if found else []
-
-    def _answer(self, request: Packet, refused: Refused | None) -> bytes:
-        """ACK is the request's code and one, NAK and two."""
-        attributes = proxy_states(request)
-        if refused is not None and refused.cause is not None:
-            attributes += integer_attribute(Kind.ERROR_CAUSE, refused.cause)
-        code = request.code + (1 if refused is None else 2)
-        if self._dialect.signs_answers:
-            return sign_reply(code, request.identifier, request.authenticator, attributes, self._secret)
-        head = header(code, request.identifier, len(attributes))
-        digest = md5(head + request.authenticator + attributes + self._secret.octets).digest()
-        return head + digest + attributes
 
     def _authenticated(self, subscriber: Subscriber, login: testclient.Login, reply: Packet, now: float) -> None:
         subscriber.state = State.OFFLINE
@@ -332,7 +297,7 @@ class Box:
     ) -> None:
         for acct_session_id in acct_session_ids:
             attributes = more + self._dialect.accounting_attributes(subscriber, acct_session_id, status, now)
-            self._account_event(_Event(attributes + subscriber.identification, subscriber, status), now)
+            self._account_event(_Event(attributes + subscriber.identification, subscriber, status, now), now)
 
     def _account_box(self, status: int, now: float) -> None:
         attributes = (
@@ -341,18 +306,21 @@ class Box:
             + text_attribute(Kind.NAS_IDENTIFIER, self.options.identity)
             + integer_attribute(Kind.EVENT_TIMESTAMP, int(now))
         )
-        self._account_event(_Event(attributes, None, status), now)
+        self._account_event(_Event(attributes, None, status, now), now)
 
     def _account_event(self, event: _Event, now: float) -> None:
         place = self._take(accounting=True)
         if place is None:
             self._in_line.append(event)
             return
-        datagram = self._accounting_request(place, event.attributes)
-        self._ask(_Request(datagram, event.subscriber, event.status, None, event=event, told_at=now), now)
+        datagram = self._accounting_request(place, event, now)
+        self._ask(_Request(datagram, event.subscriber, event.status, None, event=event), now)
 
-    def _accounting_request(self, place: tuple[int, int], attributes: bytes) -> Datagram:
+    def _accounting_request(self, place: tuple[int, int], event: _Event, now: float) -> Datagram:
         port, identifier = place
+        attributes = event.attributes
+        if self._dialect.says_delay:
+            attributes += integer_attribute(Kind.ACCT_DELAY_TIME, int(now - event.happened_at))
         octets = sign_request(
             Code.ACCOUNTING_REQUEST, identifier, attributes, self._secret, message_authenticator=False
         )
@@ -389,9 +357,7 @@ class Box:
             return
         del self._requests[key]
         self._free_by_kind[True].append((key[0], key[2]))
-        delay = integer_attribute(Kind.ACCT_DELAY_TIME, int(now - request.told_at))
-        attributes = event.attributes.replace(_NO_DELAY, delay, 1)
-        request.datagram = self._accounting_request(place, attributes)
+        request.datagram = self._accounting_request(place, event, now)
         self._requests[place[0], True, place[1]] = request
 
     def _genuine(self, reply: Packet, request: _Request) -> bool:

@@ -69,7 +69,9 @@ class Dialect(Protocol):
     signs_requests: bool
     #: CoA and Disconnect are answered with a Message-Authenticator.
     signs_answers: bool
-    #: A repeated accounting request says in Acct-Delay-Time how late it is, and so is a new request.
+    #: Accounting has Acct-Delay-Time.
+    says_delay: bool
+    #: A repeated accounting request says how late it is by then, and so is a new request (RFC 2866 5.2).
     repeats_with_delay: bool
 
     def acct_session_id(self, number: int, now: float) -> str:

@@ -6,7 +6,7 @@ are mandatory), and nothing is changed by a refused request. All keys given must
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -28,6 +28,7 @@ _IPV6_KINDS: Final = (
     Kind.FRAMED_IPV6_PREFIX, Kind.FRAMED_IPV6_POOL, Kind.DELEGATED_IPV6_PREFIX, Kind.DELEGATED_IPV6_PREFIX_POOL,
     Kind.STATEFUL_IPV6_ADDRESS_POOL,
 )  # fmt: skip
+_NOTHING: Final[Mapping[str, str]] = {}
 #: Addresses that mean: the NAS chooses (RFC 2865 5.8).
 NAS_CHOOSES: Final = frozenset({b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"})
 
@@ -35,11 +36,10 @@ NAS_CHOOSES: Final = frozenset({b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"})
 class GenericDialect(Dialect):
     signs_requests = True
     signs_answers = True
+    says_delay = True
     repeats_with_delay = False
     #: Ethernet (RFC 2865 5.41).
     nas_port_type = 15
-    #: Says Acct-Delay-Time, 0 in a first attempt.
-    says_delay = True
     session_keys: frozenset[int] = frozenset(
         {Kind.USER_NAME, Kind.ACCT_SESSION_ID, Kind.FRAMED_IP_ADDRESS, Kind.CALLING_STATION_ID, Kind.NAS_PORT_ID}
     )
@@ -90,8 +90,6 @@ class GenericDialect(Dialect):
             integer_attribute(Kind.EVENT_TIMESTAMP, int(now)),
             integer_attribute(Kind.ACCT_SESSION_TIME, int(now - line.started_at)),
         ]
-        if self.says_delay:
-            parts.append(integer_attribute(Kind.ACCT_DELAY_TIME, 0))
         parts += [attribute(Kind.CLASS, value) for value in line.grant.classes]
         if line.framed_ipv4:
             parts.append(attribute(Kind.FRAMED_IP_ADDRESS, line.framed_ipv4))
@@ -101,9 +99,8 @@ class GenericDialect(Dialect):
         return standard_counters(line.input_octets, line.output_octets)
 
     def accept(self, reply: Packet) -> Grant:
-        grant = granted(reply)
-        filter_id = reply.text(Kind.FILTER_ID) or ""
-        return self.settled(replace(grant, address_list=filter_id, limits=_wispr(reply)))
+        grant = granted(reply, address_list=reply.text(Kind.FILTER_ID) or "")
+        return self.settled(replace(grant, limits=_wispr(reply)))
 
     def choose(self, request: Packet, candidates: Sequence[Subscriber]) -> list[Subscriber]:
         self.check_nas(request)
@@ -161,7 +158,7 @@ class GenericDialect(Dialect):
         )  # fmt: skip
 
 
-def granted(reply: Packet) -> Grant:
+def granted(reply: Packet, names: Mapping[str, str] = _NOTHING, address_list: str = "") -> Grant:
     """What the standard attributes of an Access-Accept give, to begin with."""
     address = reply.first(Kind.FRAMED_IP_ADDRESS) or b""
     return Grant(
@@ -171,6 +168,8 @@ def granted(reply: Packet) -> Grant:
         ipv6=any(kind in reply.firsts for kind in _IPV6_KINDS),
         interim_s=float(reply.integer(Kind.ACCT_INTERIM_INTERVAL) or 300),
         session_timeout_s=reply.integer(Kind.SESSION_TIMEOUT) or 0,
+        names=names,
+        address_list=address_list,
     )
 
 

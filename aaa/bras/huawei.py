@@ -64,7 +64,7 @@ class HuaweiDialect(GenericDialect):
     def accept(self, reply: Packet) -> Grant:
         """A group that does not exist is as no group; a QoS profile that does not exist takes the user offline."""
         group = reply.text(Kind.FILTER_ID) or ""
-        grant = replace(granted(reply), address_list=group if self.configured.exists(group) else "")
+        grant = granted(reply, address_list=group if self.configured.exists(group) else "")
         return self._with_limits(grant, reply)
 
     def change(self, grant: Grant, request: Packet) -> Grant:

@@ -8,14 +8,15 @@ address is ignored, and so is an address in 127/8 or 224/3.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from aaa.bras.dialect import NAS_KEYS, Refused, refuse_unsupported, vendor_text
+from aaa.bras.dialect import NAS_KEYS, Refused, refuse_unsupported
 from aaa.bras.generic import GenericDialect, granted, with_timeout
 from aaa.bras.subscriber import Grant, Subscriber
 from aaa.coa.error_cause import ErrorCause
-from aaa.packet import Kind, Packet, text_attribute
+from aaa.packet import Kind, Packet, readable, text_attribute
 
 VENDOR: Final = 14988
 GROUP: Final = 3
@@ -29,7 +30,6 @@ _FACTORS: Final = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 
 class MikrotikDialect(GenericDialect):
     signs_answers = False
-    says_delay = True
     session_keys = frozenset({Kind.USER_NAME, Kind.ACCT_SESSION_ID, Kind.FRAMED_IP_ADDRESS})
 
     def acct_session_id(self, number: int, now: float) -> str:
@@ -46,23 +46,19 @@ class MikrotikDialect(GenericDialect):
         return text_attribute(Kind.CALLED_STATION_ID, "pppoe")
 
     def accept(self, reply: Packet) -> Grant:
-        grant = granted(reply)
+        told = reply.vendor_firsts(VENDOR)
+        grant = granted(reply, _names(told), readable(told.get(ADDRESS_LIST, b"")))
         address = grant.framed_ipv4
-        return self.settled(
-            replace(
-                grant,
-                framed_ipv4=b"" if address and (address[0] == 127 or address[0] >= 224) else address,
-                address_list=vendor_text(reply, VENDOR, ADDRESS_LIST),
-                names=_names(reply),
-            )
-        )
+        if address and (address[0] == 127 or address[0] >= 224):
+            grant = replace(grant, framed_ipv4=b"")
+        return self.settled(grant)
 
     def check_nas(self, request: Packet) -> None:
         """The manual names no such check."""
 
     def change(self, grant: Grant, request: Packet) -> Grant:
         refuse_unsupported(request, self.session_keys | NAS_KEYS | _LIVE, _LIVE_VENDOR)
-        names = _names(request)
+        names = _names(request.vendor_firsts(VENDOR))
         if "rate" in names and parse_rate(names["rate"]) is None:
             raise Refused(ErrorCause.INVALID_ATTRIBUTE_VALUE, "no rate limit")
         grant = with_timeout(grant, request)
@@ -87,6 +83,5 @@ def parse_rate(text: str) -> tuple[int, int] | None:
     return up // 1000, down // 1000
 
 
-def _names(packet: Packet) -> dict[str, str]:
-    found = (("rate", vendor_text(packet, VENDOR, RATE_LIMIT)), ("group", vendor_text(packet, VENDOR, GROUP)))
-    return {place: name for place, name in found if name}
+def _names(told: Mapping[int, bytes]) -> dict[str, str]:
+    return {place: readable(told[kind]) for place, kind in (("rate", RATE_LIMIT), ("group", GROUP)) if kind in told}
