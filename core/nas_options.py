@@ -19,7 +19,7 @@ NAME_FAMILIES: Final[Mapping[str, str]] = {
     "pools": "address_pool, ipv6_pool, delegated_ipv6_pool",
     "address_lists": "address_list, and walled-garden: a list, user group, service or filter, as the vendor has it",
     "profiles": "profile and throttle_profile",
-    "filters": "ingress_filter and egress_filter",
+    "filters": "ingress_filter and egress_filter; a Nokia knows them by numbers only",
     "vrfs": "vrf",
     "urls": "walled-garden: where the box itself redirects to, where the vendor has such an attribute",
 }

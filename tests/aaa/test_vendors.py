@@ -343,6 +343,17 @@ def test_a_filter_that_goes_away_cannot_be_taken_away_live() -> None:
     assert change(Vendor.MIKROTIK, replace(PLAN, ingress_filter="up"), PLAN) is None
 
 
+def test_a_nokia_filter_has_a_number_and_one_that_ends_gives_way_to_the_profiles() -> None:
+    """A host that is told of any other filter is not set up."""
+    local = Local({"filters": {"up": "101", "down": "201"}})
+    both = replace(PLAN, ingress_filter="up", egress_filter="down")
+    assert "Alc-Subscriber-Filter=Ingr-v4:101,Egr-v4:201" in told(Vendor.NOKIA, both, local)
+    assert not any("Alc-Subscriber-Filter" in one for one in told(Vendor.NOKIA, both))
+    upload = replace(PLAN, ingress_filter="up")
+    assert change(Vendor.NOKIA, both, upload, local) == [["Alc-Subscriber-Filter=Ingr-v4:101,Egr-v4:-2"]]
+    assert change(Vendor.NOKIA, upload, PLAN, local) == [["Alc-Subscriber-Filter=Ingr-v4:-2"]]
+
+
 def test_what_concerns_the_next_login_only_asks_nothing_of_the_nas() -> None:
     for vendor in Vendor:
         assert change(vendor, PLAN, replace(PLAN, interim_seconds=600)) == []
