@@ -113,7 +113,7 @@ def test_static_addresses_prefixes_and_routes() -> None:
             Vendor.NOKIA,
             {
                 "Alc-Subscriber-QoS-Override=i:p:1:pir=50000", "Alc-Subscriber-QoS-Override=e:r:rate=200000",
-                "Alc-Subscriber-Filter=Ingr-v4:up,Egr-v4:down", "Alc-SLAAC-IPv6-Pool=six", "Alc-Delegated-IPv6-Pool=pd",
+                "Alc-SLAAC-IPv6-Pool=six", "Alc-Delegated-IPv6-Pool=pd",
                 "Alc-Primary-Dns=192.0.2.53", "Alc-Ipv6-Primary-Dns=2001:db8::53",
             },
         ),
