@@ -20,7 +20,7 @@ from aaa.authenticator import (
     sign_access_request,
 )
 from aaa.credentials import MICROSOFT, MS_CHAP2_RESPONSE, MS_CHAP2_SUCCESS, MS_CHAP_CHALLENGE
-from aaa.packet import Kind, MalformedPacket, Packet, attribute, parse, vendor_attribute
+from aaa.packet import Code, Kind, MalformedPacket, Packet, attribute, header, parse, vendor_attribute
 from core.errors import InvalidInput
 
 METHODS: Final = ("pap", "chap", "mschapv2")
@@ -45,8 +45,12 @@ def access_request(
     attributes: bytes,
     secret: SharedSecret,
     random_octets: RandomOctets,
+    *,
+    signed: bool = True,
 ) -> Login:
-    """`attributes` are the NAS's own (address, port, session id …). Raises InvalidInput for an unknown method."""
+    """`attributes` are the NAS's own (address, port, session id …); without `signed` there is no
+    Message-Authenticator, as older boxes have it. Raises InvalidInput for an unknown method.
+    """
     authenticator = random_octets(16)
     name, plain = login.encode(), password.encode()
     body = attribute(Kind.USER_NAME, name) + attributes
@@ -62,12 +66,14 @@ def access_request(
         body += credentials
     else:
         raise InvalidInput(f"methods are {', '.join(METHODS)}", field="method")
+    if not signed:
+        return Login(header(Code.ACCESS_REQUEST, identifier, len(body)) + authenticator + body, authenticator, proof)
     return Login(sign_access_request(identifier, authenticator, body, secret), authenticator, proof)
 
 
-def reply_valid(reply: Packet, login: Login, secret: SharedSecret) -> bool:
-    """Whether the reply is the server's own: signed with a Message-Authenticator, as RouterOS asks by default."""
-    return response_valid(reply, login.authenticator, secret, message_authenticator_required=True)
+def reply_valid(reply: Packet, login: Login, secret: SharedSecret, *, signed: bool = True) -> bool:
+    """Whether the reply is the server's own; `signed`: with a Message-Authenticator, as RouterOS asks by default."""
+    return response_valid(reply, login.authenticator, secret, message_authenticator_required=signed)
 
 
 def server_proven(reply: Packet, login: Login) -> bool:

@@ -19,7 +19,7 @@ NAME_FAMILIES: Final[Mapping[str, str]] = {
     "pools": "address_pool, ipv6_pool, delegated_ipv6_pool",
     "address_lists": "address_list, and walled-garden: a list, user group, service or filter, as the vendor has it",
     "profiles": "profile and throttle_profile",
-    "filters": "ingress_filter and egress_filter",
+    "filters": "ingress_filter and egress_filter; a Nokia knows them by numbers only",
     "vrfs": "vrf",
     "urls": "walled-garden: where the box itself redirects to, where the vendor has such an attribute",
 }
@@ -34,8 +34,8 @@ class Option:
     meaning: str
 
 
-#: A Nokia QoS override goes to a queue, a policer, the aggregate rate, an arbiter or a scheduler.
-_OVERRIDE: Final = r"r|[qp]:[1-9][0-9]{0,2}|[as]:[A-Za-z0-9_.-]{1,32}"
+#: A Nokia QoS override goes to a queue, a policer, the root arbiter or a scheduler; the aggregate rate is egress only.
+_OVERRIDE: Final = r"[qp]:[1-9][0-9]?|a:root|s:[A-Za-z0-9_.-]{1,32}"
 OPTIONS: Final[Mapping[Vendor, Mapping[str, Option]]] = {
     Vendor.CISCO: {
         "platform": Option("ios", "ios|ios_xr", "ios: IOS and IOS XE with ISG; ios_xr: ASR 9000 and others with BNG"),
@@ -46,8 +46,8 @@ OPTIONS: Final[Mapping[Vendor, Mapping[str, Option]]] = {
         ),
     },
     Vendor.NOKIA: {
-        "ingress": Option("p:1", _OVERRIDE, "what limits the upload: q:ID, p:ID, r, a:NAME or s:NAME"),
-        "egress": Option("r", _OVERRIDE, "what limits the download: q:ID, p:ID, r, a:NAME or s:NAME"),
+        "ingress": Option("p:1", _OVERRIDE, "what limits the upload: q:ID, p:ID, a:root or s:NAME"),
+        "egress": Option("r", f"r|{_OVERRIDE}", "what limits the download: r, q:ID, p:ID, a:root or s:NAME"),
         "subscriber_profile": Option("", r"[A-Za-z0-9_.-]{0,32}", "Alc-Subsc-Prof-Str of every subscriber"),
     },
     Vendor.ACCEL_PPP: {

@@ -1,8 +1,9 @@
 """The simulated BRAS as a machine: octets and time in, octets out. `runner` gives it sockets and a clock.
 
-Timers lie in one heap. Requests are retransmitted unchanged as RouterOS does (every 1.1 s, three times), then given
-up: an authentication that nobody answers is tried again after a redial pause, an accounting packet after its next
-occasion, but a Stop is tried until it is answered. Accounting that finds no Identifier free waits in line for one.
+What its vendor does differently is its dialect's (see `dialect`). Timers lie in one heap. Requests are retransmitted
+every 1.1 s, three times (unchanged, or as a new request that says how late it is), then given up: an authentication
+that nobody answers is tried again after a redial pause, an accounting packet after its next occasion, but a Stop is
+tried until it is answered. Accounting that finds no Identifier free waits in line for one.
 """
 
 from __future__ import annotations
@@ -18,32 +19,29 @@ from typing import NamedTuple
 from aaa import testclient
 from aaa.authenticator import (
     SharedSecret,
-    request_authenticator_valid,
     response_valid,
     sign_request,
 )
-from aaa.bras import mikrotik
-from aaa.bras.mikrotik import TerminateCause
-from aaa.bras.subscriber import State, Subscriber
-from aaa.coa.error_cause import ErrorCause
-from aaa.md5 import md5
+from aaa.bras.dialect import Configured, Refused, Site
+from aaa.bras.dialects import dialect
+from aaa.bras.dynamic import DynamicPort
+from aaa.bras.subscriber import Grant, State, Subscriber, TerminateCause
 from aaa.packet import (
     Code,
     Kind,
     MalformedPacket,
     Packet,
-    header,
     integer_attribute,
     parse,
-    proxy_states,
     text_attribute,
 )
+from core.models.network import Vendor
 
 RETRANSMIT_S = 1.1
 TRIES = 3
-#: RFC 5176 6.3: a request older than this is a replay.
-EVENT_AGE_MAX_S = 300
 START, STOP, INTERIM, ON, OFF = 1, 2, 3, 7, 8
+#: Why an accounting session ends whose service was taken away.
+_ENDED = integer_attribute(Kind.ACCT_TERMINATE_CAUSE, TerminateCause.ADMIN_RESET)
 
 
 class Credential(NamedTuple):
@@ -65,6 +63,8 @@ class BoxOptions:
     interim_s: float | None = None
     source_ports: int = 16
     seed: int = 1
+    vendor: str = Vendor.MIKROTIK
+    configured: Configured = field(default_factory=Configured)
 
 
 class Datagram(NamedTuple):
@@ -81,6 +81,7 @@ class _Event(NamedTuple):
     attributes: bytes
     subscriber: Subscriber | None
     status: int
+    happened_at: float
 
 
 @dataclass
@@ -90,6 +91,8 @@ class _Request:
     status: int
     login: testclient.Login | None
     tries: int = 1
+    #: What happened, where it is accounting.
+    event: _Event | None = None
 
 
 class Box:
@@ -102,7 +105,8 @@ class Box:
         self._send = send
         self._secret = SharedSecret(options.secret)
         self._random = random.Random(options.seed)  # noqa: S311
-        self._address = IPv4Address(options.address).packed
+        address = IPv4Address(options.address).packed
+        self._dialect = dialect(options.vendor, Site(options.identity, address, options.seed, options.configured))
         self._timers: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = 0
         self._free_by_kind = {
@@ -113,7 +117,7 @@ class Box:
         self._in_line: deque[_Event] = deque()
         self._sessions = 0
         self._addresses = 0
-        self._answered: dict[tuple[object, int, bytes], bytes] = {}
+        self._dynamic = DynamicPort(self._secret, self._obey, signs_answers=self._dialect.signs_answers)
         self.paused = False
         self.stopping = False
         self.lost = 0
@@ -132,13 +136,14 @@ class Box:
             return
         subscriber.state = State.AUTHENTICATING
         self._sessions += 1
-        subscriber.acct_session_id = f"81{self.options.seed % 256:02x}{self._sessions:06x}"
+        subscriber.number = self._sessions
+        subscriber.acct_session_id = self._dialect.acct_session_id(self._sessions, now)
+        subscriber.identification = self._dialect.request_attributes(subscriber)
         port, identifier = place
-        attributes = mikrotik.request_attributes(subscriber, self.options.identity, self._address, self._sessions)
-        attributes += text_attribute(Kind.ACCT_SESSION_ID, subscriber.acct_session_id)
+        attributes = subscriber.identification + text_attribute(Kind.ACCT_SESSION_ID, subscriber.acct_session_id)
         login = testclient.access_request(
             identifier, subscriber.login, subscriber.password, subscriber.method, attributes, self._secret,
-            self._random.randbytes,
+            self._random.randbytes, signed=self._dialect.signs_requests,
         )  # fmt: skip
         self._ask(_Request(Datagram(port, False, login.octets), subscriber, 0, login), now)
 
@@ -199,43 +204,35 @@ class Box:
 
     def receive_dynamic(self, source: object, octets: bytes, now: float) -> bytes | None:
         """A CoA- or Disconnect-Request; the answer, or None for silence."""
-        try:
-            request = parse(octets)
-        except MalformedPacket:
-            return None
-        if self.paused or request.code not in {Code.COA_REQUEST, Code.DISCONNECT_REQUEST}:
-            return None
-        if not request_authenticator_valid(request, self._secret):
-            return None
-        key = (source, request.identifier, request.authenticator)
-        if key not in self._answered:
-            stamp = request.integer(Kind.EVENT_TIMESTAMP)
-            if stamp is not None and abs(now - stamp) > EVENT_AGE_MAX_S:
-                return None
-            if len(self._answered) > 10_000:
-                self._answered.clear()
-            self._answered[key] = self._answer(request, self._obey(request, now))
-        return self._answered[key]
+        return None if self.paused else self._dynamic.receive(source, octets, now)
 
-    def _obey(self, request: Packet, now: float) -> ErrorCause | None:
-        if mikrotik.names_no_session(request):
-            return ErrorCause.MISSING_ATTRIBUTE
-        found = [one for one in self._candidates(request) if mikrotik.matches(one, request)]
-        if not found:
-            return ErrorCause.SESSION_CONTEXT_NOT_FOUND
-        if request.code == Code.DISCONNECT_REQUEST:
-            refused = mikrotik.disconnect_refused(request)
-            if refused is None:
+    def _obey(self, request: Packet, now: float) -> Refused | None:
+        """All or nothing (RFC 5176 2.2): what every session would have is known before the first has it."""
+        try:
+            found = self._dialect.choose(request, self._candidates(request))
+            if request.code == Code.DISCONNECT_REQUEST:
+                self._dialect.check_disconnect(request)
                 for one in found:
                     self.hang_up(one, now, TerminateCause.ADMIN_RESET)
+                return None
+            granted = [self._dialect.change(one.grant, request) for one in found]
+        except Refused as refused:
             return refused
-        refused = mikrotik.change_refused(request)
-        if refused is None:
-            for one in found:
-                one.count(now)
-                mikrotik.apply_change(one, request)
-                self._schedule_timeout(one)
-        return refused
+        for one, grant in zip(found, granted, strict=True):
+            self._change(one, grant, now)
+        return None
+
+    def _change(self, subscriber: Subscriber, grant: Grant, now: float) -> None:
+        """Accounting sessions that end with it are stopped while they are there, and new ones started."""
+        subscriber.count(now)
+        before, had = subscriber.grant, self._dialect.accounting_sessions(subscriber)
+        subscriber.take(grant, now)
+        after, has = subscriber.grant, self._dialect.accounting_sessions(subscriber)
+        subscriber.grant = before
+        self._account_each(subscriber, [one for one in had if one not in has], STOP, now, _ENDED)
+        subscriber.grant = after
+        self._account_each(subscriber, [one for one in has if one not in had], START, now)
+        self._schedule_timeout(subscriber)
 
     def _candidates(self, request: Packet) -> list[Subscriber]:
         session_id = request.text(Kind.ACCT_SESSION_ID)
@@ -243,15 +240,6 @@ class Box:
             return self.subscribers
         found = self.by_session.get(session_id)
         return [found] if found else []
-
-    def _answer(self, request: Packet, refused: ErrorCause | None) -> bytes:
-        """ACK is the request's code and one, NAK and two."""
-        attributes = proxy_states(request)
-        if refused is not None:
-            attributes += integer_attribute(Kind.ERROR_CAUSE, refused)
-        head = header(request.code + (2 if refused else 1), request.identifier, len(attributes))
-        digest = md5(head + request.authenticator + attributes + self._secret.octets).digest()
-        return head + digest + attributes
 
     def _authenticated(self, subscriber: Subscriber, login: testclient.Login, reply: Packet, now: float) -> None:
         subscriber.state = State.OFFLINE
@@ -261,22 +249,29 @@ class Box:
             return
         if self.stopping:
             return
-        mikrotik.apply_accept(subscriber, reply, self.options.interim_s)
-        if not subscriber.framed_ipv4:
-            self._addresses += 1
-            subscriber.framed_ipv4 = (int(IPv4Address("100.64.0.0")) + self._addresses % (1 << 22)).to_bytes(4, "big")
-        subscriber.begin(now)
+        try:
+            grant = self._dialect.accept(reply)
+        except Refused:
+            subscriber.setup_failures += 1
+            self._redial(subscriber, now)
+            return
+        subscriber.framed_ipv4 = grant.framed_ipv4 or self._address_from_pool()
+        subscriber.begin(grant, now)
         self.by_session[subscriber.acct_session_id] = subscriber
         self._account(subscriber, START, now)
         self._schedule_interim(subscriber, now)
         self._schedule_timeout(subscriber)
 
+    def _address_from_pool(self) -> bytes:
+        self._addresses += 1
+        return (int(IPv4Address("100.64.0.0")) + self._addresses % (1 << 22)).to_bytes(4, "big")
+
     def _schedule_timeout(self, subscriber: Subscriber) -> None:
         """A session that is given so many seconds has them from its start."""
-        session_id, allowed_s = subscriber.acct_session_id, subscriber.session_timeout_s
+        session_id, allowed_s = subscriber.acct_session_id, subscriber.grant.session_timeout_s
 
         def time_out(moment: float) -> None:
-            if self.by_session.get(session_id) is subscriber and subscriber.session_timeout_s == allowed_s:
+            if self.by_session.get(session_id) is subscriber and subscriber.grant.session_timeout_s == allowed_s:
                 self.hang_up(subscriber, moment, TerminateCause.SESSION_TIMEOUT)
 
         if allowed_s:
@@ -290,13 +285,19 @@ class Box:
                 self._account(subscriber, INTERIM, moment)
                 self._schedule_interim(subscriber, moment)
 
-        self._at(now + subscriber.interim_s * self._random.uniform(0.9, 1.0), interim)
+        every_s = self.options.interim_s or subscriber.grant.interim_s
+        self._at(now + every_s * self._random.uniform(0.9, 1.0), interim)
 
     def _account(self, subscriber: Subscriber, status: int, now: float, more: bytes = b"") -> None:
         subscriber.count(now)
-        attributes = more + mikrotik.accounting_attributes(subscriber, status, now)
-        attributes += mikrotik.request_attributes(subscriber, self.options.identity, self._address, 0)
-        self._account_event(_Event(attributes, subscriber, status), now)
+        self._account_each(subscriber, self._dialect.accounting_sessions(subscriber), status, now, more)
+
+    def _account_each(
+        self, subscriber: Subscriber, acct_session_ids: Iterable[str], status: int, now: float, more: bytes = b""
+    ) -> None:
+        for acct_session_id in acct_session_ids:
+            attributes = more + self._dialect.accounting_attributes(subscriber, acct_session_id, status, now)
+            self._account_event(_Event(attributes + subscriber.identification, subscriber, status, now), now)
 
     def _account_box(self, status: int, now: float) -> None:
         attributes = (
@@ -305,18 +306,25 @@ class Box:
             + text_attribute(Kind.NAS_IDENTIFIER, self.options.identity)
             + integer_attribute(Kind.EVENT_TIMESTAMP, int(now))
         )
-        self._account_event(_Event(attributes, None, status), now)
+        self._account_event(_Event(attributes, None, status, now), now)
 
     def _account_event(self, event: _Event, now: float) -> None:
         place = self._take(accounting=True)
         if place is None:
             self._in_line.append(event)
             return
+        datagram = self._accounting_request(place, event, now)
+        self._ask(_Request(datagram, event.subscriber, event.status, None, event=event), now)
+
+    def _accounting_request(self, place: tuple[int, int], event: _Event, now: float) -> Datagram:
         port, identifier = place
+        attributes = event.attributes
+        if self._dialect.says_delay:
+            attributes += integer_attribute(Kind.ACCT_DELAY_TIME, int(now - event.happened_at))
         octets = sign_request(
-            Code.ACCOUNTING_REQUEST, identifier, event.attributes, self._secret, message_authenticator=False
+            Code.ACCOUNTING_REQUEST, identifier, attributes, self._secret, message_authenticator=False
         )
-        self._ask(_Request(Datagram(port, True, octets), event.subscriber, event.status, None), now)
+        return Datagram(port, True, octets)
 
     def _ask(self, request: _Request, now: float) -> None:
         datagram = request.datagram
@@ -331,7 +339,9 @@ class Box:
             return
         if request.tries < TRIES or request.status == STOP:
             request.tries += 1
-            self._send(datagram)
+            if request.event is not None and self._dialect.repeats_with_delay:
+                self._say_delay(request, key, request.event, now)
+            self._send(request.datagram)
             self._at(now + RETRANSMIT_S, lambda moment: self._again(request, moment))
             return
         self._release(key, now)
@@ -340,9 +350,19 @@ class Box:
             request.subscriber.state = State.OFFLINE
             self._redial(request.subscriber, now)
 
+    def _say_delay(self, request: _Request, key: tuple[int, bool, int], event: _Event, now: float) -> None:
+        """RFC 2866 5.2: a changed Acct-Delay-Time changes the Identifier. Where none is free, it stays as it was."""
+        place = self._take(accounting=True)
+        if place is None:
+            return
+        del self._requests[key]
+        self._free_by_kind[True].append((key[0], key[2]))
+        request.datagram = self._accounting_request(place, event, now)
+        self._requests[place[0], True, place[1]] = request
+
     def _genuine(self, reply: Packet, request: _Request) -> bool:
         if request.login is not None:
-            return testclient.reply_valid(reply, request.login, self._secret)
+            return testclient.reply_valid(reply, request.login, self._secret, signed=self._dialect.signs_requests)
         return response_valid(reply, request.datagram.octets[4:20], self._secret)
 
     def _redial(self, subscriber: Subscriber, now: float) -> None:
@@ -366,5 +386,5 @@ class Box:
 
 
 def _line(number: int, credential: Credential) -> Subscriber:
-    mac = ":".join(f"{octet:02X}" for octet in (0x02, *number.to_bytes(5, "big")))
+    mac = b"\x02" + number.to_bytes(5, "big")
     return Subscriber(credential.login, credential.password, credential.method, mac)

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aaa.bras.box import Box, BoxOptions, Credential, Datagram
-from aaa.bras.mikrotik import TerminateCause
-from aaa.bras.subscriber import State, Subscriber
+from aaa.bras.subscriber import State, Subscriber, TerminateCause
 
 #: A shutdown waits this long for the answers to its Stops.
 SHUTDOWN_S = 4.0
@@ -125,15 +124,18 @@ class Runner:
 def _status(box: Box) -> dict[str, int]:
     waiting = sum(one.state is State.AUTHENTICATING for one in box.subscribers)
     rejects = sum(one.rejects for one in box.subscribers)
-    return {"online": box.online, "authenticating": waiting, "rejects": rejects, "lost": box.lost}
+    failures = sum(one.setup_failures for one in box.subscribers)
+    return {"online": box.online, "authenticating": waiting, "rejects": rejects, "setup_failures": failures,
+            "lost": box.lost}  # fmt: skip
 
 
 def _session(one: Subscriber) -> dict[str, Any]:
     return {
         "login": one.login, "state": one.state, "acct_session_id": one.acct_session_id, "rate_limit": one.rate_limit,
-        "address_list": one.address_list, "address": str(IPv4Address(one.framed_ipv4)) if one.framed_ipv4 else None,
+        "address_list": one.address_list, "walled_garden": one.grant.walled_garden,
+        "address": str(IPv4Address(one.framed_ipv4)) if one.framed_ipv4 else None,
         "input_octets": one.input_octets, "output_octets": one.output_octets, "logins": one.logins,
-        "rejects": one.rejects,
+        "rejects": one.rejects, "setup_failures": one.setup_failures,
     }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Source: accel-ppp, radius and shaper modules and accel-ppp.conf(5). Its simple shaper string is DOWN/UP in whole kbit/s,
 the reverse of MikroTik's; a suffix of G means something else there and is never written. It looks for a session by all
-keys given and takes the first that fits, so the session's id is given alone. Addresses and pools are fixed at login.
+keys given and takes the first that fits, so the session's id is given alone. A CoA that has Session-Timeout changes
+nothing after it (not the VRF), so that has one of its own. Addresses and pools are fixed at login.
 The walled garden is its l4-redirect (IPoE, the attribute number is configured there) or a pool that is called so here.
 """
 
@@ -77,9 +78,10 @@ class AccelPppAdapter:
             parts.append(_redirect(intended, local))
         if "vrf" in changed:
             parts.append(_vrf(intended, local))
+        requests = [b"".join(parts)] if parts else []
         if "session_seconds" in changed:
-            parts.append(integer_attribute(Kind.SESSION_TIMEOUT, intended.session_seconds or 0))
-        return LiveChange((b"".join(parts),) if parts else ())
+            requests.append(integer_attribute(Kind.SESSION_TIMEOUT, intended.session_seconds or 0))
+        return LiveChange(tuple(requests))
 
     def session_keys(self, keys: SessionKeys) -> bytes:
         return session_id_key(keys)

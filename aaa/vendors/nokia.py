@@ -19,7 +19,6 @@ from aaa.vendors.base import (
     framed_ppp,
     own_attributes,
     redial_needed,
-    removed,
     session_id_key,
     timer_attributes,
     vendor_dns,
@@ -73,7 +72,9 @@ class NokiaAdapter:
 
     def live_change(self, applied: Policy, intended: Policy, local: Local) -> LiveChange | RedialNeeded:
         changed = visible_changes(self, applied, intended, local)
-        live = _LIVE - removed(changed, intended, frozenset({"profile"}))
+        live = _LIVE
+        if _sla_profile(applied, local) and not _sla_profile(intended, local):
+            live -= {"profile", "address_list"}  # nothing would give back the SLA profile of whoever is told none
         redial = redial_needed(changed, intended, live=live, next_login=_NEXT_LOGIN)
         if redial is not None:
             return redial
@@ -82,8 +83,7 @@ class NokiaAdapter:
             parts.append(vendor_text(VENDOR, SLA_PROFILE, _sla_profile(intended, local)))
         if changed & _RATES:
             parts.append(_overrides(intended, local) or _no_overrides(local))
-        if _filter(applied, local) != _filter(intended, local):
-            parts.append(_filter(intended, local) or _no_filter(applied, local))
+        parts.append(_filter_change(applied, intended, local))
         octets = b"".join(parts)
         return LiveChange((octets,) if octets else ())
 
@@ -118,18 +118,28 @@ def _override(way: str, option: str, rate_kbps: int, local: Local) -> bytes:
 
 
 def _filter(policy: Policy, local: Local) -> bytes:
+    return vendor_text(
+        VENDOR, SUBSCRIBER_FILTER, ",".join(f"{way}:{number}" for way, number in _filters(policy, local))
+    )
+
+
+def _filters(policy: Policy, local: Local) -> list[tuple[str, str]]:
     """Filters by their numbers: the list's for both protocols, else those of the plan for IPv4."""
     number = _list_filter(policy, local)
     if number:
-        return vendor_text(VENDOR, SUBSCRIBER_FILTER, f"Ingr-v4:{number},Ingr-v6:{number}")
+        return [("Ingr-v4", number), ("Ingr-v6", number)]
     named = (("Ingr-v4", policy.ingress_filter), ("Egr-v4", policy.egress_filter))
-    numbers = [f"{way}:{local.name('filters', name)}" for way, name in named if name]
-    return vendor_text(VENDOR, SUBSCRIBER_FILTER, ",".join(numbers))
+    numbers = [(way, local.name("filters", name)) for way, name in named if name]
+    return [(way, number) for way, number in numbers if number.isdecimal()]  # a host with any other is not set up
 
 
-def _no_filter(applied: Policy, local: Local) -> bytes:
-    ways = ("Ingr-v4", "Ingr-v6") if _list_filter(applied, local) else ("Ingr-v4", "Egr-v4")
-    return vendor_text(VENDOR, SUBSCRIBER_FILTER, ",".join(f"{way}:{_AS_PROFILED}" for way in ways))
+def _filter_change(applied: Policy, intended: Policy, local: Local) -> bytes:
+    """What was applied and is not intended any more gives way to the SLA profile's."""
+    before, after = dict(_filters(applied, local)), dict(_filters(intended, local))
+    if before == after:
+        return b""
+    numbers = dict.fromkeys(before, str(_AS_PROFILED)) | after
+    return vendor_text(VENDOR, SUBSCRIBER_FILTER, ",".join(f"{way}:{number}" for way, number in numbers.items()))
 
 
 def _list_filter(policy: Policy, local: Local) -> str | None:

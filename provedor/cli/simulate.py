@@ -12,10 +12,11 @@ from typing import Annotated, NamedTuple
 import httpx
 import typer
 
-from aaa.bras import Box, BoxOptions, Credential, Runner
+from aaa.bras import Box, BoxOptions, Configured, Credential, Runner
 from aaa.testclient import METHODS
 from core.clock import utc_now
 from core.errors import InvalidInput, ProvedorError
+from core.models.network import Vendor
 from provedor.cli.common import progress
 from provedor.gateway import TIMEOUT_S, TRIES, Delivery, Event, Gateway, payment_received, payment_reversed
 from provedor.settings import load_settings
@@ -39,14 +40,29 @@ def bras(
     ramp: Annotated[float, typer.Option(min=0.1, help="logins a second")] = 200.0,
     interim: Annotated[float, typer.Option(min=0, help="seconds between interims; 0: as the server says")] = 0.0,
     control: Annotated[Path | None, typer.Option(help="Unix socket for commands")] = None,
+    vendor: Annotated[Vendor, typer.Option(help="whose box it is")] = Vendor.MIKROTIK,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE as in the NAS entry's options")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help="NAME=UP/DOWN: a QoS, SLA or service profile of this box, in kbit/s")
+    ] = None,
+    walled_garden: Annotated[
+        str, typer.Option(help="its list, user group, service or filter that is the walled garden")
+    ] = "walled-garden",
+    known: Annotated[list[str] | None, typer.Option(help="another list, group, service or filter of it")] = None,
+    accounting: Annotated[
+        str, typer.Option(help="nokia: session, host, queue, std, joined by +; juniper: service")
+    ] = "",
 ) -> None:
-    """A MikroTik with subscribers: logs them in, accounts them, answers CoA and Disconnect. Ctrl-C ends it."""
+    """A vendor's BRAS with subscribers: logs them in, accounts them, answers CoA and Disconnect. Ctrl-C ends it."""
     settings = load_settings()
     if credentials is None and not users:
         raise typer.BadParameter("give --credentials FILE or --users N: a BRAS without subscribers does nothing")
     options = BoxOptions(
         identity=identity, address=address, secret=secret.encode(), redial_s=_range(redial), ramp=ramp,
-        interim_s=interim or None,
+        interim_s=interim or None, vendor=vendor, configured=Configured(
+            options=dict(_pairs(option, "--option")), profiles=_profiles(profile), walled_garden=walled_garden,
+            known=frozenset(known or ()), accounting=accounting,
+        ),
     )  # fmt: skip
     try:
         runner = Runner(
@@ -154,6 +170,24 @@ def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
                 yield rows.line_num, row
         except (UnicodeDecodeError, csv.Error) as error:
             raise InvalidInput(f"is no CSV file in UTF-8: {error}", field=str(file)) from None
+
+
+def _profiles(profiles: list[str] | None) -> dict[str, tuple[int, int]]:
+    found = {}
+    for name, rates in _pairs(profiles, "--profile"):
+        up, _, down = rates.partition("/")
+        if not (up.isdecimal() and down.isdecimal()):
+            raise typer.BadParameter("takes NAME=UP/DOWN in kbit/s, as gold=50000/200000", param_hint="--profile")
+        found[name] = int(up), int(down)
+    return found
+
+
+def _pairs(given: list[str] | None, hint: str) -> Iterator[tuple[str, str]]:
+    for one in given or ():
+        name, equals, value = one.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter("takes NAME=VALUE", param_hint=hint)
+        yield name, value
 
 
 def _range(text: str) -> tuple[float, float]:

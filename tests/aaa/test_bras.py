@@ -6,8 +6,7 @@ import pytest
 
 from aaa.authenticator import SharedSecret, sign_accounting_response, sign_reply, sign_request
 from aaa.bras.box import Box, BoxOptions, Credential, Datagram
-from aaa.bras.mikrotik import TerminateCause
-from aaa.bras.subscriber import State, Subscriber
+from aaa.bras.subscriber import State, Subscriber, TerminateCause
 from aaa.coa.error_cause import ErrorCause
 from aaa.packet import Code, Kind, Packet, attribute, integer_attribute, parse, text_attribute, vendor_attribute
 
@@ -98,7 +97,7 @@ def test_a_rate_changes_live(scene: Scene) -> None:
     reply = scene.ask(Code.COA_REQUEST, scene.key() + vendor_attribute(MIKROTIK, RATE_LIMIT, b"1M/1M"))
     assert reply is not None
     assert reply.code == Code.COA_ACK
-    assert scene.line().rate_limit == "1M/1M"
+    assert scene.line().rate_limit == "1000k/1000k"
     assert scene.line().logins == 1
 
 
@@ -119,7 +118,7 @@ def test_what_routeros_does_not_change_live_it_refuses_whole(scene: Scene, refus
         ErrorCause.UNSUPPORTED_ATTRIBUTE,
         ErrorCause.SESSION_CONTEXT_NOT_FOUND,  # an address is a key, and matches no session
     }
-    assert scene.line().rate_limit == "10M/20M"
+    assert scene.line().rate_limit == "10000k/20000k"
 
 
 def test_a_request_without_a_key_means_nobody(scene: Scene) -> None:

@@ -113,7 +113,7 @@ def test_static_addresses_prefixes_and_routes() -> None:
             Vendor.NOKIA,
             {
                 "Alc-Subscriber-QoS-Override=i:p:1:pir=50000", "Alc-Subscriber-QoS-Override=e:r:rate=200000",
-                "Alc-Subscriber-Filter=Ingr-v4:up,Egr-v4:down", "Alc-SLAAC-IPv6-Pool=six", "Alc-Delegated-IPv6-Pool=pd",
+                "Alc-SLAAC-IPv6-Pool=six", "Alc-Delegated-IPv6-Pool=pd",
                 "Alc-Primary-Dns=192.0.2.53", "Alc-Ipv6-Primary-Dns=2001:db8::53",
             },
         ),
@@ -341,6 +341,17 @@ def test_what_a_mikrotik_changes_live_and_what_needs_a_redial(values: dict[str, 
 
 def test_a_filter_that_goes_away_cannot_be_taken_away_live() -> None:
     assert change(Vendor.MIKROTIK, replace(PLAN, ingress_filter="up"), PLAN) is None
+
+
+def test_a_nokia_filter_has_a_number_and_one_that_ends_gives_way_to_the_profiles() -> None:
+    """A host that is told of any other filter is not set up."""
+    local = Local({"filters": {"up": "101", "down": "201"}})
+    both = replace(PLAN, ingress_filter="up", egress_filter="down")
+    assert "Alc-Subscriber-Filter=Ingr-v4:101,Egr-v4:201" in told(Vendor.NOKIA, both, local)
+    assert not any("Alc-Subscriber-Filter" in one for one in told(Vendor.NOKIA, both))
+    upload = replace(PLAN, ingress_filter="up")
+    assert change(Vendor.NOKIA, both, upload, local) == [["Alc-Subscriber-Filter=Ingr-v4:101,Egr-v4:-2"]]
+    assert change(Vendor.NOKIA, upload, PLAN, local) == [["Alc-Subscriber-Filter=Ingr-v4:-2"]]
 
 
 def test_what_concerns_the_next_login_only_asks_nothing_of_the_nas() -> None:

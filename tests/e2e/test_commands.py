@@ -337,6 +337,10 @@ WRONG: list[tuple[int, str, tuple[str, ...]]] = [
     (2, "INVOICE_ID", ("simulate", "gateway", "--secret", "whsec_" + "QUFB" * 10)),
     (2, "--credentials", ("simulate", "bras")),
     (2, "--redial", ("simulate", "bras", "--users", "1", "--redial", "x-y")),
+    (2, "--vendor", ("simulate", "bras", "--users", "1", "--vendor", "zte")),
+    (2, "--profile", ("simulate", "bras", "--users", "1", "--profile", "gold=fast")),
+    (2, "--option", ("simulate", "bras", "--users", "1", "--vendor", "cisco", "--option", "ios_xr")),
+    (1, "platform", ("simulate", "bras", "--users", "1", "--vendor", "huawei", "--option", "platform=ios_xr")),
     (1, "192.0.2.77", ("simulate", "bras", "--users", "1", "--address", "192.0.2.77")),
     (2, "--nope", ("top", "--nope")),
 ]
