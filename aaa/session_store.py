@@ -183,6 +183,24 @@ _JOINED: Final = f"""
     )
 }
 """
+#: What these sessions moved more than was known of them, to their services' days (of the provider's calendar: the
+#: connection's time zone). Only lines count: what is a view of one, or a service on it, would count twice.
+_MORE: Final = (
+    "s.service_id, s.nas_id, s.kind, s.updated_at, s.input_octets - coalesce(old.input_octets, 0) AS input_more, "
+    "s.output_octets - coalesce(old.output_octets, 0) AS output_more, "
+    "s.session_seconds - coalesce(old.session_seconds, 0) AS seconds_more"
+)
+_KEEP_USAGE: Final = """
+  INSERT INTO service_usage AS u (service_id, day, down_octets, up_octets, seconds)
+  SELECT j.service_id, j.updated_at::date,
+    sum(CASE WHEN n.octets_direction = 'client' THEN j.input_more ELSE j.output_more END),
+    sum(CASE WHEN n.octets_direction = 'client' THEN j.output_more ELSE j.input_more END), sum(j.seconds_more)
+  FROM joined j LEFT JOIN nas n ON n.id = j.nas_id
+  WHERE j.service_id IS NOT NULL AND j.kind = 'line' AND (j.input_more, j.output_more, j.seconds_more) <> (0, 0, 0)
+  GROUP BY 1, 2
+  ON CONFLICT (service_id, day) DO UPDATE SET down_octets = u.down_octets + excluded.down_octets,
+    up_octets = u.up_octets + excluded.up_octets, seconds = u.seconds + excluded.seconds
+"""
 #: Most records tell more of a session that is stored: that is half the work of an upsert. A Start seldom does.
 _UPDATE_SESSIONS: Final = f"""
 WITH joined AS (
@@ -190,7 +208,8 @@ WITH joined AS (
   FROM ({_STATES}) n
   WHERE NOT n.start AND s.nas_id = n.nas_id AND s.box = n.box AND s.acct_session_id = n.acct_session_id
     AND s.accept_id = n.accept_id
-  RETURNING s.id, s.input_base)
+  RETURNING s.id, s.input_base, {_MORE}),
+used AS ({_KEEP_USAGE})
 SELECT count(*), array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined
 """  # noqa: S608
 #: The sessions that are left, and with them the enforcement owed to those that begin on another policy than is
@@ -204,8 +223,9 @@ WITH joined AS (
     SELECT FROM session k WHERE k.nas_id = n.nas_id AND k.box = n.box AND k.acct_session_id = n.acct_session_id
       AND k.accept_id = n.accept_id))
   ON CONFLICT ({_KEY}) DO UPDATE SET {_JOINED.replace("{new}", "excluded")}
-  RETURNING s.id, s.service_id, s.stopped_at, s.class_fingerprint AS begun_on, s.applied_fingerprint AS applied,
-            s.input_base, s.kind, s.xmax = 0 AS appeared),
+  RETURNING s.id, s.stopped_at, s.class_fingerprint AS begun_on, s.applied_fingerprint AS applied, s.input_base,
+            s.xmax = 0 AS appeared, {_MORE}),
+used AS ({_KEEP_USAGE}),
 owed AS (
   INSERT INTO outbox (topic, queue, payload)
   SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', j.id)
@@ -272,7 +292,8 @@ FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::date[], %s::date[]) AS a
   CROSS JOIN LATERAL generate_series(0, asked.last - asked.first) AS day
   JOIN accounting_record r ON r.received_on = asked.first + day AND r.dedupe_key BETWEEN asked.low AND asked.high
 """
-_COUNTED: Final = """
+_COUNTED: Final = f"""
+WITH joined AS (
 UPDATE session s SET
   input_octets = greatest(s.input_octets, n.input_octets),
   output_octets = greatest(s.output_octets, n.output_octets),
@@ -281,7 +302,9 @@ UPDATE session s SET
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
   AS n (id, input_octets, output_octets, input_base, output_base)
 WHERE s.id = n.id
-"""
+RETURNING {_MORE})
+{_KEEP_USAGE}
+"""  # noqa: S608
 
 
 def read_position(connection: Connection, node: str, spool: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import date, timedelta
+from datetime import date, timedelta, tzinfo
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -102,14 +102,17 @@ class Shipper:
         attempts_socket: Path,
         database_url: str,
         on_ready: Callable[[], None],
+        zone: tzinfo,
         clock: Clock = utc_now,
     ) -> None:
+        """`zone`: of the provider's calendar, in whose days usage is kept."""
         self._node = node
         self._directory = directory
         self._share = share
         self._attempts = AttemptSink(attempts_socket) if share.ordinal == 0 else None
         self._database_url = database_url
         self._on_ready = on_ready
+        self._zone = zone
         self._clock = clock
         self._stopped = threading.Event()
         self._places: dict[str, Place] = {}
@@ -140,6 +143,7 @@ class Shipper:
         with psycopg.connect(
             self._database_url, autocommit=True, application_name="provedor-shipper", **CONNECTION_ARGUMENTS
         ) as connection:
+            connection.execute("SELECT set_config('TimeZone', %s, false)", (str(self._zone),))
             # What failed to be committed, or was committed after all, the database knows.
             self._places.clear()
             self._days.clear()

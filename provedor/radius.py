@@ -154,6 +154,7 @@ def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> No
         attempts_socket=settings.run_directory / "attempts.sock",
         database_url=runtime.libpq_url,
         on_ready=_unhurried(ready),
+        zone=runtime.zone,
     )
     start_http_server(settings.metrics_port + SHIPPER_METRICS[share.ordinal], addr="127.0.0.1")
     run_until_term(shipper.run, shipper.stop)

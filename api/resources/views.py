@@ -32,7 +32,6 @@ def plan_view(plan: Plan) -> schemas.PlanOut:
         idle_seconds=plan.idle_seconds, dns_servers=plan.dns_servers, vrf=plan.vrf,
         ingress_filter=plan.ingress_filter, egress_filter=plan.egress_filter, ipv6_pool=plan.ipv6_pool,
         delegated_ipv6_pool=plan.delegated_ipv6_pool, profile=plan.profile, throttle_profile=plan.throttle_profile,
-        vendor_attributes=plan.vendor_attributes,
         session_limit=plan.session_limit, session_limit_strict=plan.session_limit_strict,
         vendor_attributes=plan.vendor_attributes, quota_bytes=plan.quota_bytes, quota_effect=plan.quota_effect,
         prepaid=plan.prepaid, time_windows=plan.time_windows, open_window=plan.open_window,

@@ -23,6 +23,9 @@ from aaa.session_store import store_batch
 from aaa.sessions import point_of
 from core.database import libpq_url
 
+#: Whose line is behind each box.
+SERVICES = {"north": 1, "south": 2}
+
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[AccountingRecord]:
@@ -36,14 +39,14 @@ def histories(draw: st.DrawFn) -> list[AccountingRecord]:
             # Without Gigawords it goes round, and its counters may begin anew or come as zeros at the end.
             gigawords, a_minute = draw(st.booleans()), draw(st.sampled_from([70_000_000, 700_000_000, 3_000_000_000]))
             began_anew = draw(st.integers(0, 6))
-            records.append(heard(box, Status.START, begin, session))
+            records.append(heard(box, Status.START, begin, session, service_id=SERVICES[box]))
             ends = [Status.STOP] if draw(st.booleans()) else []
             for minute, status in enumerate([Status.INTERIM] * interims + ends, 1):
                 counted = minute - began_anew if 0 < began_anew < minute else minute
                 octets = 0 if status == Status.STOP and draw(st.booleans()) else counted * a_minute
                 records.append(
                     heard(box, status, begin + minute * 60, session, seconds=minute * 60, octets=octets,
-                          gigawords=gigawords, packets=counted * a_minute // 1000)
+                          gigawords=gigawords, packets=counted * a_minute // 1000, service_id=SERVICES[box])
                 )  # fmt: skip
     kept = draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
     return [one for one, keep in zip(records, kept, strict=True) if keep]
@@ -88,12 +91,29 @@ def stored(connection: Connection) -> dict[tuple[str, str], tuple[Any, ...]]:
     return {(row[0], row[1]): tuple(row[2:]) for row in rows}
 
 
+def used(connection: Connection) -> dict[int, tuple[Any, ...]]:
+    """By service: what its days say in all."""
+    rows = connection.execute(
+        "SELECT service_id, sum(up_octets)::bigint, sum(seconds)::bigint FROM service_usage GROUP BY 1"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def moved(connection: Connection) -> dict[int, tuple[Any, ...]]:
+    """By service: what its sessions say in all."""
+    rows = connection.execute(
+        "SELECT service_id, sum(input_octets)::bigint, sum(session_seconds)::bigint FROM session "
+        "GROUP BY 1 HAVING sum(input_octets) + sum(session_seconds) > 0"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
 @given(histories(), st.randoms(use_true_random=False), st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
     connection: Connection, records: list[AccountingRecord], chance: random.Random, data: st.DataObject
 ) -> None:
-    connection.execute("TRUNCATE session, accounting_record, spool_position, box_restart, outbox")
+    connection.execute("TRUNCATE session, accounting_record, spool_position, box_restart, outbox, service_usage")
     arriving = records + [one for one in records if chance.random() < 0.4]
     chance.shuffle(arriving)
     before: dict[tuple[str, str], tuple[Any, ...]] = {}
@@ -104,6 +124,7 @@ def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
         store_batch(connection, arriving[position : position + size], ("node", "spool", 1, position))
         position += size
         now = stored(connection)
+        assert used(connection) == moved(connection), "every octet belongs to a day, once"
         for key, row in before.items():  # counters never go backwards, whatever is heard
             assert all(new >= old for new, old in zip(now[key][3:], row[3:], strict=True))
         before = now

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -57,7 +58,7 @@ def running(tmp_path: Path, database_url: str) -> Callable[..., Any]:
         ready = threading.Event()
         shipper = Shipper(
             node="node", directory=tmp_path, share=share, attempts_socket=tmp_path / "attempts.sock",
-            database_url=libpq_url(database_url), on_ready=ready.set, clock=clock,
+            database_url=libpq_url(database_url), on_ready=ready.set, zone=ZoneInfo("America/Sao_Paulo"), clock=clock,
         )  # fmt: skip
         thread = threading.Thread(target=shipper.run)
         thread.start()
