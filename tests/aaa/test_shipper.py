@@ -161,6 +161,25 @@ def test_a_lost_connection_costs_nothing(
         wait_for(connection, "SELECT count(*) FROM session", (2,))
 
 
+def test_the_database_knows_until_when_each_spool_is_shipped(
+    tmp_path: Path, connection: psycopg.Connection[Any], running: Callable[..., Any]
+) -> None:
+    for name in ("acct-0", "acct-1"):
+        spool_one(SpoolWriter(tmp_path / name), name)
+    insert = "INSERT INTO spool_position VALUES (%s, 'acct-9', 1, 0, now())"
+    for node in ("node", "another"):
+        connection.execute(insert, (node,))
+    of_node = (
+        "SELECT array_agg(extract(epoch FROM shipped_until)::int ORDER BY spool) FROM spool_position WHERE node = "
+    )
+    with running(clock=ManualClock(datetime.fromtimestamp(RECEIVED_S + 500, UTC))):
+        wait_for(connection, of_node + "'node'", ([RECEIVED_S + 500, RECEIVED_S + 500, None],))
+        spool_one(SpoolWriter(tmp_path / "acct-0"), "late", at=600)
+        wait_for(connection, of_node + "'node'", ([RECEIVED_S + 600, RECEIVED_S + 500, None],))
+    kept = connection.execute("SELECT shipped_until FROM spool_position WHERE node = 'another'").fetchone()
+    assert kept != (None,), "only its own node knows that a spool is lost"
+
+
 def test_damage_in_a_spool_costs_the_damaged_record_only(
     tmp_path: Path, connection: psycopg.Connection[Any], running: Callable[..., Any]
 ) -> None:
