@@ -20,6 +20,7 @@ from aaa.authenticator import message_authenticator_valid, sign_reply
 from aaa.decision import Decision, authorize, check_signature, learned_mode
 from aaa.duplicates import PENDING, Duplicates
 from aaa.feed import LEASE_TRUST_S, Message
+from aaa.locks import with_learned
 from aaa.packet import (
     PACKET_OCTETS_MAX,
     Code,
@@ -33,6 +34,7 @@ from aaa.packet import (
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
+from core.locks import LearnedLocks
 
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
@@ -111,6 +113,8 @@ class AuthenticationWorker(Worker):
             if isinstance(leased, Reason):
                 return self._without_lease(packet, client, arrival, leased)
             of_policy += leased
+        if decision.learned is not None:
+            self._learn_locks(decision.learned)
         attributes = of_policy + class_attribute(service_id, accept_id, entry.fingerprint_octets) + decision.attributes
         if Kind.PROXY_STATE in packet.firsts:
             attributes += proxy_states(packet)
@@ -184,6 +188,12 @@ class AuthenticationWorker(Worker):
         if mode is not None:
             client.message_authenticator = mode
             self.tell_feeder(Message.LEARNED, [client.nas_id, mode])
+
+    def _learn_locks(self, learned: LearnedLocks) -> None:
+        """They hold here from now on; the first that reaches the database holds everywhere."""
+        locks = self.follower.current.locks
+        locks[learned.service_id] = with_learned(locks[learned.service_id], learned)
+        self.tell_feeder(Message.LOCKS_LEARNED, learned)
 
     def _report_attempt(self, packet: Packet, client: Client, peer: Peer, decision: Decision) -> None:
         """Tell the shipper of a refusal: lossy, and not each time that a CPE tries again."""

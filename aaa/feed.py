@@ -5,6 +5,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     B  begin of a full snapshot   [epoch]
     P  policies                   [[fingerprint, body], ...]
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
+    K  locks                      [[service id, ...], [ServiceLocks, ...]]   before the S that tells the services
     N  all NAS entries            [NasRow, ...]
     O  all our address pools      [[name, kind], ...]
     A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
@@ -14,7 +15,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     T  trace                      [filter, ...], empty when nobody watches
 
 From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, W a lease is wanted (pool, service
-id), T a traced exchange.
+id), M learned locks, T a traced exchange.
 Somebody who watches says hello in the role "trace" and T with a filter, and hears T with each exchange.
 """
 
@@ -28,7 +29,9 @@ from typing import Any, Final
 
 import msgspec
 
+from aaa.locks import ServiceLocks
 from aaa.snapshot import NasRow, Snapshot
+from core.locks import LearnedLocks
 
 _HEAD: Final = struct.Struct("!IB")
 #: No message of ours is larger; a longer length means the stream is broken.
@@ -54,6 +57,8 @@ class Message(IntEnum):
     COUNTERS = ord("C")
     LEARNED = ord("L")
     LEASE_WANTED = ord("W")
+    LOCKS = ord("K")
+    LOCKS_LEARNED = ord("M")
 
 
 _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
@@ -62,14 +67,19 @@ _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.NAS: msgspec.msgpack.Decoder(list[NasRow]),
     Message.POOLS: msgspec.msgpack.Decoder(list[tuple[str, str]]),
     Message.LEASES: msgspec.msgpack.Decoder(list[tuple[str, int, bytes | None]]),
+    Message.LOCKS: msgspec.msgpack.Decoder(tuple[list[int], list[ServiceLocks]]),
+    Message.LOCKS_LEARNED: msgspec.msgpack.Decoder(LearnedLocks),
 }
 #: What only who authenticates needs to know.
-FOR_AUTHENTICATORS: Final = frozenset({Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES})
+FOR_AUTHENTICATORS: Final = frozenset(
+    {Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES, Message.LOCKS}
+)
 _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.SERVICES: Snapshot.set_services,
     Message.POLICIES: Snapshot.add_policies,
     Message.POOLS: Snapshot.set_pools,
     Message.LEASES: Snapshot.set_leases,
+    Message.LOCKS: Snapshot.set_locks,
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 

@@ -17,6 +17,7 @@ import msgspec
 
 from aaa import mschap
 from aaa.authenticator import SharedSecret
+from aaa.locks import ServiceLocks
 from aaa.vendors import Local, VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
@@ -199,6 +200,8 @@ class Snapshot:
         self.leases: dict[str, dict[int, bytes]] = {}
         #: Seconds since 1970 when the feeder last stood where the database stands.
         self.fresh_at = 0.0
+        #: By service, of those that have any.
+        self.locks: dict[int, ServiceLocks] = {}
         self._logins: dict[int, bytes] = {}
         self._drop_policies_at = POLICIES_SPARE
 
@@ -216,6 +219,14 @@ class Snapshot:
             if login is not None:
                 self.subscribers[login] = Subscriber(service_id, password, self.policies[fingerprint])
                 self._logins[service_id] = login
+
+    def set_locks(self, told: tuple[Iterable[int], Iterable[ServiceLocks]]) -> None:
+        """Services, and the locks of those that have any."""
+        service_ids, rows = told
+        for service_id in service_ids:
+            self.locks.pop(service_id, None)
+        for locks in rows:
+            self.locks[locks.service_id] = locks
 
     def set_nas(self, rows: Iterable[NasRow]) -> None:
         """All NAS entries; what was counted for those that stay goes on."""

@@ -284,6 +284,12 @@ class InstallationAddress(Input):
     lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
 
 
+#: A lock: "learn" (the first accepted login sets it), one value, or a list of those that are let in. null: no lock.
+_Locked = Annotated[list[Text], Field(min_length=1, max_length=20)]
+Lock = Text | _Locked
+NasLock = Literal["learn"] | Ref | Annotated[list[Ref], Field(min_length=1, max_length=20)]
+
+
 class ServiceIn(Input):
     contract_id: Ref
     plan_id: Ref
@@ -298,6 +304,9 @@ class ServiceIn(Input):
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
     vendor_attributes: VendorAttributes | None = None
+    mac_lock: Lock | None = None
+    circuit_lock: Lock | None = None
+    nas_id: NasLock | None = None
 
 
 class ServicePatch(Input):
@@ -314,6 +323,9 @@ class ServicePatch(Input):
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
     vendor_attributes: VendorAttributes = {}
+    mac_lock: Lock | None = None
+    circuit_lock: Lock | None = None
+    nas_id: NasLock | None = None
 
 
 class HoldOut(Output):
@@ -342,6 +354,9 @@ class ServiceOut(Output):
     ipv6_prefix: str | None
     delegated_ipv6_prefix: str | None
     vendor_attributes: dict[str, Any]
+    mac_lock: str | list[str] | None
+    circuit_lock: str | list[str] | None
+    nas_id: str | list[str] | None
     access: str
     policy_fingerprint: str
     holds: list[HoldOut]

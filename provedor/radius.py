@@ -18,7 +18,8 @@ from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
 from aaa.worker import WorkerOptions
-from core import network
+from core import network, services
+from core.locks import LearnedLocks
 from provedor.processes import run_until_term
 from provedor.runtime import Runtime
 from provedor.settings import Settings
@@ -111,6 +112,10 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         with runtime.database.transaction() as session:
             leases.hear_node(session, settings.node, revision, runtime.clock())
 
+    def learned_locks(locks: list[LearnedLocks]) -> None:
+        with runtime.database.transaction() as session:
+            services.learn_locks(session, locks)
+
     feeder = Feeder(
         database_url=runtime.libpq_url,
         keyring=runtime.keyring,
@@ -121,6 +126,7 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         on_wanted=wanted,
         on_position=position,
         authenticators=[f"auth-{n}" for n in range(settings.radius_workers)],
+        on_locks=learned_locks,
     )
     REGISTRY.register(WorkerMetrics(feeder))
     start_http_server(settings.metrics_port + FEEDER_METRICS, addr="127.0.0.1")

@@ -30,6 +30,7 @@ from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter, list_segments, read_segment, segment_path
 from aaa.worker import Worker, WorkerOptions
 from core.access import Access
+from core.locks import LearnedLocks
 from core.policy import Policy
 from provedor.logs import configure_logs
 
@@ -80,6 +81,7 @@ class FeedServer:
         self.counters: dict[str, dict[str, Any]] = {}
         self.learned: list[list[Any]] = []
         self.wanted: list[list[Any]] = []
+        self.learned_locks: list[LearnedLocks] = []
         self.traced: list[list[Any]] = []
         self._frames = frames
         self._lock = threading.Lock()
@@ -133,6 +135,8 @@ class FeedServer:
                         self.learned.append(message)
                     elif kind == Message.LEASE_WANTED:
                         self.wanted.append(message)
+                    elif kind == Message.LOCKS_LEARNED:
+                        self.learned_locks.append(message)
                     elif kind == Message.TRACE:
                         self.traced.append(message)
             with self._lock:

@@ -198,4 +198,20 @@ def _service_values(values: dict[str, Any]) -> dict[str, Any]:
         values["address"] = {key: value for key, value in values["address"].items() if value is not None}
     if "status" in values:
         values["status"] = ServiceStatus(values["status"])
+    if "nas_id" in values:
+        values["nas_lock"] = _references(_lock_values(values.pop("nas_id")), "nas_id")
+    for field in ("mac_lock", "circuit_lock"):
+        if field in values:
+            values[field] = _lock_values(values[field])
     return values
+
+
+def _lock_values(given: str | list[str] | None) -> list[str] | None:
+    """As `core.locks` wants them."""
+    if given is None or isinstance(given, list):
+        return given
+    return [] if given == "learn" else [given]
+
+
+def _references(ids: list[str] | None, field: str) -> list[str] | None:
+    return None if ids is None else [str(reference(one, field)) for one in ids]
