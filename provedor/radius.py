@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import start_http_server
@@ -55,7 +56,7 @@ def _bind(settings: Settings, port: int) -> list[list[socket.socket]]:
 def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AuthenticationWorker(options, str(settings.run_directory / "attempts.sock")).run()
+        AuthenticationWorker(options, reports_path(settings)).run()
 
     return main
 
@@ -63,7 +64,7 @@ def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> C
 def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AccountingWorker(options, SpoolWriter(settings.spool_directory / name)).run()
+        AccountingWorker(options, SpoolWriter(settings.spool_directory / name), reports_path(settings)).run()
 
     return main
 
@@ -140,7 +141,7 @@ def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> No
         node=settings.node,
         directory=settings.spool_directory,
         share=share,
-        attempts_socket=settings.run_directory / "attempts.sock",
+        reports_socket=Path(reports_path(settings)),
         database_url=runtime.libpq_url,
         on_ready=_unhurried(ready),
     )
@@ -175,3 +176,7 @@ def _add_packets(family: CounterMetricFamily, worker: str, counters: dict[str, A
 
 def feed_path(settings: Settings) -> str:
     return str(settings.run_directory / "feed.sock")
+
+
+def reports_path(settings: Settings) -> str:
+    return str(settings.run_directory / "attempts.sock")

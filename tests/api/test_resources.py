@@ -179,7 +179,7 @@ def test_explain_speaks_both_languages(client: TestClient) -> None:
     for language, word in (("pt_BR", "Bloqueio por abuso"), ("en", "Hold for abuse")):
         found = client.get(f"/api/v1/services/{service['id']}/explain", params={"language": language}).json()
         assert found["can_connect"] is False
-        assert found["summary"].startswith(word)
+        assert word in found["summary"]
 
 
 def test_a_plan_says_what_a_nas_of_any_vendor_needs(client: TestClient) -> None:
