@@ -192,9 +192,9 @@ FINDINGS: Final[dict[str, Said]] = {
     ),
     "nas_malformed": Said(
         "{nas}: pacotes que não são RADIUS{where} ({count}, por último em {at}).",
-        "Veja o que envia isso: `provedor radius trace {nas} --pcap`.",
+        "Veja o que envia isso: `provedor radius trace {nas} --pcap FILE`.",
         "{nas}: packets that are no RADIUS{where} ({count}, last at {at}).",
-        "See what sends them: `provedor radius trace {nas} --pcap`.",
+        "See what sends them: `provedor radius trace {nas} --pcap FILE`.",
     ),
     "nas_unexpected_code": Said(
         "{nas}: pacotes na porta errada{where} ({count}, por último em {at}).",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -15,6 +16,7 @@ from core.access import HoldEffect, HoldReason
 from core.explain.causes import ERROR_CAUSES, TERMINATE_CAUSES
 from core.explain.facts import Verdict
 from core.explain.names import HINTS, NAMES, REASONS
+from core.explain.table import markdown
 from core.explain.words import ANSWERS, FINDINGS, PHRASES
 from core.models.network import StopKind
 
@@ -56,3 +58,9 @@ def test_everything_that_can_be_the_matter_has_words() -> None:
     assert set(Verdict) == ANSWERS.keys()
     assert {f"nas_{kind}" for kind in FindingKind if kind is not FindingKind.UNKNOWN_CLIENT} <= FINDINGS.keys()
     assert set(NAS_TROUBLES.values()) <= set(FindingKind)
+
+
+def test_the_documentations_tables_are_the_words_themselves() -> None:
+    """`python -m core.explain.table` prints what belongs there."""
+    document = Path("docs/explain.md").read_text()
+    assert markdown().strip() in document
