@@ -32,12 +32,14 @@ _RECENT: Final = func.now() - func.make_interval(0, 0, 0, 1)
 _LAST_HOUR: Final = func.now() - func.make_interval(0, 0, 0, 0, 1)
 
 
-def recent_attempts(session: Session, login: str) -> list[Attempt]:
-    """The latest of this login, however it was written, newest first."""
+def recent_attempts(session: Session, login: str, service_id: int | None = None) -> list[Attempt]:
+    """The latest of this login and its service, and nobody's that differ only in spelling; newest first."""
     if not login.partition("@")[0].strip():
         return []
     key = text(f"{LOGIN_KEY.format('login')} = {LOGIN_KEY.format(':login')}").bindparams(login=login)
-    return _attempts(session, select(AuthenticationAttempt).where(key).limit(SHOWN))
+    of_service = AuthenticationAttempt.service_id
+    theirs = or_(of_service.is_(None), of_service == service_id)
+    return _attempts(session, select(AuthenticationAttempt).where(key, theirs).limit(SHOWN))
 
 
 def attempts_of_station(session: Session, mac: str) -> list[Attempt]:
@@ -123,7 +125,7 @@ def _attempts(session: Session, wanted: Select[AuthenticationAttempt]) -> list[A
     return [
         Attempt(
             row.at, row.reason, row.hint, row.method, row.login, row.nas_id, row.source, row.calling_station_id,
-            row.times, row.detail,
+            row.times, row.detail, row.service_id,
         )
         for row in session.scalars(wanted.order_by(AuthenticationAttempt.id.desc()))
     ]  # fmt: skip

@@ -200,13 +200,13 @@ class AuthenticationWorker(Worker):
         Without a decision, nobody has vouched for what the packet says.
         """
         login = packet.first(Kind.USER_NAME) or b""
-        known = local_login(login, client) in self.follower.current.subscribers
-        times = self.reports.paces.due(login, reason, client.nas_id, self.now, known=known)
+        subscriber = self.follower.current.subscribers.get(local_login(login, client))
+        times = self.reports.paces.due(login, reason, client.nas_id, self.now, known=subscriber is not None)
         if not times:
             return
         report = AttemptReport(
             readable(login), client.nas_id, peer.address, packet.text(Kind.CALLING_STATION_ID), reason, time.time(),
-            times=times,
+            times=times, service_id=subscriber.service_id if subscriber else None,
         )  # fmt: skip
         if decision is not None:
             report.method, report.hint = decision.method, decision.hint

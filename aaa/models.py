@@ -80,6 +80,8 @@ class AuthenticationAttempt(Base):
     reason: Mapped[str]
     method: Mapped[str]
     hint: Mapped[str]
+    #: Whose login it was, by the NAS's login rules; None: nobody's.
+    service_id: Mapped[int | None]
     #: How often it came like this since it was reported before.
     times: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
     #: What explains it: {"came", "expected"} of a lock.

@@ -19,9 +19,9 @@ _DATAGRAM_OCTETS: Final = 1 << 18
 
 _INSERT_ATTEMPT: Final = """
 INSERT INTO authentication_attempt
-  (at, login, nas_id, source, calling_station_id, reason, method, hint, times, detail)
+  (at, login, nas_id, source, calling_station_id, reason, method, hint, service_id, times, detail)
 VALUES (to_timestamp(%(at)s), %(login)s, %(nas_id)s, %(source)s, %(calling_station_id)s, %(reason)s, %(method)s,
-  %(hint)s, %(times)s, %(detail)s)
+  %(hint)s, %(service_id)s, %(times)s, %(detail)s)
 """
 _ADD_FINDING: Final = """
 INSERT INTO nas_finding AS f (nas_id, source, kind, count, detail)

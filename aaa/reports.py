@@ -76,6 +76,8 @@ class AttemptReport(msgspec.Struct, tag="attempt"):
     at: float
     method: str = ""
     hint: str = ""
+    #: Whose login it is, by the NAS's login rules; None: nobody's.
+    service_id: int | None = None
     #: How often it came like this since it was told before.
     times: int = 1
     detail: dict[str, str] = {}

@@ -284,10 +284,11 @@ class InstallationAddress(Input):
     lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
 
 
-#: A lock: "learn" (the first accepted login sets it), one value, or a list of those that are let in. null: no lock.
-_Locked = Annotated[list[Text], Field(min_length=1, max_length=20)]
-Lock = Text | _Locked
-NasLock = Literal["learn"] | Ref | Annotated[list[Ref], Field(min_length=1, max_length=20)]
+_LOCK = "who is let in: one value, a list of values, or `learn` (the first accepted login sets it); null: no lock"
+Lock = Annotated[Text | Annotated[list[Text], Field(min_length=1, max_length=20)], Field(description=_LOCK)]
+NasLock = Annotated[
+    Literal["learn"] | Ref | Annotated[list[Ref], Field(min_length=1, max_length=20)], Field(description=_LOCK)
+]
 
 
 class ServiceIn(Input):

@@ -26,7 +26,7 @@ def attempt_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:
         latest, number = attempts[0], sum(attempt.times for attempt in attempts)
         if latest.reason == _ACCEPTED_AGAIN:
             yield _finding("accepted_never_started", latest, number + 1, facts.nas_names, voice)
-        elif facts.login is not None and latest.login not in {"", facts.login}:
+        elif facts.login is not None and latest.service_id is None and latest.login != facts.login:
             difference = voice.name(_difference(latest.login, facts.login))
             yield voice.finding("other_spelling", written=latest.login, meant=facts.login, difference=difference)
         else:

@@ -51,7 +51,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A refused or odd login, as aaa kept it. `times`: since it was reported before."""
+    """A refused or odd login, as aaa kept it. `times`: since it was reported before. `service_id`: None of nobody's."""
 
     at: datetime
     reason: str
@@ -63,6 +63,7 @@ class Attempt:
     calling_station_id: str | None = None
     times: int = 1
     detail: Mapping[str, str] = field(default_factory=dict)
+    service_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where facts come from that rooms above keep: each function takes a login, a MAC address or an id."""
+    """Where facts come from that rooms above keep: each function takes a login, a MAC address or an id.
 
-    attempts: Callable[[str], Sequence[Attempt]]
+    `attempts` are those of a login and its service, and nobody's with the login in another spelling.
+    """
+
+    attempts: Callable[[str, int | None], Sequence[Attempt]]
     attempts_of_station: Callable[[str], Sequence[Attempt]]
     attempts_at: Callable[[int], Sequence[Attempt]]
     nas_findings: Callable[[int], Sequence[NasFinding]]

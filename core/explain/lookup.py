@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from core import holds, policies, services
 from core.explain.attempts import refusal_findings
-from core.explain.facts import Explanation, Facts, Finding, HoldFact, LocksFact, NasFact, Sources, Verdict
+from core.explain.facts import Attempt, Explanation, Facts, Finding, HoldFact, LocksFact, NasFact, Sources, Verdict
 from core.explain.nas import diagnose_nas, stranger_findings
 from core.explain.service import diagnose
 from core.explain.verdict import conclude
@@ -37,7 +37,7 @@ def explain_login(session: DatabaseSession, login: str, voice: Voice, sources: S
         return explain_service(session, service, voice, sources)
     near = [f"“{one.login}”" for one in services.find_near_logins(session, login)]
     advice = voice.phrase("near_logins", logins=", ".join(near)) if near else voice.phrase("no_near_login")
-    attempts = sources.attempts(login)
+    attempts = [one for one in sources.attempts(login, None) if one.login == login]
     findings = [
         voice.finding("login_unknown", login=login, advice=advice),
         *refusal_findings(attempts, _nas_names(session, (one.nas_id for one in attempts)), voice),
@@ -114,9 +114,9 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
 def _facts(session: DatabaseSession, service: Service, sources: Sources) -> Facts:
     of_service = select(Session).where(Session.service_id == service.id)
     latest = session.scalars(of_service.order_by(Session.id.desc()).limit(SESSIONS_SHOWN)).all()
-    attempts = sources.attempts(service.login) if service.login else ()
+    attempts = sources.attempts(service.login, service.id) if service.login else ()
     locked = [int(nas_id) for nas_id in service.nas_lock or ()]
-    heard = [*(one.nas_id for one in latest), *(one.nas_id for one in attempts)]
+    heard = _nas_ids(latest, attempts)
     names = _nas_names(session, (*heard, *locked))
     nas = session.get(Nas, heard[0]) if heard else None
     plan = session.get(Plan, service.plan_id)
@@ -141,6 +141,14 @@ def _facts(session: DatabaseSession, service: Service, sources: Sources) -> Fact
         strangers=() if heard else sources.strangers(),
         nas_names=names,
     )
+
+
+def _nas_ids(latest: Sequence[Session], attempts: Sequence[Attempt]) -> list[int]:
+    """Of the NASes that asked or told, the one that was heard last of them first."""
+    of_sessions, of_attempts = [one.nas_id for one in latest], [one.nas_id for one in attempts]
+    if latest and (not attempts or latest[0].updated_at >= attempts[0].at):
+        return of_sessions + of_attempts
+    return of_attempts + of_sessions
 
 
 def _nas_fact(session: DatabaseSession, nas: Nas, sources: Sources) -> NasFact:

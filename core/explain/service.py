@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from core.access import Access
 from core.explain.attempts import attempt_findings
 from core.explain.causes import ERROR_CAUSES, TERMINATE_CAUSES
-from core.explain.facts import Explanation, Facts, Finding, Verdict
+from core.explain.facts import Explanation, Facts, Finding, NasFact, Verdict
 from core.explain.nas import nas_findings, stranger_findings
 from core.explain.verdict import conclude
 from core.explain.voice import Voice
@@ -30,6 +30,7 @@ def diagnose(facts: Facts, voice: Voice) -> Explanation:
     findings = [*status, *held, *failing, *_session_findings(facts, voice)]
     if facts.nas is not None:
         findings += nas_findings(facts.nas, voice)
+        findings += _silence(facts, facts.nas, voice)
     if not facts.sessions and not facts.attempts:
         findings += stranger_findings(facts.strangers, voice)
     findings += [*_lock_findings(facts, voice), *_policy_findings(facts, voice)]
@@ -97,6 +98,12 @@ def _session_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:
     if session.effective_fingerprint not in {None, facts.intended_fingerprint}:
         yield voice.finding("out_of_step")
         yield from _step_findings(facts, voice)
+
+
+def _silence(facts: Facts, nas: NasFact, voice: Voice) -> Iterator[Finding]:
+    """Nobody is online there, this one neither: it may be the NAS."""
+    if nas.heard_at is None and facts.session is not None and facts.session.stopped_at is not None:
+        yield voice.finding("nas_not_heard", nas=nas.nas.name)
 
 
 def _how_it_ended(session: Session, voice: Voice) -> str:

@@ -66,13 +66,13 @@ def test_reports_are_kept_as_they_came(
 ) -> None:
     at = time.time() - 100
     locked = report(at=at, reason="locked_mac", times=3, detail={"came": "a", "expected": "b"}, hint="x", method="chap",
-                    calling_station_id="aabb.cc00.0001")  # fmt: skip
+                    service_id=7, calling_station_id="aabb.cc00.0001")  # fmt: skip
     tell(tmp_path, locked, FindingReport(1, "192.0.2.1", FindingKind.CLOCK_SKEW, 2, {"skew_s": -10_800}))
     sink.store(connection)
     tell(tmp_path, FindingReport(1, "192.0.2.1", FindingKind.CLOCK_SKEW, 3, {"skew_s": -10_801}))
     sink.store(connection)
     with database.transaction() as session:
-        (attempt,) = recent_attempts(session, "ana")
+        (attempt,) = recent_attempts(session, "ana", 7)
         (finding,) = nas_findings(session, 1)
     assert abs(attempt.at.timestamp() - at) < 0.001
     assert (attempt.reason, attempt.times, attempt.detail) == ("locked_mac", 3, {"came": "a", "expected": "b"})
@@ -99,6 +99,13 @@ def test_attempts_are_found_however_the_login_was_written(session: Session) -> N
     assert [one.login for one in recent_attempts(session, "Ana@novo")] == ["ana@velho", " ana", "ANA", "ana"]
     assert recent_attempts(session, "") == []
     assert recent_attempts(session, "@novo") == []
+
+
+def test_attempts_of_another_subscriber_whose_login_is_like_this_one_are_not_found(session: Session) -> None:
+    for login, service_id in (("ana@rio", 1), ("ana@sul", 2), ("ana", None)):
+        add(session, login, service_id=service_id)
+    assert [one.login for one in recent_attempts(session, "ana@rio", 1)] == ["ana", "ana@rio"]
+    assert [one.login for one in recent_attempts(session, "ana@sul", 2)] == ["ana", "ana@sul"]
 
 
 def test_attempts_are_found_by_their_device_and_by_their_nas(session: Session) -> None:

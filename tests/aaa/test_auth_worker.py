@@ -471,7 +471,9 @@ def test_refusals_are_reported_once_in_a_while_with_what_support_needs(node: Rad
     (report,) = node.reported_attempts()
     assert abs(report.at - time.time()) < 60
     report.at = 0.0
-    assert report == AttemptReport("ana", 1, "127.0.0.1", "02:00:00:00:00:01", "wrong_password", 0.0, "pap")
+    assert report == AttemptReport(
+        "ana", 1, "127.0.0.1", "02:00:00:00:00:01", "wrong_password", 0.0, "pap", service_id=1
+    )
 
 
 def test_the_log_names_reason_and_source_once_in_a_while_and_no_secret(node: RadiusNode, box: Box) -> None:

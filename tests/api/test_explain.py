@@ -24,7 +24,7 @@ def service(client: TestClient, database: Database) -> dict[str, Any]:
         session.add(
             AuthenticationAttempt(
                 login="ana", nas_id=1, source="192.0.2.1", calling_station_id="aabb.cc00.0002", reason="locked_mac",
-                method="pap", hint="", detail={"came": "AA:BB:CC:00:00:02", "expected": MAC},
+                method="pap", hint="", service_id=1, detail={"came": "AA:BB:CC:00:00:02", "expected": MAC},
             )
         )  # fmt: skip
         session.add(NasFindingRow(nas_id=1, source="192.0.2.1", kind="wrong_secret", count=3, detail={"role": "auth"}))

@@ -52,7 +52,7 @@ def codes(given_facts: Facts) -> list[str]:
 
 
 def refusal(minutes: float = 1, reason: str = "wrong_password", **values: object) -> Attempt:
-    given: dict[str, object] = {"hint": "", "method": "pap", "login": "maria", "nas_id": 7}
+    given: dict[str, object] = {"hint": "", "method": "pap", "login": "maria", "nas_id": 7, "service_id": 1}
     return Attempt(NOW + timedelta(minutes=minutes), reason, **given | values)  # type: ignore[arg-type]
 
 
@@ -127,11 +127,22 @@ def test_a_password_that_is_nearly_right_is_told_as_that(hint: str, said: str, s
     [("Maria", "capitals"), ("maria ", "a blank"), ("maria@velho", "realm"), ("MARIA@velho ", "realm")],
 )
 def test_a_login_that_comes_in_another_spelling_is_told_with_the_right_one(written: str, difference: str) -> None:
-    found = diagnose(facts(attempts=(refusal(reason="unknown_login", login=written),)), EN)
+    found = diagnose(facts(attempts=(refusal(reason="unknown_login", login=written, service_id=None),)), EN)
     assert found.findings[0].code == "other_spelling"
     assert written in found.summary
     assert "“maria”" in found.summary
     assert difference in found.summary
+
+
+def test_a_login_that_the_nas_rules_make_ours_is_no_other_spelling() -> None:
+    assert codes(facts(attempts=(refusal(login="MARIA@velho"),)))[0] == "refused"
+
+
+def test_a_nas_where_nobody_is_online_may_be_why_this_one_is_not() -> None:
+    silent = NasFact(BRAS)
+    assert codes(facts(sessions=[ended()], nas=silent)) == ["offline", "nas_not_heard"]
+    assert codes(facts(nas=silent)) == ["never_seen"]
+    assert codes(facts(sessions=[ended()], nas=NasFact(BRAS, NOW, 1))) == ["offline"]
 
 
 def test_a_lock_says_what_came_and_what_is_let_in() -> None:

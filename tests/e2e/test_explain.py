@@ -98,7 +98,7 @@ def test_a_login_in_another_spelling(node: Node, services: dict[str, Any]) -> No
 def test_a_device_is_learned_and_another_refused_by_every_worker(node: Node, services: dict[str, Any]) -> None:
     path = f"/services/{services['presa']['id']}"
     assert "Access-Accept" in radclient(node, login="presa", password=PASSWORD)
-    wait_for(lambda: node.api.get(path).json()["mac_lock"] == "AA:BB:CC:00:00:01")
+    wait_for(lambda: node.api.get(path).json()["mac_lock"] == "AA:BB:CC:00:00:01", every_s=0.2)
     wait_for(lambda: "Access-Reject" in radclient(node, login="presa", password=PASSWORD, mac=OTHER))
     for _ in range(3):  # whichever worker radclient's Identifier picks
         assert "Access-Reject" in radclient(node, login="presa", password=PASSWORD, mac=OTHER)
@@ -109,7 +109,7 @@ def test_a_device_is_learned_and_another_refused_by_every_worker(node: Node, ser
     assert ("learn", "system:radius") in {(one["action"], one["actor"]) for one in learned.json()["items"]}
     node.api.patch(path, json={"mac_lock": "learn"})
     wait_for(lambda: "Access-Accept" in radclient(node, login="presa", password=PASSWORD, mac=OTHER))
-    wait_for(lambda: node.api.get(path).json()["mac_lock"] == "AA:BB:CC:00:00:02")
+    wait_for(lambda: node.api.get(path).json()["mac_lock"] == "AA:BB:CC:00:00:02", every_s=0.2)
 
 
 def test_a_wrong_secret(node: Node, services: dict[str, Any]) -> None:

@@ -94,6 +94,16 @@ def test_a_login_that_is_nobodys_finds_its_attempts_and_who_may_be_meant(
     assert codes(ask("maria"))[0] == "other_spelling"
 
 
+def test_a_refusal_at_another_nas_since_tells_of_that_nas(
+    session: DatabaseSession, keyring: Keyring, nas: Nas, maria: Service, ask: Asked
+) -> None:
+    other = make_nas(session, keyring, name="bras-2", address="192.0.2.2", emergency=True)
+    go_online(session, nas, maria, stopped_at=utc_now() - timedelta(hours=1), updated_at=utc_now() - timedelta(hours=1))
+    refuse(session, other, "maria", "wrong_password", service_id=maria.id)
+    assert codes(ask("maria"))[:3] == ["refused", "offline", "nas_emergency"]
+    assert "bras-2" in ask("maria").findings[2].message
+
+
 def test_a_login_of_which_nothing_is_known_shows_who_asks_without_being_a_nas(
     session: DatabaseSession, ask: Asked
 ) -> None:
@@ -153,7 +163,7 @@ def test_a_nas_by_name_or_address(session: DatabaseSession, nas: Nas, maria: Ser
 def test_accepts_that_lead_nowhere_are_told_until_a_session_is_heard_of(
     session: DatabaseSession, nas: Nas, maria: Service, ask: Asked
 ) -> None:
-    refuse(session, nas, "maria", "accepted_again", times=3, at=utc_now() - timedelta(minutes=1))
+    refuse(session, nas, "maria", "accepted_again", service_id=maria.id, times=3, at=utc_now() - timedelta(minutes=1))
     found = ask("maria")
     assert codes(found)[:2] == ["accepted_never_started", "never_seen"]
     assert found.verdict is Verdict.REFUSED

@@ -39,6 +39,7 @@ def upgrade() -> None:
 
 
 def _attempts() -> None:
+    op.add_column("authentication_attempt", sa.Column("service_id", sa.BigInteger(), nullable=True))
     op.add_column("authentication_attempt", sa.Column("times", sa.Integer(), server_default="1", nullable=False))
     op.add_column(
         "authentication_attempt",
@@ -54,6 +55,7 @@ def downgrade() -> None:
     op.create_index("ix_authentication_attempt_login", "authentication_attempt", ["login", "id"])
     op.drop_column("authentication_attempt", "detail")
     op.drop_column("authentication_attempt", "times")
+    op.drop_column("authentication_attempt", "service_id")
     op.drop_index("ix_service_login_key", table_name="service")
     op.drop_index("ix_service_mac_lock", table_name="service")
     for name in reversed(_LOCKS):
