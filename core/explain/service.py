@@ -168,6 +168,10 @@ def _more(policy: Policy, voice: Voice) -> str:
     said = [voice.phrase("prefix", prefix=one) for one in (policy.ipv6_prefix, policy.delegated_ipv6_prefix) if one]
     if policy.ipv4_routes:
         said.append(voice.phrase("routes", routes=", ".join(policy.ipv4_routes)))
-    if policy.address_list:
-        said.append(voice.phrase("list", name=policy.address_list))
+    for phrase, name in (("list", policy.address_list), ("profile", policy.profile), ("vrf", policy.vrf)):
+        if name:
+            said.append(voice.phrase(phrase, name=name))
+    filters = [name for name in (policy.ingress_filter, policy.egress_filter) if name]
+    if filters:
+        said.append(voice.phrase("filters", names=", ".join(filters)))
     return "".join(said)

@@ -217,12 +217,13 @@ def test_several_sessions_at_once_are_told() -> None:
 def test_the_policy_is_told_in_words() -> None:
     policy = Policy(
         Access.FULL, 300_000, 150_000, Burst(400_000, 200_000, 1, 1, 10), "residential", None, ("198.51.100.0/29",),
-        None, "2001:db8::/56", "vip",
+        None, "2001:db8::/56", "vip", vrf="corp", profile="gold", ingress_filter="in-a", egress_filter="out-a",
     )  # fmt: skip
     (said,) = [one for one in diagnose(facts(policy=policy, plan="Fibra 300"), EN).findings if one.code == "policy"]
     assert said.message == (
         "Intended policy (plan Fibra 300): 300 Mbit/s down and 150 Mbit/s up, with bursts up to 400 Mbit/s/200 Mbit/s; "
-        "address from the pool residential, IPv6 2001:db8::/56, routes 198.51.100.0/29, address list vip."
+        "address from the pool residential, IPv6 2001:db8::/56, routes 198.51.100.0/29, address list vip, "
+        "profile gold, VRF corp, filters in-a, out-a."
     )
 
 
