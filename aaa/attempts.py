@@ -1,7 +1,7 @@
 """What the workers reported, for who explains: refused and odd attempts, and what is wrong with a NAS.
 
-Kept for a while, and bounded: of each NAS so many, made-up logins apart from others, so that a storm at one pushes out
-what happened at none of the rest; and so many in all.
+Kept for a while, and bounded: of each NAS so many, what may be made up apart from subscribers' own, so that a storm at
+one pushes out what happened at none of the rest; and so many in all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from sqlalchemy import Select, delete, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from aaa.models import AuthenticationAttempt, NasFindingRow
-from aaa.reasons import Reason
-from aaa.reports import STRANGER
+from aaa.reports import DOUBTFUL, STRANGER
 from core.explain import Attempt, NasFinding
 from core.models.service import LOGIN_KEY
 
@@ -85,7 +84,7 @@ def forget_attempts(
     """Drop what is older than KEPT_DAYS, and all but the latest of each NAS and of all."""
     age = func.now() - func.make_interval(0, 0, 0, KEPT_DAYS)
     newest = select(func.max(AuthenticationAttempt.id)).scalar_subquery()
-    made_up = AuthenticationAttempt.reason == Reason.UNKNOWN_LOGIN
+    made_up = or_(AuthenticationAttempt.service_id.is_(None), AuthenticationAttempt.reason.in_(DOUBTFUL))
     place = func.row_number().over(
         partition_by=(AuthenticationAttempt.nas_id, made_up), order_by=AuthenticationAttempt.id.desc()
     )

@@ -31,7 +31,7 @@ from aaa.packet import (
     readable,
 )
 from aaa.reasons import Reason
-from aaa.reports import ACCEPTED_AGAIN, DETAIL_CHARACTERS_MAX, AttemptReport, FindingKind
+from aaa.reports import ACCEPTED_AGAIN, DETAIL_CHARACTERS_MAX, DOUBTFUL, AttemptReport, FindingKind
 from aaa.snapshot import Client, PolicyEntry
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 from core.locks import LearnedLocks
@@ -201,7 +201,8 @@ class AuthenticationWorker(Worker):
         """
         login = packet.first(Kind.USER_NAME) or b""
         subscriber = self.follower.current.subscribers.get(local_login(login, client))
-        times = self.reports.paces.due(login, reason, client.nas_id, self.now, known=subscriber is not None)
+        known = subscriber is not None and reason not in DOUBTFUL
+        times = self.reports.paces.due(login, reason, client.nas_id, self.now, known=known)
         if not times:
             return
         report = AttemptReport(

@@ -4,7 +4,7 @@
 
 Lossy by design: a worker never waits for anybody to take a report. What it tells is bounded three times over, so that a
 storm pushes nobody else out: each login with the same trouble tells less and less often (and how often it happened),
-each NAS has an allowance, its known logins and the made-up ones apart, and no more than a number waits to be sent.
+each NAS has an allowance, its subscribers and what may be made up apart, and no more than a number waits to be sent.
 Findings are facts of a NAS: they are added up, and told once in a while.
 """
 
@@ -38,6 +38,15 @@ FINDINGS_MAX: Final = 1000
 STRANGERS_MAX: Final = 20
 #: The nas_id of a sender that is no NAS of ours.
 STRANGER: Final = 0
+#: Reasons that anybody can provoke with any login.
+DOUBTFUL: Final = frozenset(
+    {
+        Reason.UNKNOWN_LOGIN,
+        Reason.BAD_AUTHENTICATOR,
+        Reason.MESSAGE_AUTHENTICATOR_MISSING,
+        Reason.UNSIGNED_PROXY_STATE,
+    }
+)
 #: The reason of an attempt that was accepted, and accepted again soon after: what follows an accept fails.
 ACCEPTED_AGAIN: Final = "accepted_again"
 
@@ -110,7 +119,7 @@ class AttemptPaces:
     def __init__(self) -> None:
         self._young: dict[tuple[bytes, str], _Pace] = {}
         self._old: dict[tuple[bytes, str], _Pace] = {}
-        #: By NAS, and whether the login is known: tokens, and when they were counted.
+        #: By NAS, and whether it is a subscriber who fails: tokens, and when they were counted.
         self._allowances: dict[tuple[int, bool], tuple[float, float]] = {}
 
     def due(self, login: bytes, reason: str, nas_id: int, now: float, *, known: bool) -> int:

@@ -117,10 +117,11 @@ def test_attempts_are_found_by_their_device_and_by_their_nas(session: Session) -
 
 def test_a_storm_pushes_out_its_own_and_nobody_elses(session: Session) -> None:
     add(session, "quiet", nas_id=2)
-    add(session, "ana")
+    add(session, "ana", service_id=7)
     for number in range(20):
-        add(session, f"made-up-{number}", reason="unknown_login")
-    add(session, "old", at=utc_now() - timedelta(days=40))
+        service_id, reason = (7, "bad_authenticator") if number % 2 else (None, "unknown_login")
+        add(session, f"made-up-{number}", reason=reason, service_id=service_id)
+    add(session, "old", service_id=7, at=utc_now() - timedelta(days=40))
     forget_attempts(session, rows_a_nas_max=5)
     left = set(session.scalars(select(AuthenticationAttempt.login)))
     assert left == {"quiet", "ana", *(f"made-up-{number}" for number in range(15, 20))}
