@@ -15,8 +15,10 @@ from aaa.authenticator import (
     sign_accounting_response,
 )
 from aaa.duplicates import PENDING, Duplicates
+from aaa.oddities import clock_skew
 from aaa.packet import PACKET_OCTETS_MAX, Code, Kind, MalformedPacket, Packet, parse, proxy_states
 from aaa.reasons import Reason
+from aaa.reports import FindingKind
 from aaa.snapshot import Client
 from aaa.spool import SpoolError, SpoolWriter
 from aaa.worker import Arrival, Worker, WorkerOptions
@@ -27,8 +29,8 @@ _ON_OFF = frozenset({b"\0\0\0\x07", b"\0\0\0\x08"})
 class AccountingWorker(Worker):
     role = "acct"
 
-    def __init__(self, options: WorkerOptions, spool: SpoolWriter) -> None:
-        super().__init__(options, with_services=False)
+    def __init__(self, options: WorkerOptions, spool: SpoolWriter, reports_path: str) -> None:
+        super().__init__(options, with_services=False, reports_path=reports_path)
         self._spool = spool
         self._duplicates = Duplicates(self.now)
         #: Appended and not yet on disk, with the answers that wait for it.
@@ -52,7 +54,11 @@ class AccountingWorker(Worker):
         if not _complete(packet):
             return self.count(Reason.INCOMPLETE, arrival.peer)
         self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
-        self._spool.append(time.time_ns(), client.nas_id, arrival.peer.address, packet.octets)
+        now_ns = time.time_ns()
+        skew_s = clock_skew(packet, now_ns / 1e9)
+        if skew_s is not None:
+            self.find(FindingKind.CLOCK_SKEW, arrival.peer, {"skew_s": skew_s})
+        self._spool.append(now_ns, client.nas_id, arrival.peer.address, packet.octets)
         self._waiting.append((packet, client, arrival))
         return None
 

@@ -11,7 +11,6 @@ import heapq
 import itertools
 import os
 import random
-import socket
 import time
 from typing import Final
 
@@ -20,9 +19,12 @@ import msgspec
 from aaa.accept_class import class_attribute
 from aaa.admission import PATIENCE_S, Answer, Question, Registry
 from aaa.authenticator import message_authenticator_valid, sign_reply
-from aaa.decision import Decision, authorize, check_signature, learned_mode
+from aaa.credentials import HINT_WRONG_SECRET
+from aaa.decision import Decision, authorize, check_signature, learned_mode, local_login
 from aaa.duplicates import PENDING, Duplicates
 from aaa.feed import LEASE_TRUST_S, Message
+from aaa.locks import with_learned
+from aaa.oddities import RecentAccepts
 from aaa.packet import (
     PACKET_OCTETS_MAX,
     Code,
@@ -34,9 +36,11 @@ from aaa.packet import (
     readable,
 )
 from aaa.reasons import Reason
+from aaa.reports import ACCEPTED_AGAIN, DETAIL_CHARACTERS_MAX, DOUBTFUL, AttemptReport, FindingKind
 from aaa.snapshot import Client, PolicyEntry
 from aaa.vendors.base import within_balance
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
+from core.locks import LearnedLocks
 
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
@@ -44,9 +48,6 @@ _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 REJECT_DELAY_S: Final = 1.0
 #: Rejects that may be waiting; more are discarded, and the NAS asks again.
 DELAYED_REJECTS_MAX: Final = 50_000
-#: One refused attempt per login is reported in this time.
-ATTEMPT_INTERVAL_S: Final = 5.0
-ATTEMPT_KEYS_MAX: Final = 20_000
 
 
 class _Parked(msgspec.Struct, frozen=True, gc=False):
@@ -62,8 +63,8 @@ class _Parked(msgspec.Struct, frozen=True, gc=False):
 class AuthenticationWorker(Worker):
     role = "auth"
 
-    def __init__(self, options: WorkerOptions, attempts_path: str, registrar_path: str) -> None:
-        super().__init__(options, with_services=True)
+    def __init__(self, options: WorkerOptions, reports_path: str, registrar_path: str) -> None:
+        super().__init__(options, with_services=True, reports_path=reports_path)
         self._registry = Registry(options.name, registrar_path)
         self._watched[self._registry.fileno()] = self._hear_registrar
         self._parked: dict[int, _Parked] = {}
@@ -72,12 +73,9 @@ class AuthenticationWorker(Worker):
         self._delayed_count = 0
         # Accept ids must be unique, not secret; a generator of our own spares a system call per accept.
         self._random = random.Random(os.urandom(16))  # noqa: S311
-        self._attempts = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._attempts.setblocking(False)
-        self._attempts_path = attempts_path
-        self._reported: dict[bytes, float] = {}
         #: Leases that the feeder was asked for in this second.
         self._wanted: set[tuple[str, int]] = set()
+        self._accepts = RecentAccepts()
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -91,6 +89,7 @@ class AuthenticationWorker(Worker):
             return self._handle_other(packet, client, arrival)
         refused = check_signature(packet, client)
         if refused is not None:
+            self._report_attempt(packet, client, arrival.peer, refused)
             return self.count(refused, arrival.peer)
         cached = self._duplicates.find(arrival.name, packet.identifier, packet.authenticator)
         if cached is not None:
@@ -124,8 +123,6 @@ class AuthenticationWorker(Worker):
     def tick(self) -> None:
         self._duplicates.expire(self.now)
         self._wanted.clear()
-        if len(self._reported) > ATTEMPT_KEYS_MAX:
-            self._reported.clear()
 
     def _park(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, strict: set[int]) -> bool:
         """Whether the registrar is asked; in an emergency, or where it cannot be, the login is simply accepted."""
@@ -176,6 +173,8 @@ class AuthenticationWorker(Worker):
         balance = self.follower.current.balances.get(service_id)
         if balance is not None:
             of_policy = within_balance(of_policy, client.adapter, *balance)
+        if decision.learned is not None:
+            self._learn_locks(decision.learned)
         attributes = of_policy + class_attribute(service_id, accept_id, entry.fingerprint_octets) + decision.attributes
         if Kind.PROXY_STATE in packet.firsts:
             attributes += proxy_states(packet)
@@ -184,6 +183,8 @@ class AuthenticationWorker(Worker):
             return self.count(Reason.MALFORMED, arrival.peer, detail="too much Proxy-State")
         self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
         arrival.reply(reply)
+        if self._accepts.again(service_id, self.now) and service_id:
+            self._report_attempt(packet, client, arrival.peer, ACCEPTED_AGAIN, decision)
         counts, reason = client.counts, decision.reason
         counts[reason] = counts.get(reason, 0) + 1
         if self.trace is not None:
@@ -206,7 +207,7 @@ class AuthenticationWorker(Worker):
     def _without_lease(self, packet: Packet, client: Client, arrival: Arrival, reason: Reason) -> None:
         """In silence: the NAS asks again in a second or two, or asks another server."""
         self.count(reason, arrival.peer)
-        self._report_attempt(packet, client, arrival.peer, Decision(reason))
+        self._report_attempt(packet, client, arrival.peer, reason)
 
     def _reject(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision) -> None:
         if decision.reason is Reason.CREDENTIALS_MISSING and not packet.message_authenticator_at:
@@ -222,7 +223,9 @@ class AuthenticationWorker(Worker):
         due = self.now + REJECT_DELAY_S
         heapq.heappush(self._delayed, (due, self._delayed_count, arrival, packet.authenticator, reply))
         self.count(decision.reason, arrival.peer)
-        self._report_attempt(packet, client, arrival.peer, decision)
+        self._report_attempt(packet, client, arrival.peer, decision.reason, decision)
+        if decision.hint == HINT_WRONG_SECRET:
+            self.find(FindingKind.WRONG_SECRET, arrival.peer, {"method": decision.method})
         if self.trace is not None:
             self.trace_exchange(arrival, reply, decision.reason, decision.hint)
         return None
@@ -250,23 +253,32 @@ class AuthenticationWorker(Worker):
             client.message_authenticator = mode
             self.tell_feeder(Message.LEARNED, [client.nas_id, mode])
 
-    def _report_attempt(self, packet: Packet, client: Client, peer: Peer, decision: Decision) -> None:
-        """Tell the shipper of a refusal: lossy, and not each time that a CPE tries again."""
+    def _learn_locks(self, learned: LearnedLocks) -> None:
+        """They hold here from now on; the first that reaches the database holds everywhere."""
+        locks = self.follower.current.locks
+        locks[learned.service_id] = with_learned(locks[learned.service_id], learned)
+        self.tell_feeder(Message.LOCKS_LEARNED, learned)
+
+    def _report_attempt(
+        self, packet: Packet, client: Client, peer: Peer, reason: str, decision: Decision | None = None
+    ) -> None:
+        """Of a login that was refused, discarded unread, or accepted to no end; not each time that a CPE tries again.
+
+        Without a decision, nobody has vouched for what the packet says.
+        """
         login = packet.first(Kind.USER_NAME) or b""
-        if self.now - self._reported.get(login, -ATTEMPT_INTERVAL_S) < ATTEMPT_INTERVAL_S:
+        subscriber = self.follower.current.subscribers.get(local_login(login, client))
+        known = subscriber is not None and reason not in DOUBTFUL
+        times = self.reports.paces.due(login, reason, client.nas_id, self.now, known=known)
+        if not times:
             return
-        self._reported[login] = self.now
-        attempt = {
-            "login": readable(login),
-            "nas_id": client.nas_id,
-            "source": peer.address,
-            "calling_station_id": packet.text(Kind.CALLING_STATION_ID),
-            "outcome": "rejected",
-            "reason": decision.reason.value,
-            "method": decision.method,
-            "hint": decision.hint,
-        }
-        try:
-            self._attempts.sendto(msgspec.msgpack.encode(attempt), self._attempts_path)
-        except OSError:
-            self.counts["attempts_lost"] = self.counts.get("attempts_lost", 0) + 1
+        report = AttemptReport(
+            readable(login), client.nas_id, peer.address, packet.text(Kind.CALLING_STATION_ID), reason, time.time(),
+            times=times, service_id=subscriber.service_id if subscriber else None,
+        )  # fmt: skip
+        if decision is not None:
+            report.method, report.hint = decision.method, decision.hint
+            if decision.lock is not None:
+                came, expected = decision.lock.came, decision.lock.expected
+                report.detail = {"came": came[:DETAIL_CHARACTERS_MAX], "expected": expected[:DETAIL_CHARACTERS_MAX]}
+        self.reports.attempt(report)

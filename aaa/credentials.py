@@ -49,6 +49,12 @@ _MPPE_ALLOWED: Final = vendor_attribute(MICROSOFT, MS_MPPE_ENCRYPTION_POLICY, st
 )
 #: What a support person is told when a PAP password arrives as noise.
 HINT_WRONG_SECRET: Final = "wrong_shared_secret_likely"  # noqa: S105
+#: And where the password is nearly right, which a person mistypes or a CPE saves so.
+HINT_EMPTY: Final = "password_empty"
+HINT_BLANK: Final = "password_blank"
+HINT_CASE: Final = "password_case"
+#: Of noise, hardly more than a third is printable ASCII; of a password in an old encoding, nearly all.
+_ASCII_SHARE_MIN: Final = 0.75
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +69,6 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 _PAP_RIGHT: Final = Verdict(None, "pap")
 _PAP_WRONG: Final = Verdict(Reason.WRONG_PASSWORD, "pap")
-_PAP_NOISE: Final = Verdict(Reason.WRONG_PASSWORD, "pap", hint=HINT_WRONG_SECRET)
 _CHAP_RIGHT: Final = Verdict(None, "chap")
 _CHAP_WRONG: Final = Verdict(Reason.WRONG_PASSWORD, "chap")
 _MISSING: Final = Verdict(Reason.CREDENTIALS_MISSING, "")
@@ -77,7 +82,7 @@ def check(packet: Packet, known: Known, secret: SharedSecret, random_octets: Ran
     get = packet.firsts.get
     hidden, chap, eap = get(Kind.USER_PASSWORD), get(Kind.CHAP_PASSWORD), get(Kind.EAP_MESSAGE)
     if hidden is not None and chap is None and eap is None:
-        return _check_pap(hidden, packet.authenticator, known.password, secret)
+        return _check_pap(hidden, packet, known.password, secret)
     if (hidden is not None) + (chap is not None) + (eap is not None) > 1:
         return _CONTRADICTORY
     if chap is not None:
@@ -87,20 +92,28 @@ def check(packet: Packet, known: Known, secret: SharedSecret, random_octets: Ran
     return _check_mschap(packet, known, secret, random_octets)
 
 
-def _check_pap(hidden: bytes, authenticator: bytes, password: bytes, secret: SharedSecret) -> Verdict:
-    plain = reveal_password(hidden, authenticator, secret)
+def _check_pap(hidden: bytes, packet: Packet, password: bytes, secret: SharedSecret) -> Verdict:
+    plain = reveal_password(hidden, packet.authenticator, secret)
     if plain is None:
         return _CONTRADICTORY
     if compare_digest(plain, password):
         return _PAP_RIGHT
-    return _PAP_WRONG if _readable(plain) else _PAP_NOISE
+    if not packet.message_authenticator_at and _noise(plain):  # what was signed was hidden under the right secret
+        return Verdict(Reason.WRONG_PASSWORD, "pap", hint=HINT_WRONG_SECRET)
+    hint = _near_hint(plain, password)
+    return Verdict(Reason.WRONG_PASSWORD, "pap", hint=hint) if hint else _PAP_WRONG
 
 
 def _check_chap(chap: bytes, packet: Packet, password: bytes) -> Verdict:
     if len(chap) != _CHAP_OCTETS:
         return _CONTRADICTORY
     challenge = packet.first(Kind.CHAP_CHALLENGE) or packet.authenticator  # RFC 2865 5.3
-    return _CHAP_RIGHT if compare_digest(chap[1:], chap_response(chap[0], password, challenge)) else _CHAP_WRONG
+    if compare_digest(chap[1:], chap_response(chap[0], password, challenge)):
+        return _CHAP_RIGHT
+    for near in (b"", password + b" ", password.lower(), password.upper(), password.capitalize()):
+        if chap[1:] == chap_response(chap[0], near, challenge):
+            return Verdict(Reason.WRONG_PASSWORD, "chap", hint=_near_hint(near, password))
+    return _CHAP_WRONG
 
 
 def _check_mschap(packet: Packet, known: Known, secret: SharedSecret, random_octets: RandomOctets) -> Verdict:
@@ -166,8 +179,21 @@ def _mschap_error(ident: int, rest: str) -> bytes:
     return vendor_attribute(MICROSOFT, MS_CHAP_ERROR, bytes((ident,)) + f"E=691 R=0 {rest}".encode())
 
 
-def _readable(plain: bytes) -> bool:
-    try:
-        return plain.decode().isprintable()
-    except UnicodeDecodeError:
+def _near_hint(given: bytes, password: bytes) -> str:
+    """How this wrong password differs from the right one, where it is hardly any difference."""
+    if not given:
+        return HINT_EMPTY
+    if given.strip() == password.strip():
+        return HINT_BLANK
+    return HINT_CASE if given.strip().lower() == password.strip().lower() else ""
+
+
+def _noise(plain: bytes) -> bool:
+    """Whether this is what another secret makes of a password and its padding: no text, and no end before the block's
+    (a last octet may be 0 by chance)."""
+    if len(plain) % 16 not in {0, 15} or not plain:
         return False
+    try:
+        return not plain.decode().isprintable()
+    except UnicodeDecodeError:
+        return sum(0x20 <= octet < 0x7F for octet in plain) < _ASCII_SHARE_MIN * len(plain)

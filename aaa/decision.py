@@ -13,10 +13,12 @@ import msgspec
 
 from aaa.authenticator import message_authenticator_valid
 from aaa.credentials import RandomOctets, Verdict, check
+from aaa.locks import LockRefusal, ServiceLocks, learn, refusal
 from aaa.packet import Kind, Packet
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry, Snapshot, Subscriber
 from core.access import Access
+from core.locks import LearnedLocks
 from core.policy import Policy
 
 _AUTHORIZE_ONLY: Final = (17).to_bytes(4, "big")
@@ -34,6 +36,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     entry: PolicyEntry | None = None
     attributes: bytes = b""
     hint: str = ""
+    lock: LockRefusal | None = None
+    #: What an accept teaches of locks that are to be learned.
+    learned: LearnedLocks | None = None
 
 
 def check_signature(packet: Packet, client: Client) -> Reason | None:
@@ -84,6 +89,9 @@ def authorize(packet: Packet, client: Client, snapshot: Snapshot, random_octets:
         return _reject(verdict.reason, subscriber, verdict)
     if subscriber.entry.blocked:
         return _reject(Reason.BLOCKED, subscriber, verdict)
+    locks = snapshot.locks.get(subscriber.service_id)
+    if locks is not None:
+        return _unless_locked(locks, packet, client, subscriber, verdict)
     return Decision(Reason.ACCEPTED, verdict.method, subscriber, subscriber.entry, verdict.accept_attributes)
 
 
@@ -101,6 +109,19 @@ def _emergency(client: Client, snapshot: Snapshot, subscriber: Subscriber | None
     entry = snapshot.policies[client.emergency_fingerprint or ""]
     attributes = verdict.accept_attributes if verdict.reason is None and subscriber is not None else b""
     return Decision(Reason.ACCEPTED_EMERGENCY, verdict.method, subscriber, entry, attributes)
+
+
+def _unless_locked(
+    locks: ServiceLocks, packet: Packet, client: Client, subscriber: Subscriber, verdict: Verdict
+) -> Decision:
+    refused = refusal(locks, packet, client.nas_id)
+    if refused is not None:
+        return Decision(
+            refused.reason, verdict.method, subscriber, None, verdict.reject_attributes, verdict.hint, refused
+        )
+    learned = learn(locks, packet, client.nas_id)
+    attributes = verdict.accept_attributes
+    return Decision(Reason.ACCEPTED, verdict.method, subscriber, subscriber.entry, attributes, learned=learned)
 
 
 def _reject(reason: Reason, subscriber: Subscriber | None, verdict: Verdict) -> Decision:

@@ -6,6 +6,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     P  policies                   [[fingerprint, body], ...]
     S  services                   [[service id, login or nil, password, fingerprint], ...]   nil = gone
     G  strictly limited           [all of them, [service id, ...], [service id that is not, ...]]
+    K  locks                      [[service id, ...], [ServiceLocks, ...]]   before the S that tells the services
     N  all NAS entries            [NasRow, ...]
     O  all our address pools      [[name, kind], ...]
     A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
@@ -16,7 +17,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     T  trace                      [filter, ...], empty when nobody watches
 
 From workers: H hello (name, role), C counters, L learned Message-Authenticator mode, W a lease is wanted (pool, service
-id), T a traced exchange.
+id), M learned locks, T a traced exchange.
 Somebody who watches says hello in the role "trace" and T with a filter, and hears T with each exchange.
 """
 
@@ -30,7 +31,9 @@ from typing import Any, Final
 
 import msgspec
 
+from aaa.locks import ServiceLocks
 from aaa.snapshot import NasRow, Snapshot
+from core.locks import LearnedLocks
 
 _HEAD: Final = struct.Struct("!IB")
 #: No message of ours is larger; a longer length means the stream is broken.
@@ -58,6 +61,8 @@ class Message(IntEnum):
     LEARNED = ord("L")
     LEASE_WANTED = ord("W")
     STRICT = ord("G")
+    LOCKS = ord("K")
+    LOCKS_LEARNED = ord("M")
 
 
 _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
@@ -68,10 +73,20 @@ _decoders: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     Message.LEASES: msgspec.msgpack.Decoder(list[tuple[str, int, bytes | None]]),
     Message.STRICT: msgspec.msgpack.Decoder(tuple[bool, list[int], list[int]]),
     Message.BALANCES: msgspec.msgpack.Decoder(list[tuple[int, int | None, int | None]]),
+    Message.LOCKS: msgspec.msgpack.Decoder(tuple[list[int], list[ServiceLocks]]),
+    Message.LOCKS_LEARNED: msgspec.msgpack.Decoder(LearnedLocks),
 }
 #: What only who authenticates needs to know.
 FOR_AUTHENTICATORS: Final = frozenset(
-    {Message.SERVICES, Message.POLICIES, Message.POOLS, Message.LEASES, Message.STRICT, Message.BALANCES}
+    {
+        Message.SERVICES,
+        Message.POLICIES,
+        Message.POOLS,
+        Message.LEASES,
+        Message.STRICT,
+        Message.BALANCES,
+        Message.LOCKS,
+    }
 )
 _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.SERVICES: Snapshot.set_services,
@@ -80,6 +95,7 @@ _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.LEASES: Snapshot.set_leases,
     Message.STRICT: lambda snapshot, body: snapshot.set_strict(*body),
     Message.BALANCES: Snapshot.set_balances,
+    Message.LOCKS: Snapshot.set_locks,
 }
 _any_decoder: Final = msgspec.msgpack.Decoder()
 

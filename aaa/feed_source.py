@@ -9,6 +9,7 @@ import psycopg
 import structlog
 
 from aaa.feed import Message, frame
+from aaa.locks import ServiceLocks
 from aaa.snapshot import NasRow
 from aaa.vendors.base import lease_attributes
 from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring, SealBroken
@@ -17,7 +18,10 @@ from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring, SealBroken
 SERVICES_A_FRAME: Final = 500
 CHANGES_A_ROUND: Final = 2000
 
-_SERVICE_COLUMNS: Final = "id, login, password_encrypted, policy_fingerprint, status = 'active' AND login IS NOT NULL"
+_SERVICE_COLUMNS: Final = (
+    "id, login, password_encrypted, policy_fingerprint, status = 'active' AND login IS NOT NULL, "
+    "mac_lock, circuit_lock, nas_lock"
+)
 _LEASES: Final = (
     "SELECT p.name, l.service_id, l.state, p.kind, l.address "
     "FROM address_lease l JOIN address_pool p ON p.id = l.pool_id"
@@ -138,6 +142,9 @@ class FeedSource:
             while rows := cursor.fetchmany(SERVICES_A_FRAME):
                 services = [service for service in map(self._service, rows) if service[1] is not None]
                 read, told = read + len(rows), told + len(services)
+                locks = _locks(rows)
+                if locks:
+                    yield frame(Message.LOCKS, ([], locks))
                 yield frame(Message.SERVICES, services)
         if read and not told:
             raise SealBroken(f"none of {read} stored passwords opens: is this the installation's key file?")
@@ -153,6 +160,7 @@ class FeedSource:
             frames += self._policies({row[3] for row in rows})
             # A service that is gone tells its login before another that took it over.
             services = sorted((self._service(row) for row in rows), key=lambda service: service[1] is not None)
+            frames.append(frame(Message.LOCKS, ([row[0] for row in rows], _locks(rows))))
             frames.append(frame(Message.SERVICES, services))
         return frames
 
@@ -210,7 +218,7 @@ class FeedSource:
         return list(self._policy_frames(rows))
 
     def _service(self, row: tuple[Any, ...]) -> tuple[int, bytes | None, bytes, str]:
-        service_id, login, password_encrypted, fingerprint, authenticates = row
+        service_id, login, password_encrypted, fingerprint, authenticates, *_ = row
         if not authenticates:
             return service_id, None, b"", fingerprint
         try:
@@ -262,3 +270,16 @@ class FeedSource:
 def _lease(row: tuple[str, int, str, str, str]) -> tuple[str, int, bytes | None]:
     pool, service_id, state, kind, address = row
     return pool, service_id, lease_attributes(kind, address) if state == "held" else None
+
+
+def _locks(rows: Iterable[tuple[Any, ...]]) -> list[ServiceLocks]:
+    """Of those services that can log in and have any."""
+    locked = [(row[0], *row[-3:]) for row in rows if row[4] and row[-3:] != (None, None, None)]
+    return [
+        ServiceLocks(service_id, _values(macs), _values(circuits), None if boxes is None else tuple(map(int, boxes)))
+        for service_id, macs, circuits, boxes in locked
+    ]
+
+
+def _values(lock: list[str] | None) -> tuple[str, ...] | None:
+    return None if lock is None else tuple(lock)

@@ -6,7 +6,7 @@
 A worker that connects hears the file from its beginning, then everything that was queued since, and works from it
 where it is current. So the feeder holds no copy of the subscribers in its memory, a node starts from the file when the
 database is away, and a killed feeder's successor goes on where the file ends. Telemetry comes back on the same sockets:
-counters, learned Message-Authenticator modes, traced packets.
+counters, learned Message-Authenticator modes and locks, traced packets.
 
 The file is written anew from the database for two reasons. When it has grown long, it is compacted, and workers, who
 have heard everything, never notice. When what it says cannot be trusted (another history of the database, changes
@@ -36,6 +36,7 @@ from aaa.tracing import TracedExchange, TraceFilter
 from core import changes
 from core.database import CONNECTION_ARGUMENTS
 from core.keyring import Keyring, SealBroken
+from core.locks import LearnedLocks
 
 #: The database is asked this often even if no NOTIFY comes.
 POLL_S: Final = 1.0
@@ -45,6 +46,8 @@ RECONNECT_S: Final = 1.0
 COPY_ALONE_AFTER_S: Final = 2.0
 #: Deltas appended to the file until it is written anew.
 COMPACT_AFTER_OCTETS: Final = 32 * 1024 * 1024
+#: Services whose learned locks are kept in one transaction.
+LOCKS_A_ROUND: Final = 200
 #: Pause between two tries to write the copy anew after the disk refused.
 RENEW_S: Final = 10.0
 #: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
@@ -95,7 +98,8 @@ class Follower:
 
 class Feeder:
     """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS, `on_wanted` asks for leases
-    as (pool, service id), and `on_position(revision)` says how far the workers named `authenticators` all are.
+    as (pool, service id), `on_position(revision)` says how far the workers named `authenticators` all are, and
+    `on_locks` keeps what they learned about services.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Feeder:
         on_learned: Callable[[int, str], None],
         on_wanted: Callable[[list[tuple[str, int]]], None],
         on_position: Callable[[int], None],
+        on_locks: Callable[[list[LearnedLocks]], None],
         authenticators: Collection[str] = (),
         compact_after_octets: int = COMPACT_AFTER_OCTETS,
     ) -> None:
@@ -126,6 +131,7 @@ class Feeder:
         self._fresh_at = 0.0
         #: Who starts from the file stands here at least.
         self._durable_revision = 0
+        self._on_locks = on_locks
         self._compact_after_octets = compact_after_octets
         self._lock = threading.Lock()
         self._followers: set[Follower] = set()
@@ -138,6 +144,8 @@ class Feeder:
         self._renew_at = 0.0
         #: Message-Authenticator modes to be kept, by NAS; workers tell them again and again until they are.
         self._learned: dict[int, str] = {}
+        #: Locks to be kept, by service: what was learned first.
+        self._learned_locks: dict[int, LearnedLocks] = {}
         self.epoch = ""
         self.revision = 0
         self._compact_at = 0
@@ -254,6 +262,20 @@ class Feeder:
                 log.warning("feeder: what was learned of a NAS is kept later", error=type(error).__name__)
                 return
             self._learned.pop(nas_id)
+        self._keep_locks()
+
+    def _keep_locks(self) -> None:
+        """Some at a time, so that what others changed is told in between."""
+        locks = list(self._learned_locks.values())[:LOCKS_A_ROUND]
+        if not locks:
+            return
+        try:
+            self._on_locks(locks)
+        except SQLAlchemyError as error:
+            log.warning("feeder: learned locks are kept later", error=type(error).__name__)
+            return
+        for one in locks:
+            self._learned_locks.pop(one.service_id)
 
     def _reload(self, source: FeedSource) -> None:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
@@ -393,6 +415,8 @@ class Feeder:
             pool, service_id = message
             with contextlib.suppress(queue.Full):
                 self._wanted.put_nowait((pool, service_id))
+        elif kind == Message.LOCKS_LEARNED:
+            self._learned_locks.setdefault(message.service_id, message)
         elif kind == Message.TRACE and follower.role == "trace":
             self._begin_trace(follower, msgspec.convert(message, TraceFilter))
         elif kind == Message.TRACE:

@@ -1,13 +1,16 @@
-"""Tables that aaa owns: accounting records, how far each spool was shipped, restarts of boxes, refused attempts."""
+"""Tables that aaa owns: accounting records, how far each spool was shipped, restarts of boxes, refused and odd
+attempts, what is wrong with a NAS."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Date, Index, PrimaryKeyConstraint, SmallInteger
+from sqlalchemy import BigInteger, Date, Index, Integer, PrimaryKeyConstraint, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
+from core.models.service import LOGIN_KEY
 
 
 class AccountingRow(Base):
@@ -67,10 +70,10 @@ class BoxRestart(Base):
 
 
 class AuthenticationAttempt(Base):
-    """A refused login, kept for a while to answer "why can't this subscriber connect?"."""
+    """A refused or odd login, kept for a while to answer "why can't this subscriber connect?"."""
 
     __tablename__ = "authentication_attempt"
-    __table_args__ = (Index("ix_authentication_attempt_login", "login", "id"),)
+    __table_args__ = (Index("ix_authentication_attempt_login_key", text(LOGIN_KEY.format("login")), "id"),)
 
     id: Mapped[Id]
     at: Mapped[CreatedAt]
@@ -81,3 +84,28 @@ class AuthenticationAttempt(Base):
     reason: Mapped[str]
     method: Mapped[str]
     hint: Mapped[str]
+    #: Whose login it was, by the NAS's login rules; None: nobody's.
+    service_id: Mapped[int | None]
+    #: How often it came like this since it was reported before.
+    times: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+    #: What explains it: {"came", "expected"} of a lock.
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class NasFindingRow(Base):
+    """Something that is wrong between us and one sender, in one row however often it happens."""
+
+    __tablename__ = "nas_finding"
+    __table_args__ = (
+        PrimaryKeyConstraint("nas_id", "source", "kind"),
+        Index("ix_nas_finding_last_at", "last_at"),
+    )
+
+    #: 0: the sender is no NAS of ours. No foreign key, as in `session`.
+    nas_id: Mapped[int] = mapped_column(BigInteger, autoincrement=False)
+    source: Mapped[str]
+    kind: Mapped[str]
+    first_at: Mapped[CreatedAt]
+    last_at: Mapped[CreatedAt]
+    count: Mapped[int]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))

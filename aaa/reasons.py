@@ -18,6 +18,9 @@ class Reason(StrEnum):
     CREDENTIALS_CONTRADICTORY = "credentials_contradictory"
     METHOD_UNSUPPORTED = "method_unsupported"
     AUTHORIZE_ONLY = "authorize_only"
+    LOCKED_MAC = "locked_mac"
+    LOCKED_CIRCUIT = "locked_circuit"
+    LOCKED_NAS = "locked_nas"
     # Answered otherwise
     RECORDED = "recorded"
     STATUS_SERVER = "status_server"
@@ -51,6 +54,9 @@ REJECTS = frozenset(
         Reason.CREDENTIALS_CONTRADICTORY,
         Reason.METHOD_UNSUPPORTED,
         Reason.AUTHORIZE_ONLY,
+        Reason.LOCKED_MAC,
+        Reason.LOCKED_CIRCUIT,
+        Reason.LOCKED_NAS,
     }
 )
 #: Discards that tell of a fault or an attack and are worth a (rate-limited) line in the log.

@@ -1,4 +1,4 @@
-"""The shipper: moves spooled accounting records into PostgreSQL, each exactly once, and refused attempts as well.
+"""The shipper: moves spooled accounting records into PostgreSQL, each exactly once, and what workers report as well.
 
 One or two processes a node, which share its spools by number. For every spool: read from the committed position, store
 a batch and the new position in one transaction, delete segments that are wholly committed. If PostgreSQL is away, or
@@ -22,8 +22,8 @@ from prometheus_client import Counter, Gauge
 
 from aaa import session_store
 from aaa.accounting import AccountingRecord, read_record
-from aaa.attempts import AttemptSink
 from aaa.packet import MalformedPacket
+from aaa.report_sink import ReportSink
 from aaa.spool import SpooledRecord, find_next_record, list_segments, read_segment, segment_path
 from core.clock import Clock, utc_now
 from core.database import CONNECTION_ARGUMENTS
@@ -99,7 +99,7 @@ class Shipper:
         node: str,
         directory: Path,
         share: Share,
-        attempts_socket: Path,
+        reports_socket: Path,
         database_url: str,
         on_ready: Callable[[], None],
         zone: tzinfo,
@@ -109,7 +109,7 @@ class Shipper:
         self._node = node
         self._directory = directory
         self._share = share
-        self._attempts = AttemptSink(attempts_socket) if share.ordinal == 0 else None
+        self._reports = ReportSink(reports_socket) if share.ordinal == 0 else None
         self._database_url = database_url
         self._on_ready = on_ready
         self._zone = zone
@@ -133,8 +133,8 @@ class Shipper:
                 log.warning("shipper: the database fails, records wait in the spool", error=type(error).__name__)
                 self._measure()
                 self._stopped.wait(RECONNECT_S)
-        if self._attempts is not None:
-            self._attempts.close()
+        if self._reports is not None:
+            self._reports.close()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -158,8 +158,8 @@ class Shipper:
                 if Shipped.BURST in shipped:
                     self._rest(RESTS * (time.monotonic() - began_s))
                 self._note_empty(connection)
-                if self._attempts is not None:
-                    self._attempts.store(connection)
+                if self._reports is not None:
+                    self._reports.store(connection)
                 self._measure()
                 if set(shipped) <= {Shipped.NOTHING}:
                     self._stopped.wait(IDLE_S)

@@ -17,6 +17,7 @@ import msgspec
 
 from aaa import mschap
 from aaa.authenticator import SharedSecret
+from aaa.locks import ServiceLocks
 from aaa.vendors import Local, VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
@@ -203,6 +204,8 @@ class Snapshot:
         self.fresh_at = 0.0
         #: Services whose logins over the plan's limit of sessions are to be refused: few, so not a field of each.
         self.strict: set[int] = set()
+        #: By service, of those that have any.
+        self.locks: dict[int, ServiceLocks] = {}
         self._logins: dict[int, bytes] = {}
         self._drop_policies_at = POLICIES_SPARE
 
@@ -227,6 +230,14 @@ class Snapshot:
             self.strict = set()
         self.strict.update(strict)
         self.strict.difference_update(others)
+
+    def set_locks(self, told: tuple[Iterable[int], Iterable[ServiceLocks]]) -> None:
+        """Services, and the locks of those that have any."""
+        service_ids, rows = told
+        for service_id in service_ids:
+            self.locks.pop(service_id, None)
+        for locks in rows:
+            self.locks[locks.service_id] = locks
 
     def set_nas(self, rows: Iterable[NasRow]) -> None:
         """All NAS entries; what was counted for those that stay goes on."""

@@ -25,7 +25,9 @@ import structlog
 
 from aaa.datagrams import DatagramSocket, address_of
 from aaa.feed import FeedConnection, Message, SnapshotFollower, decode
+from aaa.oddities import UnheardReplies
 from aaa.reasons import REJECTS, SUSPICIOUS, Reason
+from aaa.reports import FINDINGS, STRANGER, FindingKind, Reporter
 from aaa.snapshot import Clients
 from aaa.tracing import TracedExchange, TraceFilter, arrived_at
 
@@ -88,8 +90,9 @@ class Worker(ABC):
 
     role: str
 
-    def __init__(self, options: WorkerOptions, *, with_services: bool) -> None:
+    def __init__(self, options: WorkerOptions, *, with_services: bool, reports_path: str) -> None:
         self.options = options
+        self.reports = Reporter(reports_path)
         self.follower = SnapshotFollower(with_services=with_services)
         self.now = time.monotonic()
         #: Packets by Reason that belong to no NAS we know.
@@ -106,6 +109,7 @@ class Worker(ABC):
         self._stopping = False
         self._next_tick = self.now
         self._logged: dict[tuple[str, str], float] = {}
+        self._unheard = UnheardReplies(self.now)
         self._busy_s = 0.0
         self._handled = 0
 
@@ -148,6 +152,14 @@ class Worker(ABC):
             self._counted = (reason, str(details.get("detail", "")))
         if reason in SUSPICIOUS:
             self._log_discard(reason, peer, details)
+            kind = FINDINGS.get(reason)
+            if kind is not None:
+                self.find(kind, peer, details)
+
+    def find(self, kind: FindingKind, peer: Peer, details: dict[str, Any]) -> None:
+        """Something is wrong with this sender."""
+        nas_id = STRANGER if peer.client is None else peer.client.nas_id
+        self.reports.finding(nas_id, peer.address, kind, {"role": self.role, **details})
 
     def tell_feeder(self, kind: Message, body: object) -> None:
         self._feed.send(kind, body)
@@ -217,9 +229,17 @@ class Worker(ABC):
     def _tick(self) -> None:
         self._next_tick = self.now + TICK_S
         self.tick()
+        self._report()
         if self._feed.fileno() < 0 and self._feed.connect():
             self._poll.register(self._feed.fileno(), select.POLLIN)
         self.tell_feeder(Message.COUNTERS, self._counters())
+
+    def _report(self) -> None:
+        for client, again in self._unheard.look(self.follower.current.clients.all(), self.now):
+            self.reports.finding(client.nas_id, "", FindingKind.REPLIES_UNHEARD, {"role": self.role}, again)
+        self.reports.send(self.now)
+        if self.reports.lost:
+            self.counts["reports_lost"] = self.reports.lost
 
     def _counters(self) -> dict[str, Any]:
         clients = self.follower.current.clients.all()

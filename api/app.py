@@ -17,6 +17,7 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.catalogue import company_routes, plan_routes
+from api.resources.explain import explain_routes, finding_routes
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
 from api.resources.people import contract_routes, customer_routes
@@ -49,7 +50,7 @@ def create_app(
     for routes in (
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
-        token_routes, pool_routes, usage_routes,
+        token_routes, pool_routes, usage_routes, explain_routes, finding_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -338,6 +338,13 @@ class InstallationAddress(Input):
     lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
 
 
+_LOCK = "who is let in: one value, a list of values, or `learn` (the first accepted login sets it); null: no lock"
+Lock = Annotated[Text | Annotated[list[Text], Field(min_length=1, max_length=20)], Field(description=_LOCK)]
+NasLock = Annotated[
+    Literal["learn"] | Ref | Annotated[list[Ref], Field(min_length=1, max_length=20)], Field(description=_LOCK)
+]
+
+
 class ServiceIn(Input):
     contract_id: Ref
     plan_id: Ref
@@ -352,6 +359,9 @@ class ServiceIn(Input):
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
     vendor_attributes: VendorAttributes | None = None
+    mac_lock: Lock | None = None
+    circuit_lock: Lock | None = None
+    nas_id: NasLock | None = None
 
 
 class ServicePatch(Input):
@@ -368,6 +378,9 @@ class ServicePatch(Input):
     ipv6_prefix: Text | None = None
     delegated_ipv6_prefix: Text | None = None
     vendor_attributes: VendorAttributes = {}
+    mac_lock: Lock | None = None
+    circuit_lock: Lock | None = None
+    nas_id: NasLock | None = None
 
 
 class HoldOut(Output):
@@ -396,6 +409,9 @@ class ServiceOut(Output):
     ipv6_prefix: str | None
     delegated_ipv6_prefix: str | None
     vendor_attributes: dict[str, Any]
+    mac_lock: str | list[str] | None
+    circuit_lock: str | list[str] | None
+    nas_id: str | list[str] | None
     access: str
     policy_fingerprint: str
     holds: list[HoldOut]

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core import addresses, audit, changes, events, holds, policies
+from core import addresses, audit, changes, events, holds, locks, policies
 from core.attributes import check_vendor_attributes
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import Conflict, InvalidInput, NotFound
 from core.keyring import SERVICE_PASSWORD, Keyring
+from core.locks import LearnedLocks
 from core.logins import check_login, check_password
-from core.models.network import Vendor
+from core.models.network import Nas, Vendor
 from core.models.party import Contract, ContractStatus
-from core.models.service import Plan, Service, ServiceStatus
+from core.models.service import LOGIN_KEY, Plan, Service, ServiceStatus
 from core.models.system import ChangeKind
 
 _UNIQUE = {"login": "login", "ipv4_address": "ipv4_address"}
+#: Who learns locks.
+_RADIUS = Actor("system:radius")
+_LOCKS = {
+    "mac_lock": locks.check_mac_lock,
+    "circuit_lock": locks.check_circuit_lock,
+    "nas_lock": locks.check_nas_lock,
+}
 
 
 def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Service:
@@ -30,6 +38,7 @@ def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any]
     if ("login" in plain) != ("password_encrypted" in plain):
         raise InvalidInput("a service that logs in has both login and password", field="password")
     plan = _existing_plan(session, plain["plan_id"])
+    _check_nas_entries(session, plain.get("nas_lock"))
     contract = session.get(Contract, plain["contract_id"])
     if contract is None:
         raise InvalidInput(f"there is no contract {plain['contract_id']}", field="contract_id")
@@ -62,6 +71,42 @@ def find_by_login(session: Session, login: str) -> Service | None:
     )
 
 
+def find_near_logins(session: Session, login: str, limit: int = 5) -> Sequence[Service]:
+    """Services whose login is this one written otherwise: another case, a realm, a blank."""
+    if not login.partition("@")[0].strip():
+        return []
+    same_key = text(f"{LOGIN_KEY.format('login')} = {LOGIN_KEY.format(':near')}").bindparams(near=login)
+    return session.scalars(
+        select(Service)
+        .where(same_key, Service.login.is_not(None), Service.login != login, Service.status != ServiceStatus.CANCELLED)
+        .order_by(Service.id)
+        .limit(limit)
+    ).all()
+
+
+def find_by_mac_lock(session: Session, mac: str) -> Sequence[Service]:
+    """Services locked to this MAC address, in its canonical form."""
+    of_mac = (Service.mac_lock.is_not(None), Service.mac_lock.contains([mac]))
+    return session.scalars(select(Service).where(*of_mac).order_by(Service.id)).all()
+
+
+def learn_locks(session: Session, learned: Iterable[LearnedLocks]) -> None:
+    """Keep what first accepted logins taught of locks that were to be learned. The first one holds."""
+    by_service = {one.service_id: one for one in learned}
+    waiting = session.scalars(select(Service).where(Service.id.in_(by_service)).order_by(Service.id).with_for_update())
+    for service in waiting.all():
+        said = by_service[service.id]
+        nas_id = None if said.nas_id is None else str(said.nas_id)
+        taught = {"mac_lock": said.mac, "circuit_lock": said.circuit, "nas_lock": nas_id}
+        new = {name: [value] for name, value in taught.items() if value is not None and getattr(service, name) == []}
+        if not new:
+            continue
+        changed = apply_changes(service, new)
+        changes.note(session, ChangeKind.SERVICE, service.id)
+        audit.record(session, _RADIUS, "learn", "service", service.id, changed)
+        events.record(session, "service.locks_learned", "service", service.id, locks=sorted(changed))
+
+
 def update_service(
     session: Session, keyring: Keyring, service: Service, values: Mapping[str, Any], actor: Actor
 ) -> Service:
@@ -70,6 +115,7 @@ def update_service(
     plain = _checked(values, keyring)
     if "plan_id" in plain:
         _existing_plan(session, plain["plan_id"])
+    _check_nas_entries(session, plain.get("nas_lock"))
     changed = apply_changes(service, plain)
     if (service.login is None) != (service.password_encrypted is None):
         raise InvalidInput("a service that logs in has both login and password", field="password")
@@ -106,6 +152,13 @@ def _existing_plan(session: Session, plan_id: int) -> Plan:
     return plan
 
 
+def _check_nas_entries(session: Session, nas_lock: Sequence[str] | None) -> None:
+    wanted = {int(nas_id) for nas_id in nas_lock or ()}
+    missing = wanted - set(session.scalars(select(Nas.id).where(Nas.id.in_(wanted))))
+    if missing:
+        raise InvalidInput(f"there is no nas {min(missing)}", field="nas_id")
+
+
 def _checked(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
     """The values in canonical form, the password sealed."""
     plain = dict(values)
@@ -116,6 +169,15 @@ def _checked(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
         plain["password_encrypted"] = None
         if password is not None:
             plain["password_encrypted"] = keyring.seal(check_password(password), SERVICE_PASSWORD)
+    if plain.get("vendor_attributes"):
+        plain["vendor_attributes"] = check_vendor_attributes(plain["vendor_attributes"], frozenset(Vendor))
+    for name, check in _LOCKS.items():
+        if plain.get(name):
+            plain[name] = check(plain[name])
+    return _with_addresses_checked(plain)
+
+
+def _with_addresses_checked(plain: dict[str, Any]) -> dict[str, Any]:
     if plain.get("ipv4_address"):
         plain["ipv4_address"] = addresses.check_ipv4_address(plain["ipv4_address"])
     if plain.get("ipv4_routes"):
@@ -123,8 +185,6 @@ def _checked(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
     for field in ("ipv6_prefix", "delegated_ipv6_prefix"):
         if plain.get(field):
             plain[field] = addresses.check_ipv6_prefix(plain[field], field=field)
-    if plain.get("vendor_attributes"):
-        plain["vendor_attributes"] = check_vendor_attributes(plain["vendor_attributes"], frozenset(Vendor))
     return plain
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import start_http_server
@@ -21,7 +22,8 @@ from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
 from aaa.worker import WorkerOptions
-from core import network
+from core import network, services
+from core.locks import LearnedLocks
 from provedor.processes import run_until_term
 from provedor.runtime import Runtime
 from provedor.settings import Settings
@@ -59,8 +61,8 @@ def _bind(settings: Settings, port: int) -> list[list[socket.socket]]:
 def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        run = settings.run_directory
-        AuthenticationWorker(options, str(run / "attempts.sock"), str(run / REGISTRAR_SOCKET)).run()
+        registrar = str(settings.run_directory / REGISTRAR_SOCKET)
+        AuthenticationWorker(options, reports_path(settings), registrar).run()
 
     return main
 
@@ -68,7 +70,7 @@ def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> C
 def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AccountingWorker(options, SpoolWriter(settings.spool_directory / name)).run()
+        AccountingWorker(options, SpoolWriter(settings.spool_directory / name), reports_path(settings)).run()
 
     return main
 
@@ -117,6 +119,10 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         with runtime.database.transaction() as session:
             leases.hear_node(session, settings.node, revision, runtime.clock())
 
+    def learned_locks(locks: list[LearnedLocks]) -> None:
+        with runtime.database.transaction() as session:
+            services.learn_locks(session, locks)
+
     feeder = Feeder(
         database_url=runtime.libpq_url,
         keyring=runtime.keyring,
@@ -127,6 +133,7 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         on_wanted=wanted,
         on_position=position,
         authenticators=[f"auth-{n}" for n in range(settings.radius_workers)],
+        on_locks=learned_locks,
     )
     REGISTRY.register(WorkerMetrics(feeder))
     start_http_server(settings.metrics_port + FEEDER_METRICS, addr="127.0.0.1")
@@ -151,7 +158,7 @@ def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> No
         node=settings.node,
         directory=settings.spool_directory,
         share=share,
-        attempts_socket=settings.run_directory / "attempts.sock",
+        reports_socket=Path(reports_path(settings)),
         database_url=runtime.libpq_url,
         on_ready=_unhurried(ready),
         zone=runtime.zone,
@@ -187,3 +194,7 @@ def _add_packets(family: CounterMetricFamily, worker: str, counters: dict[str, A
 
 def feed_path(settings: Settings) -> str:
     return str(settings.run_directory / "feed.sock")
+
+
+def reports_path(settings: Settings) -> str:
+    return str(settings.run_directory / "attempts.sock")

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from aaa.attempts import forget_attempts
+from aaa.attempts import forget_attempts, forget_findings
 from aaa.coa import CoaClient
 from aaa.liveness import CoaProbe, Verifier
 from aaa.pools import leases
@@ -97,7 +97,8 @@ class Runtime:
             Periodic("core.forget_usage", 86400.0, usage.forget_usage),
             Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
-            Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
+            Periodic("aaa.forget_attempts", 600.0, forget_attempts),
+            Periodic("aaa.forget_findings", 600.0, forget_findings),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),

@@ -25,11 +25,13 @@ from aaa.auth_worker import AuthenticationWorker
 from aaa.authenticator import SharedSecret, response_valid, sign_access_request, sign_request
 from aaa.feed import FrameReader, Message, decode, frame
 from aaa.packet import Code, Kind, integer_attribute, parse, text_attribute
+from aaa.reports import AttemptReport, FindingReport, Report
 from aaa.snapshot import NasRow
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter, list_segments, read_segment, segment_path
 from aaa.worker import Worker, WorkerOptions
 from core.access import Access
+from core.locks import LearnedLocks
 from core.policy import Policy
 from provedor.logs import configure_logs
 
@@ -80,6 +82,7 @@ class FeedServer:
         self.counters: dict[str, dict[str, Any]] = {}
         self.learned: list[list[Any]] = []
         self.wanted: list[list[Any]] = []
+        self.learned_locks: list[LearnedLocks] = []
         self.traced: list[list[Any]] = []
         self._frames = frames
         self._lock = threading.Lock()
@@ -133,6 +136,8 @@ class FeedServer:
                         self.learned.append(message)
                     elif kind == Message.LEASE_WANTED:
                         self.wanted.append(message)
+                    elif kind == Message.LOCKS_LEARNED:
+                        self.learned_locks.append(message)
                     elif kind == Message.TRACE:
                         self.traced.append(message)
             with self._lock:
@@ -198,6 +203,7 @@ class RadiusNode:
     workers: int = 1
     spool_octets_max: int = 1 << 30
     processes: list[WorkerProcess] = field(default_factory=list)
+    _reports: list[AttemptReport | FindingReport] = field(default_factory=list)
 
     def start(self) -> RadiusNode:
         self.feed = FeedServer(self.directory / "feed.sock", self.frames)
@@ -252,15 +258,25 @@ class RadiusNode:
     def logs(self) -> str:
         return "".join(one.log.read_text() for one in self.processes)
 
-    def reported_attempts(self) -> list[dict[str, Any]]:
-        """Refusals that the workers have told of so far."""
+    def reports(self) -> list[AttemptReport | FindingReport]:
+        """What the workers have told so far."""
         self.attempts.setblocking(False)
-        found = []
         while True:
             try:
-                found.append(msgspec.msgpack.decode(self.attempts.recv(65536)))
+                self._reports += msgspec.msgpack.decode(self.attempts.recv(1 << 18), type=list[Report])
             except BlockingIOError:
-                return found
+                return self._reports
+
+    def reported_attempts(self) -> list[AttemptReport]:
+        return [report for report in self.reports() if isinstance(report, AttemptReport)]
+
+    def findings(self) -> dict[tuple[int, str, str], int]:
+        """How often each was told, by NAS, source and kind."""
+        total: Counter[tuple[int, str, str]] = Counter()
+        for report in self.reports():
+            if isinstance(report, FindingReport):
+                total[report.nas_id, report.source, report.kind.value] += report.count
+        return dict(total)
 
     def spooled(self) -> list[bytes]:
         """The packets on disk, of all workers."""
@@ -283,7 +299,7 @@ class RadiusNode:
                     options, str(self.directory / "attempts.sock"), str(self.directory / "registrar.sock")
                 )
             spool = SpoolWriter(self.directory / "spool" / name, spool_octets_max=self.spool_octets_max)
-            return AccountingWorker(options, spool)
+            return AccountingWorker(options, spool, str(self.directory / "attempts.sock"))
 
         return make
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy import Select, not_, select
 
-from aaa.attempts import recent_attempts
 from api import schemas
 from api.context import (
     Db,
@@ -26,13 +25,12 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from api.resources.views import hold_view, log_reveal, service_view, service_views, session_views
-from core import explain, holds, outbox, policies, services, sessions, topics
+from core import holds, outbox, policies, services, sessions, topics
 from core.errors import NotFound
 from core.logins import check_login
 from core.models.network import Session
 from core.models.service import Hold, Service, ServiceKind, ServiceStatus
 
-Language = Literal["pt_BR", "en"]
 service_routes = APIRouter(prefix="/services", tags=["services"])
 hold_routes = APIRouter(prefix="/services/{service_id}/holds", tags=["holds"])
 session_routes = APIRouter(prefix="/sessions", tags=["sessions"])
@@ -97,15 +95,6 @@ def disconnect_service(service_id: str, session: Db, caller: Who, once: OnceOnly
     for one in live:
         _owe_disconnect(session, one.id, caller.actor.name)
     return once.created(schemas.Disconnecting(sessions=len(live)), 202)
-
-
-@service_routes.get("/{service_id}/explain")
-def explain_service(service_id: str, session: Db, _: Who, language: Language = "pt_BR") -> dict[str, Any]:
-    """Why this subscriber can or cannot connect, in words."""
-    found = explain.explain_service(
-        session, _service(session, service_id), language, lambda login: recent_attempts(session, login)
-    )
-    return explain.as_json(found)
 
 
 @hold_routes.get("")
@@ -192,4 +181,20 @@ def _service_values(values: dict[str, Any]) -> dict[str, Any]:
         values["address"] = {key: value for key, value in values["address"].items() if value is not None}
     if "status" in values:
         values["status"] = ServiceStatus(values["status"])
+    if "nas_id" in values:
+        values["nas_lock"] = _references(_lock_values(values.pop("nas_id")), "nas_id")
+    for field in ("mac_lock", "circuit_lock"):
+        if field in values:
+            values[field] = _lock_values(values[field])
     return values
+
+
+def _lock_values(given: str | list[str] | None) -> list[str] | None:
+    """As `core.locks` wants them."""
+    if given is None or isinstance(given, list):
+        return given
+    return [] if given == "learn" else [given]
+
+
+def _references(ids: list[str] | None, field: str) -> list[str] | None:
+    return None if ids is None else [str(reference(one, field)) for one in ids]

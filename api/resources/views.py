@@ -99,10 +99,25 @@ def service_views(session: DatabaseSession, rows: Sequence[Service], role: Role)
             delegated_ipv6_prefix=service.delegated_ipv6_prefix, vendor_attributes=service.vendor_attributes,
             access=service.access,
             policy_fingerprint=service.policy_fingerprint, holds=[hold_view(hold) for hold in live[service.id]],
-            online=service.id in online, version=service.version,
+            online=service.id in online, version=service.version, mac_lock=_mac_lock(service.mac_lock, role),
+            circuit_lock=_lock(service.circuit_lock), nas_id=_lock(service.nas_lock),
         )
         for service in rows
     ]  # fmt: skip
+
+
+def _lock(values: list[str] | None) -> str | list[str] | None:
+    """As it was given: one value alone, several in a list, and "learn" while nothing was learned."""
+    if values is None:
+        return None
+    if not values:
+        return "learn"
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _mac_lock(values: list[str] | None, role: Role) -> str | list[str] | None:
+    """A device's address is personal data."""
+    return _lock(values if values is None or sees_personal_data(role) else [mask(mac) or "" for mac in values])
 
 
 def _address(address: Mapping[str, Any], role: Role) -> dict[str, Any]:

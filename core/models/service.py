@@ -16,6 +16,10 @@ from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
 from core.models.usage import Prepaid
 from core.policy import Burst, OwnAttributes, PlanTerms, ServiceTerms
 
+#: What the spellings of a login have in common, in SQL: no realm, no blanks around it, no capitals. Indexed where
+#: logins are looked for that somebody wrote otherwise.
+LOGIN_KEY = "lower(btrim(split_part({}, '@', 1)))"
+
 
 class ServiceKind(StrEnum):
     PPPOE = "pppoe"
@@ -122,6 +126,8 @@ class Service(Versioned, Base):
         ),
         Index("ix_service_plan_id", "plan_id", "id"),
         Index("ix_service_contract_id", "contract_id"),
+        Index("ix_service_login_key", text(LOGIN_KEY.format("login")), postgresql_where=text("login IS NOT NULL")),
+        Index("ix_service_mac_lock", "mac_lock", postgresql_using="gin", postgresql_where=text("mac_lock IS NOT NULL")),
         CheckConstraint("(login IS NULL) = (password_encrypted IS NULL)", name="credentials"),
     )
 
@@ -143,6 +149,11 @@ class Service(Versioned, Base):
     access: Mapped[Access] = mapped_column(enum_column(Access), default=Access.FULL, server_default="full")
     policy_fingerprint: Mapped[str] = mapped_column(ForeignKey("policy_version.fingerprint"))
     cancelled_at: Mapped[datetime | None]
+    #: Locks, as `core.locks` says: what is let in, [] while it is to be learned, None without a lock. `nas_lock` holds
+    #: ids of NAS entries.
+    mac_lock: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    circuit_lock: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
+    nas_lock: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
 
     plan: Mapped[Plan] = relationship(lazy="raise")
 

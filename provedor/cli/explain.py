@@ -1,13 +1,13 @@
-"""explain LOGIN."""
+"""explain LOGIN, or an IP address, a MAC address, a NAS."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from core.errors import NotFound
 from provedor.cli.common import Json, print_json, runtime
 
 
@@ -17,27 +17,24 @@ class Language(StrEnum):
 
 
 def explain(
-    login: str,
+    what: Annotated[str, typer.Argument(metavar="LOGIN|IP|MAC|NAS", help="a login before all")],
     language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
     as_json: Json = False,
 ) -> None:
-    """Why this subscriber can or cannot connect."""
-    from aaa.attempts import recent_attempts  # noqa: PLC0415
+    """Why this subscriber can or cannot connect, and what to do; or what is wrong with a NAS."""
     from core import explain as core_explain  # noqa: PLC0415
-    from core import services  # noqa: PLC0415
+    from provisioning import evidence  # noqa: PLC0415
 
     given = runtime()
+    voice = core_explain.Voice(language or given.settings.language, ZoneInfo(given.settings.timezone))
     with given.database.transaction() as session:
-        service = services.find_by_login(session, login)
-        if service is None:
-            raise NotFound("service with the login", login)
-        found = core_explain.explain_service(
-            session, service, language or given.settings.language, lambda name: recent_attempts(session, name)
-        )
+        found = core_explain.explain_anything(session, what, voice, evidence.sources(session))
     if as_json:
         print_json(core_explain.as_json(found))
-        return
-    typer.echo(f"{login}: {found.summary}")
-    for finding in found.findings:
-        step = f"  → {finding.next_step}" if finding.next_step else ""
-        typer.echo(f"- {finding.message}{step}")
+    else:
+        typer.echo(f"{what}: {found.summary}")
+        for finding in found.findings:
+            step = f"  → {finding.next_step}" if finding.next_step else ""
+            typer.echo(f"- {finding.message}{step}")
+    if found.verdict is core_explain.Verdict.UNKNOWN_LOGIN:
+        raise typer.Exit(1)

@@ -24,6 +24,7 @@ from provedor.doctor.radius import (
     check_enforcement,
     check_feed,
     check_nas_clocks,
+    check_nas_findings,
     check_snapshot,
     check_spool,
 )
@@ -51,6 +52,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("copy of the snapshot", check_snapshot, True),
     ("enforcement", check_enforcement, True),
     ("NAS clocks", check_nas_clocks, True),
+    ("NAS findings", check_nas_findings, True),
 ]
 
 

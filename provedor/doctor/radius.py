@@ -50,6 +50,14 @@ WHERE a.received_on >= (now() - interval '15 minutes')::date AND a.received_at >
 GROUP BY n.name
 """
 
+#: Strangers by their number, and what is wrong with each NAS.
+_NAS_FINDINGS = """
+SELECT coalesce(n.name, count(*) || ' senders'), f.kind, sum(f.count)
+FROM nas_finding f LEFT JOIN nas n ON n.id = f.nas_id
+WHERE f.last_at > now() - interval '15 minutes'
+GROUP BY n.name, f.kind ORDER BY n.name NULLS LAST, f.kind
+"""
+
 
 def check_feed(settings: Settings) -> str | None:
     if not runs_here(settings, "radius"):
@@ -191,3 +199,13 @@ def check_nas_clocks(settings: Settings) -> str | None:
         named = ", ".join(f"{name} by {skew:+.0f} s" for name, skew in off)
         raise Wrong(f"clocks are off at {named}: set NTP there, or its sessions look stale and CoA may be refused")
     return None
+
+
+def check_nas_findings(settings: Settings) -> str | None:
+    """A note: what a NAS does wrong is no fault of this node's, and a stranger may be anybody."""
+    with connect(settings) as connection:
+        rows = connection.execute(_NAS_FINDINGS).fetchall()
+    if not rows:
+        return None
+    named = ", ".join(f"{name} {kind.replace('_', ' ')} ({count})" for name, kind, count in rows)
+    return f"in the last 15 minutes: {named}; `provedor explain NAS` says what to do"

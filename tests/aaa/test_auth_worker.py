@@ -20,6 +20,7 @@ from aaa.accept_class import decode_class
 from aaa.authenticator import SharedSecret, hide_password, response_valid, sign_access_request
 from aaa.feed import Message, frame
 from aaa.packet import Code, Kind, attribute, integer_attribute, parse, text_attribute
+from aaa.reports import AttemptReport
 from aaa.tracing import TracedExchange, TraceFilter
 from aaa.worker import LOG_INTERVAL_S
 from core.access import Access
@@ -85,8 +86,9 @@ def test_a_reject_waits_a_while_and_tells_no_reason(
     assert reply.code == Code.ACCESS_REJECT
     assert testclient.reply_valid(reply, asked, box.secret)
     box.node.wait_counted({reason: 1})
+    wait_until(box.node.reported_attempts)
     (attempt,) = box.node.reported_attempts()
-    assert (attempt["login"], attempt["reason"], attempt["method"]) == (login, reason, method)
+    assert (attempt.login, attempt.reason, attempt.method) == (login, reason, method)
 
 
 def test_the_rejects_of_an_unknown_login_and_of_a_wrong_password_are_alike(box: Box) -> None:
@@ -465,13 +467,13 @@ def test_refusals_are_reported_once_in_a_while_with_what_support_needs(node: Rad
     more = text_attribute(Kind.CALLING_STATION_ID, "02:00:00:00:00:01")
     for identifier in range(5):
         box.send(box.login("ana", "a wrong password", identifier=identifier, attributes=more).octets)
-    wait_until(lambda: node.counted()["wrong_password"] == 5)
-    assert node.reported_attempts() == [
-        {
-            "login": "ana", "nas_id": 1, "source": "127.0.0.1", "calling_station_id": "02:00:00:00:00:01",
-            "outcome": "rejected", "reason": "wrong_password", "method": "pap", "hint": "",
-        }
-    ]  # fmt: skip
+    wait_until(lambda: node.counted()["wrong_password"] == 5 and node.reported_attempts())
+    (report,) = node.reported_attempts()
+    assert abs(report.at - time.time()) < 60
+    report.at = 0.0
+    assert report == AttemptReport(
+        "ana", 1, "127.0.0.1", "02:00:00:00:00:01", "wrong_password", 0.0, "pap", service_id=1
+    )
 
 
 def test_the_log_names_reason_and_source_once_in_a_while_and_no_secret(node: RadiusNode, box: Box) -> None:

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aaa import mschap, testclient
-from aaa.authenticator import SharedSecret, chap_response, salt_decrypt
+from aaa.authenticator import SharedSecret, chap_response, hide_password, salt_decrypt
 from aaa.credentials import (
+    HINT_BLANK,
+    HINT_CASE,
+    HINT_EMPTY,
     HINT_WRONG_SECRET,
     MICROSOFT,
     MS_CHAP2_RESPONSE,
@@ -71,13 +74,50 @@ def test_a_wrong_mschap_password_is_told_with_error_691() -> None:
     assert reply.vendor_values(MICROSOFT, MS_CHAP_ERROR)[0][1:].startswith(b"E=691 R=0")
 
 
-def test_noise_instead_of_a_password_hints_at_the_shared_secret() -> None:
-    packet = parse(
-        testclient.access_request(1, "ana", "a-long-password", "pap", b"", SharedSecret(b"other"), os.urandom).octets
+def pap(password: bytes, secret: SharedSecret) -> Packet:
+    """A request without Message-Authenticator."""
+    authenticator = os.urandom(16)
+    body = attribute(Kind.USER_NAME, b"ana") + attribute(
+        Kind.USER_PASSWORD, hide_password(password, authenticator, secret)
     )
-    verdict = check(packet, known(b"a-long-password"), SECRET, os.urandom)
-    assert verdict.reason is Reason.WRONG_PASSWORD
-    assert verdict.hint == HINT_WRONG_SECRET
+    return parse(header(1, 1, len(body)) + authenticator + body)
+
+
+def test_noise_instead_of_a_password_hints_at_the_shared_secret() -> None:
+    for password in (b"pw", b"a-long-password", b"a password of more than 16 octets"):
+        verdict = check(pap(password, SharedSecret(b"other")), known(b"a-long-password"), SECRET, os.urandom)
+        assert (verdict.reason, verdict.hint) == (Reason.WRONG_PASSWORD, HINT_WRONG_SECRET)
+
+
+def test_a_wrong_password_in_an_old_encoding_is_no_noise() -> None:
+    for password in ("senha-do-joão", "coração"):
+        assert not check(pap(password.encode("latin-1"), SECRET), known(b"other"), SECRET, os.urandom).hint
+
+
+def test_noise_in_a_signed_request_is_no_wrong_secret() -> None:
+    """Its Message-Authenticator was right, so the secret is."""
+    packet = parse(testclient.access_request(1, "ana", "\x01\x02\x03\x04", "pap", b"", SECRET, os.urandom).octets)
+    assert not check(packet, known(b"other"), SECRET, os.urandom).hint
+
+
+@pytest.mark.parametrize("method", ["pap", "chap"])
+@pytest.mark.parametrize(
+    ("given", "password", "hint"),
+    [
+        ("Senha-123", "senha-123", HINT_CASE),
+        ("SENHA-123", "senha-123", HINT_CASE),
+        ("senha-123", "Senha-123", HINT_CASE),
+        ("senha-123 ", "senha-123", HINT_BLANK),
+        ("", "senha-123", HINT_EMPTY),
+        ("senha-124", "senha-123", ""),
+    ],
+)
+def test_a_password_that_is_nearly_right_is_refused_and_told_as_that(
+    method: str, given: str, password: str, hint: str
+) -> None:
+    packet = parse(testclient.access_request(1, "ana", given, method, b"", SECRET, os.urandom).octets)
+    verdict = check(packet, known(password.encode()), SECRET, os.urandom)
+    assert (verdict.reason, verdict.hint) == (Reason.WRONG_PASSWORD, hint)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from aaa.authenticator import SharedSecret, sign_access_request
 from aaa.feed import Message
 from aaa.feed_source import FeedSource
 from aaa.feeder import COMPACT_AFTER_OCTETS, Feeder
+from aaa.locks import ServiceLocks
 from aaa.packet import Kind, text_attribute
 from aaa.tracing import TracedExchange, TraceFilter
 from core import holds, network, plans, policies, services
@@ -34,6 +35,7 @@ from core.audit import Actor
 from core.clock import ManualClock, utc_now
 from core.database import Database, libpq_url
 from core.keyring import SERVICE_PASSWORD, Keyring, SealBroken
+from core.locks import LearnedLocks
 from core.models import Plan, Service, ServiceStatus
 from core.models.network import Nas
 from core.models.service import Hold
@@ -62,7 +64,7 @@ def run(tmp_path: Path, database_url: str, keyring: Keyring, monkeypatch: pytest
         values: dict[str, Any] = {
             "database_url": libpq_url(database_url), "keyring": keyring, "file": tmp_path / "snapshot.bin",
             "socket_path": tmp_path / "feed.sock", "on_ready": ready.set, "on_learned": lambda *_: None,
-            "on_wanted": lambda *_: None, "on_position": lambda *_: None,
+            "on_wanted": lambda *_: None, "on_position": lambda *_: None, "on_locks": lambda _: None,
         }  # fmt: skip
         feeder = Feeder(**values | changed)
         thread = threading.Thread(target=feeder.run)
@@ -370,7 +372,7 @@ def test_a_killed_feeders_successor_goes_on_where_the_copy_ends(
     feeder = Feeder(
         database_url=libpq_url(database_url), keyring=keyring, file=tmp_path / "snapshot.bin",
         socket_path=tmp_path / "feed.sock", on_ready=lambda: None, on_learned=lambda *_: None,
-        on_wanted=lambda *_: None, on_position=lambda *_: None,
+        on_wanted=lambda *_: None, on_position=lambda *_: None, on_locks=lambda _: None,
     )  # fmt: skip
     process = multiprocessing.get_context("fork").Process(target=feeder.run)
     process.start()
@@ -634,3 +636,60 @@ def test_a_trace_is_asked_of_every_worker_and_ends_with_who_asked(
         watcher.close()
         for one in (early, late):
             one.hear(lambda one=one: asked(one) == [])  # type: ignore[misc]
+
+
+def test_locks_are_told_from_the_first_and_with_every_change(
+    run: Run, listen: Callable[..., Listener], connection: Connection, database: Database, keyring: Keyring
+) -> None:
+    actor = Actor("t", None)
+    with database.transaction() as session:
+        locked = make_service(session, keyring, mac_lock=[], circuit_lock=["ether1"]).id
+        free = make_service(session, keyring).id
+    with run():
+        one = listen()
+        one.hear_revision(newest(connection))
+        assert one.snapshot.locks == {locked: ServiceLocks(locked, (), ("ether1",))}
+        with database.transaction() as session:
+            services.learn_locks(session, [LearnedLocks(locked, "02:00:00:00:00:01", None, None)])
+            nas_id = make_nas(session, keyring).id
+            service = session.get_one(Service, free)
+            services.update_service(session, keyring, service, {"nas_lock": [str(nas_id)]}, actor)
+        one.hear_revision(newest(connection))
+        wanted = {locked: ServiceLocks(locked, ("02:00:00:00:00:01",), ("ether1",)),
+                  free: ServiceLocks(free, None, None, (nas_id,))}  # fmt: skip
+        assert one.snapshot.locks == wanted
+        late = listen()
+        late.hear_revision(newest(connection))
+        assert late.snapshot.locks == wanted
+        with database.transaction() as session:
+            unlocked = {"mac_lock": None, "circuit_lock": None}
+            services.update_service(session, keyring, session.get_one(Service, locked), unlocked, actor)
+            services.cancel_service(session, session.get_one(Service, free), actor, utc_now())
+        one.hear_revision(newest(connection))
+        assert one.snapshot.locks == {}
+
+
+def test_of_two_lessons_about_one_service_the_first_is_kept_when_the_database_is_back(
+    run: Run, listen: Callable[..., Listener], connection: Connection
+) -> None:
+    kept: list[LearnedLocks] = []
+    failures = [OperationalError("update", {}, Exception("away"))]
+    first, second, other = (LearnedLocks(7, "a", None, None), LearnedLocks(7, "b", None, None),
+                            LearnedLocks(8, "c", None, 1))  # fmt: skip
+    told = threading.Event()
+
+    def learn(locks: list[LearnedLocks]) -> None:
+        told.wait(10)
+        if failures:
+            raise failures.pop()
+        kept.extend(locks)
+
+    with run(on_locks=learn) as feeder:
+        one = listen()
+        one.hear(lambda: one.follower.ready)
+        for lesson in (first, second, other):
+            one.connection.send(Message.LOCKS_LEARNED, lesson)
+        wait_until(lambda: len(feeder._learned_locks) == 2)
+        told.set()
+        wait_until(lambda: len(kept) == 2)
+        assert sorted(kept) == [first, other]

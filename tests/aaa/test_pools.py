@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from factories import make_plan, make_service
+from feed_listener import wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 from radius_node import FULL, Box, Known, RadiusNode, nas, whole
@@ -279,7 +280,8 @@ def test_who_has_no_lease_gets_one_asked_for_and_is_answered_once_it_is_there(
     box.send(login.octets)
     node.wait_counted({"lease_awaited": 1})
     assert node.feed.wanted == [["homes", 1]]
-    assert node.reported_attempts()[0]["reason"] == "lease_awaited"
+    wait_until(node.reported_attempts)
+    assert node.reported_attempts()[0].reason == "lease_awaited"
     node.feed.tell(frame(Message.LEASES, [("homes", 1, V4)]), frame(Message.REVISION, 2))
     node.wait_revision(2)
     assert parse(box.ask(login.octets)).first(Kind.FRAMED_IP_ADDRESS) == bytes((192, 0, 2, 9))

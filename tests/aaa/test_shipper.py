@@ -57,7 +57,7 @@ def running(tmp_path: Path, database_url: str) -> Callable[..., Any]:
     def run(share: Share = ALL, clock: Clock = utc_now) -> Iterator[None]:
         ready = threading.Event()
         shipper = Shipper(
-            node="node", directory=tmp_path, share=share, attempts_socket=tmp_path / "attempts.sock",
+            node="node", directory=tmp_path, share=share, reports_socket=tmp_path / "attempts.sock",
             database_url=libpq_url(database_url), on_ready=ready.set, zone=ZoneInfo("America/Sao_Paulo"), clock=clock,
         )  # fmt: skip
         thread = threading.Thread(target=shipper.run)

@@ -95,7 +95,7 @@ BEYOND_THE_SCHEMA = {
     "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
     "Idempotency-Key", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
     "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool", "profile", "throttle_profile",
-    "prefix_length", "ranges",
+    "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac",
 }  # fmt: skip
 
 

@@ -315,7 +315,6 @@ def test_import_and_explain(node: Node, maria: dict[str, Any], tmp_path: Path) -
 
 
 WRONG: list[tuple[int, str, tuple[str, ...]]] = [
-    (1, "login nobody", ("explain", "nobody")),
     (1, "login nobody", ("radius", "test", "nobody")),
     (1, "--nas", ("radius", "test", "maria", "--nas", "nope")),
     (1, "host.invalid", ("radius", "test", "maria", "--server", "host.invalid")),

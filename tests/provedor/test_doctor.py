@@ -10,6 +10,7 @@ import pytest
 from factories import make_nas
 from sqlalchemy import text
 
+from aaa.models import NasFindingRow
 from aaa.spool import SPOOL_OCTETS_MAX, segment_path
 from core import outbox, switches, topics
 from core.audit import Actor
@@ -188,3 +189,19 @@ def test_a_data_directory_that_is_not_there_fails_every_check_it_must_and_makes_
     assert wrong >= {"data directory", "key file", "database", "broker", "API", "RADIUS feed"}
     assert not (tmp_path / "nowhere").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_with_a_nas_is_noted_and_strangers_are_counted(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    assert check(settings, "NAS findings").advice == ""
+    with database.transaction() as session:
+        nas_id = make_nas(session, keyring, name="bras-1").id
+        session.add(NasFindingRow(nas_id=nas_id, source="a", kind="wrong_secret", count=3, detail={}))
+        session.add(NasFindingRow(nas_id=nas_id, source="b", kind="wrong_secret", count=4, detail={}))
+        for source in ("a", "b"):
+            session.add(NasFindingRow(nas_id=0, source=source, kind="unknown_client", count=5, detail={}))
+    noted = check(settings, "NAS findings")
+    assert noted.ok
+    assert "bras-1 wrong secret (7), 2 senders unknown client (10)" in noted.advice
+    assert "`provedor explain NAS`" in noted.advice

@@ -17,13 +17,15 @@ from radius_node import Box, RadiusNode, WorkerProcess, free_port
 
 from aaa.auth_worker import AuthenticationWorker
 from aaa.feeder import Feeder
-from aaa.packet import Code
+from aaa.packet import Code, Kind, text_attribute
 from aaa.sockets import bind_group
 from aaa.worker import WorkerOptions
-from core import network
+from core import network, services
 from core.database import Database, libpq_url
 from core.keyring import Keyring
+from core.locks import LearnedLocks
 from core.models.network import Nas
+from core.models.service import Service
 from provedor.radius import WorkerMetrics
 
 
@@ -41,17 +43,22 @@ def wired(database_url: str, database: Database, keyring: Keyring) -> Iterator[W
     with database.transaction() as session:
         make_nas(session, keyring, name="bras-1", secret="a shared secret")
         make_service(session, keyring, login="ana", password="anas password")
+        make_service(session, keyring, login="locked", password="pw", mac_lock=[])
 
     def learned(nas_id: int, mode: str) -> None:
         with database.transaction() as session:
             network.learn_message_authenticator(session, nas_id, mode)
+
+    def learned_locks(locks: list[LearnedLocks]) -> None:
+        with database.transaction() as session:
+            services.learn_locks(session, locks)
 
     with tempfile.TemporaryDirectory(prefix="pvd-wired-") as directory:
         place = Path(directory)
         feeder = Feeder(
             database_url=libpq_url(database_url), keyring=keyring, file=place / "snapshot.bin",
             socket_path=place / "feed.sock", on_ready=lambda: None, on_learned=learned,
-            on_wanted=lambda *_: None, on_position=lambda *_: None,
+            on_wanted=lambda *_: None, on_position=lambda *_: None, on_locks=learned_locks,
         )  # fmt: skip
         thread = threading.Thread(target=feeder.run)
         thread.start()
@@ -101,7 +108,7 @@ def test_packets_are_on_the_metrics_page_by_worker_nas_and_reason_and_no_secret_
         sample("packets_total", worker="auth-0", nas="bras-1", reason="wrong_password"): 1,
         sample("packets_total", worker="auth-0", nas="bras-1", reason="malformed"): 1,
         sample("packets_total", worker="auth-0", nas="", reason="unknown_client"): 1,
-        sample("subscribers", worker="auth-0"): 1,
+        sample("subscribers", worker="auth-0"): 2,
     }
     wait_until(lambda: wanted.items() <= metrics(wired.feeder)[1].items())
     page, samples = metrics(wired.feeder)
@@ -124,3 +131,21 @@ def test_what_an_auto_nas_taught_is_kept_in_the_database_and_comes_back_to_the_w
     wait_until(lambda: learned() == "require")
     wait_until(lambda: wired.feeder.counters["auth-0"]["revision"] == wired.feeder.revision)
     box.assert_silent_about(box.unsigned(b"", identifier=3))
+
+
+def test_a_learned_device_is_kept_in_the_database_and_comes_back_to_the_workers(
+    wired: Wired, box: Box, database: Database
+) -> None:
+    def asked(mac: str, identifier: int) -> int:
+        station = text_attribute(Kind.CALLING_STATION_ID, mac)
+        return box.ask(box.login("locked", identifier=identifier, attributes=station).octets)[0]
+
+    def learned() -> list[str] | None:
+        with database.transaction() as session:
+            return session.query(Service).filter_by(login="locked").one().mac_lock
+
+    assert asked("02-00-00-00-00-01", 1) == Code.ACCESS_ACCEPT
+    wait_until(lambda: learned() == ["02:00:00:00:00:01"])
+    wait_until(lambda: wired.feeder.counters["auth-0"]["revision"] == wired.feeder.revision > 0)
+    assert asked("02:00:00:00:00:02", 2) == Code.ACCESS_REJECT
+    assert asked("0200.0000.0001", 3) == Code.ACCESS_ACCEPT

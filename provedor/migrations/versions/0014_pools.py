@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014_pools"
-down_revision = "0011_sessions"
+down_revision = "0013_locks_and_findings"
 branch_labels = None
 depends_on = None
 
