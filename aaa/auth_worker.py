@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -32,6 +33,8 @@ from aaa.packet import (
 )
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry
+from aaa.takeover.shadow import Answered, Asked, Shadow
+from aaa.takeover.sink import COMPARISONS_SOCKET
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 
 _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
@@ -61,6 +64,8 @@ class AuthenticationWorker(Worker):
         self._reported: dict[bytes, float] = {}
         #: Leases that the feeder was asked for in this second.
         self._wanted: set[tuple[str, int]] = set()
+        comparisons_path = str(Path(attempts_path).with_name(COMPARISONS_SOCKET))
+        self._shadow = Shadow(self, lambda: self.now, self._conclude, comparisons_path)
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -81,11 +86,16 @@ class AuthenticationWorker(Worker):
         if client.message_authenticator == "auto":
             self._learn(packet, client)
         decision = authorize(packet, client, self.follower.current, os.urandom)
+        if client.forwards_to is not None:
+            self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
+            if self._shadow.takes(Asked(packet, client, arrival, decision), client.forwards_to):
+                return None
         if decision.entry is None:
             return self._reject(packet, client, arrival, decision)
         return self._accept(packet, client, arrival, decision, decision.entry)
 
     def end_batch(self) -> None:
+        self._shadow.relay.run_timers()
         while self._delayed and self._delayed[0][0] <= self.now:
             _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
             if self._duplicates.superseded(arrival.name, reply[1], authenticator):
@@ -94,11 +104,15 @@ class AuthenticationWorker(Worker):
             arrival.reply(reply)
 
     def timer_s(self) -> float:
-        return max(0.0, self._delayed[0][0] - self.now) if self._delayed else 1.0
+        delayed_s = max(0.0, self._delayed[0][0] - self.now) if self._delayed else 1.0
+        return min(delayed_s, self._shadow.relay.timer_s())
 
     def tick(self) -> None:
         self._duplicates.expire(self.now)
         self._wanted.clear()
+        self._shadow.tick(
+            lambda: {one.forwards_to.row for one in self.follower.current.clients.all() if one.forwards_to}
+        )
         if len(self._reported) > ATTEMPT_KEYS_MAX:
             self._reported.clear()
 
@@ -162,8 +176,37 @@ class AuthenticationWorker(Worker):
             self.trace_exchange(arrival, reply, decision.reason, decision.hint)
         return None
 
+    def _conclude(self, asked: Asked, answered: Answered | None) -> None:
+        """The home server's answer, or its silence, which leaves an accept of ours to stand for it."""
+        packet, client, arrival, decision = asked.packet, asked.client, asked.arrival, asked.decision
+        if self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
+            return None
+        if answered is None:
+            if decision.entry is not None:
+                return self._accept(packet, client, arrival, decision, decision.entry)
+            self._duplicates.forget(arrival.name, packet.identifier)
+            return self.count(Reason.HOME_SILENT, arrival.peer)
+        return self._pass_on(asked, answered)
+
+    def _pass_on(self, asked: Asked, answered: Answered) -> None:
+        packet, client, arrival = asked.packet, asked.client, asked.arrival
+        rejected = answered.code == Code.ACCESS_REJECT
+        reason = Reason.HOME_REJECTED if rejected else Reason.FORWARDED
+        reply = sign_reply(answered.code, packet.identifier, packet.authenticator, answered.attributes, client.secret)
+        if len(reply) > PACKET_OCTETS_MAX:
+            return self.count(Reason.MALFORMED, arrival.peer, detail="the home server's answer is too long")
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
+        arrival.reply(reply)
+        client.counts[reason] = client.counts.get(reason, 0) + 1
+        if rejected:
+            self._report_attempt(packet, client, arrival.peer, Decision(reason, asked.decision.method))
+        if self.trace is not None:
+            self.trace_exchange(arrival, reply, reason)
+        return None
+
     def _answer_duplicate(self, cached: bytes, arrival: Arrival) -> None:
         if not cached:  # PENDING
+            self._shadow.again(arrival.name, arrival.octets[1])
             return self.count(Reason.DUPLICATE_PENDING, arrival.peer)
         arrival.reply(cached)
         return self.count(Reason.DUPLICATE_ANSWERED, arrival.peer)

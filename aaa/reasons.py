@@ -17,7 +17,11 @@ class Reason(StrEnum):
     CREDENTIALS_CONTRADICTORY = "credentials_contradictory"
     METHOD_UNSUPPORTED = "method_unsupported"
     AUTHORIZE_ONLY = "authorize_only"
+    #: By the home server, whose answer was passed on.
+    HOME_REJECTED = "home_rejected"
     # Answered otherwise
+    #: The home server's answer, other than a reject, was passed on.
+    FORWARDED = "forwarded"
     RECORDED = "recorded"
     STATUS_SERVER = "status_server"
     DUPLICATE_ANSWERED = "duplicate_answered"
@@ -36,6 +40,10 @@ class Reason(StrEnum):
     LEASES_STALE = "leases_stale"
     OVERLOADED = "overloaded"
     SPOOL_FULL = "spool_full"
+    #: The home server did not answer in time, or is known not to.
+    HOME_SILENT = "home_silent"
+    #: What was to be brought to the home server could not be kept for it.
+    NOT_FORWARDED = "not_forwarded"
     #: A fault of ours.
     FAILED = "failed"
 
@@ -49,6 +57,7 @@ REJECTS = frozenset(
         Reason.CREDENTIALS_CONTRADICTORY,
         Reason.METHOD_UNSUPPORTED,
         Reason.AUTHORIZE_ONLY,
+        Reason.HOME_REJECTED,
     }
 )
 #: Discards that tell of a fault or an attack and are worth a (rate-limited) line in the log.
@@ -64,6 +73,7 @@ SUSPICIOUS = frozenset(
         Reason.LEASES_STALE,
         Reason.OVERLOADED,
         Reason.SPOOL_FULL,
+        Reason.NOT_FORWARDED,
         Reason.FAILED,
     }
 )

@@ -25,6 +25,7 @@ from aaa.accounting import AccountingRecord, read_record
 from aaa.attempts import AttemptSink
 from aaa.packet import MalformedPacket
 from aaa.spool import SpooledRecord, find_next_record, list_segments, read_segment, segment_path
+from aaa.takeover.sink import COMPARISONS_SOCKET, ComparisonSink
 from core.clock import Clock, utc_now
 from core.database import CONNECTION_ARGUMENTS
 
@@ -106,6 +107,8 @@ class Shipper:
         self._directory = directory
         self._share = share
         self._attempts = AttemptSink(attempts_socket) if share.ordinal == 0 else None
+        comparisons_socket = attempts_socket.with_name(COMPARISONS_SOCKET)
+        self._comparisons = ComparisonSink(comparisons_socket) if share.ordinal == 0 else None
         self._database_url = database_url
         self._on_ready = on_ready
         self._clock = clock
@@ -127,6 +130,8 @@ class Shipper:
                 self._stopped.wait(RECONNECT_S)
         if self._attempts is not None:
             self._attempts.close()
+        if self._comparisons is not None:
+            self._comparisons.close()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -147,6 +152,8 @@ class Shipper:
                     self._rest(RESTS * (time.monotonic() - began_s))
                 if self._attempts is not None:
                     self._attempts.store(connection)
+                if self._comparisons is not None:
+                    self._comparisons.store(connection)
                 self._measure()
                 if set(shipped) <= {Shipped.NOTHING}:
                     self._stopped.wait(IDLE_S)
