@@ -73,7 +73,6 @@ SUSPICIOUS = frozenset(
         Reason.LEASES_STALE,
         Reason.OVERLOADED,
         Reason.SPOOL_FULL,
-        Reason.NOT_FORWARDED,
         Reason.FAILED,
     }
 )

@@ -126,6 +126,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     "credentials_contradictory": ("pedido com duas senhas", "two kinds of credentials in one request"),
     "method_unsupported": ("método de autenticação não suportado", "authentication method not supported"),
     "authorize_only": ("pedido sem autenticação", "a request without authentication"),
+    "home_rejected": ("recusado pelo servidor antigo", "refused by the old server"),
 }
 _ADVICE: dict[str, tuple[str, str]] = {
     "credentials_missing": ("Confira a configuração do NAS.", "Check the NAS's configuration."),
@@ -134,6 +135,10 @@ _ADVICE: dict[str, tuple[str, str]] = {
     "wrong_password": ("Corrija a senha no equipamento ou no cadastro.", "Correct the password in the CPE or here."),
     "blocked": ("Há um bloqueio total; veja os bloqueios.", "A hold blocks all access; see the holds."),
     "unknown_login": ("O login não estava ativo naquele momento.", "The login was not active at that time."),
+    "home_rejected": (
+        "O NAS ainda pergunta ao servidor antigo; corrija lá, ou passe o NAS ao modo serve.",
+        "The NAS is still answered by the old server: put it right there, or switch the NAS to serve.",
+    ),
 }
 
 

@@ -17,6 +17,8 @@ from aaa.pools import leases
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
+from aaa.takeover.forwarder import Forwarder
+from aaa.takeover.outbound import Outbound
 from aaa.worker import WorkerOptions
 from core import network
 from provedor.processes import run_until_term
@@ -28,6 +30,7 @@ FEEDER_METRICS = 1
 #: Two processes decode while PostgreSQL, which sets the pace, has something to do all the time.
 SHIPPERS_MAX = 2
 SHIPPER_METRICS = (2, 6)
+FORWARDER_METRICS = 7
 
 
 def radius_children(runtime: Runtime) -> list[Child]:
@@ -40,6 +43,7 @@ def radius_children(runtime: Runtime) -> list[Child]:
     return [
         Child("feeder", lambda ready: run_feeder(runtime, ready)),
         *(Child(f"shipper-{n}", _shipper_main(runtime, Share(n, shippers))) for n in range(shippers)),
+        Child("forwarder", lambda ready: run_forwarder(settings, ready)),
         *(Child(f"auth-{n}", _auth_main(settings, f"auth-{n}", auth[n])) for n in range(workers)),
         *(Child(f"acct-{n}", _acct_main(settings, f"acct-{n}", acct[n])) for n in range(workers)),
     ]
@@ -62,7 +66,8 @@ def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> C
 def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AccountingWorker(options, SpoolWriter(settings.spool_directory / name)).run()
+        outbound = Outbound(settings.outbound_directory, name)
+        AccountingWorker(options, SpoolWriter(settings.spool_directory / name), outbound).run()
 
     return main
 
@@ -140,6 +145,12 @@ def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> No
     )
     start_http_server(settings.metrics_port + SHIPPER_METRICS[share.ordinal], addr="127.0.0.1")
     run_until_term(shipper.run, shipper.stop)
+
+
+def run_forwarder(settings: Settings, ready: Callable[[], None]) -> None:
+    forwarder = Forwarder(directory=settings.outbound_directory, feed_path=feed_path(settings), on_ready=ready)
+    start_http_server(settings.metrics_port + FORWARDER_METRICS, addr="127.0.0.1")
+    run_until_term(forwarder.run, forwarder.stop)
 
 
 class WorkerMetrics:

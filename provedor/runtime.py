@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from aaa.attempts import forget_attempts
 from aaa.coa import CoaClient
 from aaa.pools import leases
+from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
@@ -78,6 +79,7 @@ class Runtime:
             Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
+            Periodic("aaa.forget_comparisons", 3600.0, forget_comparisons),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),

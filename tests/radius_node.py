@@ -28,6 +28,7 @@ from aaa.packet import Code, Kind, integer_attribute, parse, text_attribute
 from aaa.snapshot import NasRow
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter, list_segments, read_segment, segment_path
+from aaa.takeover.outbound import Outbound
 from aaa.worker import Worker, WorkerOptions
 from core.access import Access
 from core.policy import Policy
@@ -281,7 +282,7 @@ class RadiusNode:
             if self.role == "auth":
                 return AuthenticationWorker(options, str(self.directory / "attempts.sock"))
             spool = SpoolWriter(self.directory / "spool" / name, spool_octets_max=self.spool_octets_max)
-            return AccountingWorker(options, spool)
+            return AccountingWorker(options, spool, Outbound(self.directory / "outbound", name))
 
         return make
 
