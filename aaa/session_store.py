@@ -28,6 +28,7 @@ from psycopg import sql
 
 from aaa.accounting import BOX_STATUSES, AccountingRecord, Status
 from aaa.sessions import SessionKey, SessionState, fold
+from aaa.takeover.attribution import attribute_by_login, name_boxes
 
 Connection = psycopg.Connection[Any]
 
@@ -165,7 +166,8 @@ FROM joined j JOIN service v ON v.id = j.service_id
 WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL
   AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
 """  # noqa: S608
-_LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
+#: Held until the commit by who writes sessions.
+LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
 #: OFFSET keeps the planner from looking for the older sessions by their NAS: while everybody dials after a power cut,
 #: that is each Start times all sessions.
 _SUPERSEDE: Final = """
@@ -220,7 +222,7 @@ def store_batch(
     """
     with connection.transaction():
         connection.execute(_PREPARE)
-        distinct = _distinct(connection, records)
+        distinct = attribute_by_login(connection, _distinct(connection, records))
         new = _store_records(connection, distinct) if distinct else 0
         connection.execute(_POSITION, position)
     return new
@@ -272,7 +274,8 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     sessions = _by_session(records)
     _copy_records(connection, sessions)
     repeated = _insert_records(connection, records)
-    connection.execute(_LOCK_SESSIONS)
+    connection.execute(LOCK_SESSIONS)
+    name_boxes(connection, records)
     several = [record for group in sessions.values() if len(group) > 1 for record in group]
     _copy_states(
         connection,
