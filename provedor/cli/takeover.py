@@ -11,7 +11,7 @@ from aaa.takeover import report
 from core import home_servers, network
 from core.errors import InvalidInput, NotFound
 from core.models.network import NasMode
-from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.common import Json, actor, print_json, runtime
 from provedor.cli.explain import Language
 
 takeover_app = typer.Typer(no_args_is_help=True, help="take over from another RADIUS server")
@@ -89,11 +89,8 @@ def show_report(
 def _print_report(progress: list[report.Progress], lines: list[report.Line]) -> None:
     for one in progress:
         typer.echo(f"{one.nas} ({one.mode}): {one.logins} logins compared, {one.equal} equal, {one.differing} differ")
-    if lines:
-        print_table(
-            ["NAS", "login", "times", "last", "difference"],
-            [[line.nas, line.login, str(line.count), f"{line.last_at:%Y-%m-%d %H:%M:%S}", line.text] for line in lines],
-        )
+    for line in lines:
+        typer.echo(f"{line.nas} {line.last_at:%Y-%m-%d %H:%M:%S} ({line.count} times) {line.login}: {line.text}")
 
 
 def _secret(given: str) -> str:
