@@ -65,7 +65,7 @@ class AuthenticationWorker(Worker):
         #: Leases that the feeder was asked for in this second.
         self._wanted: set[tuple[str, int]] = set()
         comparisons_path = str(Path(attempts_path).with_name(COMPARISONS_SOCKET))
-        self._shadow = Shadow(self, lambda: self.now, self._conclude, comparisons_path)
+        self._shadow = Shadow(self, lambda: self.now, self._conclude, self._our_attributes, comparisons_path)
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -90,6 +90,7 @@ class AuthenticationWorker(Worker):
             self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
             if self._shadow.takes(Asked(packet, client, arrival, decision), client.forwards_to):
                 return None
+            self._duplicates.forget(arrival.name, packet.identifier)
         if decision.entry is None:
             return self._reject(packet, client, arrival, decision)
         return self._accept(packet, client, arrival, decision, decision.entry)
@@ -182,11 +183,18 @@ class AuthenticationWorker(Worker):
         if self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
             return None
         if answered is None:
+            self._duplicates.forget(arrival.name, packet.identifier)
             if decision.entry is not None:
                 return self._accept(packet, client, arrival, decision, decision.entry)
-            self._duplicates.forget(arrival.name, packet.identifier)
             return self.count(Reason.HOME_SILENT, arrival.peer)
         return self._pass_on(asked, answered)
+
+    def _our_attributes(self, asked: Asked) -> bytes:
+        """What an accept of ours would carry, but for the exchange's own and an address out of a pool of ours."""
+        decision = asked.decision
+        if decision.entry is None:
+            return b""
+        return decision.entry.attributes_for(asked.client, self.follower.current.pools)[0] + decision.attributes
 
     def _pass_on(self, asked: Asked, answered: Answered) -> None:
         packet, client, arrival = asked.packet, asked.client, asked.arrival

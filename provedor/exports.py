@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from aaa.dictionary import HIDDEN, describe
 from aaa.packet import Code, header, parse
-from aaa.vendors import adapter
+from aaa.vendors import Local, adapter
 from core.access import Access
 from core.database import Database
 from core.errors import InvalidInput
@@ -77,7 +77,7 @@ class Dialect:
         return known
 
     def _replies(self, policy: Policy) -> Counter[tuple[str, str]]:
-        attributes = self._adapter.accept_attributes(policy, {})
+        attributes = self._adapter.accept_attributes(policy, Local())
         packet = parse(header(Code.ACCESS_ACCEPT, 0, len(attributes)) + bytes(16) + attributes)
         return Counter((name, _octets(name, value)) for name, value in describe(packet) if value != HIDDEN)
 

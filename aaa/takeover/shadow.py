@@ -54,10 +54,19 @@ Conclude = Callable[[Asked, "Answered | None"], None]
 
 
 class Shadow:
-    def __init__(self, watcher: Watcher, now: Callable[[], float], conclude: Conclude, sink_path: str) -> None:
+    def __init__(
+        self,
+        watcher: Watcher,
+        now: Callable[[], float],
+        conclude: Conclude,
+        ours: Callable[[Asked], bytes],
+        sink_path: str,
+    ) -> None:
+        """`ours` tells the attributes of our own answer, empty for a refusal."""
         self.relay = Relay(watcher, now)
         self._now = now
         self._conclude = conclude
+        self._ours = ours
         self._waiting: dict[tuple[bytes, int], Question] = {}
         self._proxy_states = 0
         self._sink = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -121,8 +130,7 @@ class Shadow:
         client, decision = asked.client, asked.decision
         if client.mode == PROXY or (decision.entry is None and (reply is None or reply.code != Code.ACCESS_ACCEPT)):
             return
-        ours = decision.entry.attributes_for(client) + decision.attributes if decision.entry else b""
-        differences = compare(decision.entry is not None, decision.reason, ours, reply)
+        differences = compare(decision.entry is not None, decision.reason, self._ours(asked), reply)
         login = readable(local_login(asked.packet.first(Kind.USER_NAME) or b"", client))
         self._tell(Comparison(client.nas_id, login, list(differences)))
 

@@ -59,6 +59,9 @@ class PlanValues:
     address_list: str | None = None
     interim_seconds: int = INTERIM_S_DEFAULT
     session_seconds: int | None = None
+    idle_seconds: int | None = None
+    #: Of rates and queues, by its name at the NAS.
+    profile: str | None = None
 
     def columns(self) -> dict[str, Any]:
         names = ("down_kbps", "up_kbps", "down_threshold_kbps", "up_threshold_kbps", "seconds")
@@ -135,7 +138,9 @@ def read_plan(replies: Replies, rate: tuple[int, int] | None = None) -> tuple[Pl
     if rate is not None:
         limit = RateLimit(Direction(rate[1]), Direction(rate[0]))
     pool, address_list = (_name(reader, name) for name in ("framed-pool", "mikrotik-address-list"))
+    profile = _name(reader, "mikrotik-group") or _name(reader, "huawei-qos-profile-name")
     interim, session = reader.number("acct-interim-interval"), reader.number("session-timeout")
+    idle = reader.number("idle-timeout")
     if interim is not None and 0 < interim < INTERIM_S_MIN:
         reader.note("acct-interim-interval", f"{interim} becomes {INTERIM_S_MIN}, the least here")
     for name in _SERVICE_ATTRIBUTES:
@@ -151,6 +156,8 @@ def read_plan(replies: Replies, rate: tuple[int, int] | None = None) -> tuple[Pl
         address_list,
         max(interim, INTERIM_S_MIN) if interim else INTERIM_S_DEFAULT,
         session if session and session >= 60 else None,
+        idle or None,
+        profile,
     )
     return terms, notes
 

@@ -227,13 +227,13 @@ def test_replies_of_ones_own_make_a_plan_beside_the_groups(run: Any, old: OldDat
 
 
 def test_a_group_without_a_rate_needs_a_persons_word(run: Any, old: OldDatabase) -> None:
-    old.group("profile", ("Mikrotik-Group", ":=", "plano10"))
+    old.group("profile", ("Mikrotik-Group", ":=", "plano10"), ("Mikrotik-Mark-Id", ":=", "gold"))
     old.user("ana", groups=("profile",))
     outcome = run()
     assert "no rate is known of profile" in rejected(outcome)["ana"]
     said = run(rates={"profile": (10_000, 5_000)})
     assert said.counts["login"]["created"] == 1
-    assert told(said, Level.LEFT_OUT) == [("ana", "Mikrotik-Group: has no counterpart here yet")]
+    assert told(said, Level.LEFT_OUT) == [("ana", "Mikrotik-Mark-Id: has no counterpart here yet")]
 
 
 def test_only_the_groups_that_freeradius_asks_count(run: Any, old: OldDatabase, database: Database) -> None:

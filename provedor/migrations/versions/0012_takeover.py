@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA
 
 revision = "0012_takeover"
-down_revision = "0008_money_and_feed"
+down_revision = "0009_vendors"
 branch_labels = None
 depends_on = None
 
