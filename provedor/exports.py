@@ -43,12 +43,19 @@ CHANGES_MAX: Final = 2000
 Rows = Counter[tuple[str, ...]]
 
 
+_ATTRIBUTES: Final = "attribute, op, value"
+_GROUPS: Final = "groupname, priority"
+
+
 class LoginRows(NamedTuple):
     """(attribute, op, value) of radcheck and radreply, and the groups with their priority."""
 
     checks: Rows
     replies: Rows
     groups: Rows
+
+
+_NOTHING: Final = LoginRows(Counter(), Counter(), Counter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,41 +177,45 @@ class FreeradiusExport:
         """Only what differs, in one transaction: a login's rows are never half there."""
         done: Counter[str] = Counter()
         with self.connection.transaction():
-            for name, replies in self._differing("radgroupreply", "groupname", wanted.groups).items():
-                self._replace("radgroupreply", "groupname", name, replies)
-                done["groups"] += 1
+            differing = self._differing("radgroupreply", "groupname", wanted.groups)
+            self._replace("radgroupreply", "groupname", _ATTRIBUTES, differing)
+            done["groups"] += len(differing)
             names = list(wanted.logins)
             have = (
-                self._present("radcheck", "username", "attribute, op, value", names),
-                self._present("radreply", "username", "attribute, op, value", names),
+                self._present("radcheck", "username", _ATTRIBUTES, names),
+                self._present("radreply", "username", _ATTRIBUTES, names),
                 self._present("radusergroup", "username", "groupname, priority::text", names),
             )
             owned = self._owned(names)
+            changed: dict[str, LoginRows | None] = {}
             for login, rows in wanted.logins.items():
                 present = LoginRows(*(table.get(login, Counter()) for table in have))
                 if rows is None and login not in owned:
                     continue  # somebody's whom we do not know
-                if present != (rows or LoginRows(Counter(), Counter(), Counter())):
-                    self._replace_login(login, rows)
+                if present != (rows or _NOTHING):
+                    changed[login] = rows
                     done["logins" if rows else "logins removed"] += 1
+            self._replace_logins(changed)
         return done
 
-    def _replace_login(self, login: str, rows: LoginRows | None) -> None:
-        self._replace("radcheck", "username", login, rows.checks if rows else Counter())
-        self._replace("radreply", "username", login, rows.replies if rows else Counter())
-        self.connection.execute("DELETE FROM radusergroup WHERE username = %s", (login,))
-        for group, priority in rows.groups.elements() if rows else ():
-            query = "INSERT INTO radusergroup (username, groupname, priority) VALUES (%s, %s, %s)"
-            self.connection.execute(query, (login, group, int(priority)))
+    def _replace_logins(self, logins: Mapping[str, LoginRows | None]) -> None:
+        present = {login: rows or _NOTHING for login, rows in logins.items()}
+        self._replace("radcheck", "username", _ATTRIBUTES, {login: rows.checks for login, rows in present.items()})
+        self._replace("radreply", "username", _ATTRIBUTES, {login: rows.replies for login, rows in present.items()})
+        self._replace("radusergroup", "username", _GROUPS, {login: rows.groups for login, rows in present.items()})
 
-    def _replace(self, table: str, key: str, name: str, rows: Rows) -> None:
-        self.connection.execute(f"DELETE FROM {table} WHERE {key} = %s", (name,))  # noqa: S608
-        for row in sorted(rows.elements(), key=lambda one: one[1] == "+="):
-            query = f"INSERT INTO {table} ({key}, attribute, op, value) VALUES (%s, %s, %s, %s)"  # noqa: S608
-            self.connection.execute(query, (name, *row))
+    def _replace(self, table: str, key: str, columns: str, rows: Mapping[str, Rows]) -> None:
+        """All rows of these names, in an order in which `:=` precedes `+=`."""
+        if not rows:
+            return
+        self.connection.execute(f"DELETE FROM {table} WHERE {key} = ANY(%s)", (list(rows),))  # noqa: S608
+        with self.connection.cursor().copy(f"COPY {table} ({key}, {columns}) FROM STDIN") as copy:
+            for name, values in rows.items():
+                for row in sorted(values.elements(), key=lambda one: one[1] == "+="):
+                    copy.write_row((name, *row))
 
     def _differing(self, table: str, key: str, wanted: Mapping[str, Rows]) -> dict[str, Rows]:
-        have = self._present(table, key, "attribute, op, value", list(wanted))
+        have = self._present(table, key, _ATTRIBUTES, list(wanted))
         return {name: rows for name, rows in wanted.items() if have.get(name, Counter()) != rows}
 
     def _present(self, table: str, key: str, columns: str, names: Iterable[str]) -> dict[str, Rows]:
@@ -230,8 +241,7 @@ class FreeradiusExport:
             living = set(session.scalars(select(Service.login).where(Service.status == ServiceStatus.ACTIVE)))
         gone = [name for name in owned if name not in living]
         with self.connection.transaction():
-            for name in gone:
-                self._replace_login(name, None)
+            self._replace_logins(dict.fromkeys(gone))
             unused = self.connection.execute(
                 "DELETE FROM radgroupreply g WHERE groupname LIKE %s AND NOT EXISTS "
                 "(SELECT FROM radusergroup u WHERE u.groupname = g.groupname)",
