@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -67,6 +67,8 @@ class _Reader:
     def __init__(self, connection: Any, schema: str) -> None:  # noqa: ANN401  (a connection by PEP 249)
         self._connection = connection
         self._schema = schema
+        #: How far the clock by which times without a zone were written is before UTC.
+        self.ahead_of_utc = timedelta(0)
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         cursor = self._connection.cursor()
@@ -139,13 +141,16 @@ def _read_sessions(reader: _Reader, tables: OldTables) -> None:
     for row in reader.rows(query):
         values = dict.fromkeys(_ACCOUNTING) | dict(zip(names, row, strict=True))
         tables.sessions.append(
-            {name: _aware(value) if isinstance(value, datetime) else value for name, value in values.items()}
+            {
+                name: _aware(value, reader.ahead_of_utc) if isinstance(value, datetime) else value
+                for name, value in values.items()
+            }
         )
 
 
-def _aware(value: datetime) -> datetime:
-    """MySQL keeps local time without a zone; the session's is set to UTC before it is read."""
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+def _aware(value: datetime, ahead: timedelta) -> datetime:
+    """MySQL keeps the server's local time, and no zone with it."""
+    return value if value.tzinfo else (value - ahead).replace(tzinfo=UTC)
 
 
 @contextmanager
@@ -193,11 +198,13 @@ def _mysql(url: str) -> Iterator[_Reader]:
             host=parts.hostname or "localhost", port=parts.port or 3306, user=unquote(parts.username or ""),
             password=unquote(parts.password or ""), database=parts.path.lstrip("/"), charset="utf8mb4",
             connect_timeout=10, unix_socket=parse_qs(parts.query).get("unix_socket", [None])[0],
-            init_command="SET time_zone = '+00:00'",
         )  # fmt: skip
         try:
             connection.cursor().execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-            yield _Reader(connection, "DATABASE()")
+            reader = _Reader(connection, "DATABASE()")
+            ((local, utc),) = reader.rows("SELECT NOW(), UTC_TIMESTAMP()")
+            reader.ahead_of_utc = local - utc
+            yield reader
         finally:
             connection.close()
     except pymysql.MySQLError as error:
