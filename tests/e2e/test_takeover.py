@@ -79,6 +79,11 @@ class Move:
         stands = [float(line.split()[-1]) for line in page.splitlines() if line.startswith("provedor_radius_revision{")]
         return len(stands) >= 4 and min(stands) >= revision
 
+    def compared(self) -> tuple[int, int]:
+        """Logins that differ, and all that were compared."""
+        items = self.node.api.get("/takeover/progress").json()["items"]
+        return (items[0]["differing"], items[0]["logins"]) if items else (0, 0)
+
     def differences(self, login: str) -> list[dict[str, Any]]:
         answer = self.node.api.get(
             "/takeover/differences", params={"login": login, "harmless": False, "language": "en"}
@@ -224,10 +229,9 @@ def test_2_in_shadow_the_old_server_answers_and_planted_differences_are_listed(m
         "user2": ["The old server accepts; we would refuse: wrong password."],
         "user3": ["The old server accepts; we would refuse: access is blocked."],
     }
+    wait_for(lambda: move.compared() == (3 + STRANGERS, 4 + STRANGERS))
     stranger = move.differences("stranger0")
     assert [one["text"] for one in stranger] == ["The old server accepts; we would refuse: unknown login."]
-    progress = move.node.api.get("/takeover/progress").json()["items"][0]
-    assert (progress["differing"], progress["logins"]) == (3 + STRANGERS, 4 + STRANGERS)
     reported = move.node.run("takeover", "report", "bras", "--language", "pt_BR", check=False)
     assert "user2: O servidor antigo aceita; nós recusaríamos: senha errada." in reported
     assert find_class(move.lines["user0"].classes) is None
