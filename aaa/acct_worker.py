@@ -21,7 +21,8 @@ from aaa.reasons import Reason
 from aaa.reports import FindingKind
 from aaa.snapshot import Client
 from aaa.spool import SpoolError, SpoolWriter
-from aaa.worker import Arrival, Worker, WorkerOptions
+from aaa.takeover.outbound import Outbound
+from aaa.worker import Arrival, Worker, WorkerOptions, log
 
 _ON_OFF = frozenset({b"\0\0\0\x07", b"\0\0\0\x08"})
 
@@ -29,9 +30,10 @@ _ON_OFF = frozenset({b"\0\0\0\x07", b"\0\0\0\x08"})
 class AccountingWorker(Worker):
     role = "acct"
 
-    def __init__(self, options: WorkerOptions, spool: SpoolWriter, reports_path: str) -> None:
+    def __init__(self, options: WorkerOptions, spool: SpoolWriter, reports_path: str, outbound: Outbound) -> None:
         super().__init__(options, with_services=False, reports_path=reports_path)
         self._spool = spool
+        self._outbound = outbound
         self._duplicates = Duplicates(self.now)
         #: Appended and not yet on disk, with the answers that wait for it.
         self._waiting: list[tuple[Packet, Client, Arrival]] = []
@@ -76,7 +78,18 @@ class AccountingWorker(Worker):
                     self.trace_exchange(arrival, b"", Reason.SPOOL_FULL, str(error))
             return
         for packet, client, arrival in waiting:
+            if client.forwards_to is not None:
+                home_id = client.forwards_to.row.home_id
+                self._outbound.append(home_id, time.time_ns(), client.nas_id, arrival.peer.address, packet.octets)
+        self._outbound.flush(self._not_forwarded)
+        for packet, client, arrival in waiting:
             self._acknowledge(packet, client, arrival)
+
+    def _not_forwarded(self, count: int, why: str) -> None:
+        """It is recorded here and acknowledged all the same."""
+        reason = Reason.NOT_FORWARDED
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        log.error("accounting cannot be kept for the home server", records=count, why=why)
 
     def tick(self) -> None:
         self._duplicates.expire(self.now)

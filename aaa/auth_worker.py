@@ -12,6 +12,7 @@ import itertools
 import os
 import random
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -38,6 +39,8 @@ from aaa.packet import (
 from aaa.reasons import Reason
 from aaa.reports import ACCEPTED_AGAIN, DETAIL_CHARACTERS_MAX, DOUBTFUL, AttemptReport, FindingKind
 from aaa.snapshot import Client, PolicyEntry
+from aaa.takeover.shadow import Answered, Asked, Shadow
+from aaa.takeover.sink import COMPARISONS_SOCKET
 from aaa.vendors.base import within_balance
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 from core.locks import LearnedLocks
@@ -76,6 +79,8 @@ class AuthenticationWorker(Worker):
         #: Leases that the feeder was asked for in this second.
         self._wanted: set[tuple[str, int]] = set()
         self._accepts = RecentAccepts()
+        comparisons_path = str(Path(reports_path).with_name(COMPARISONS_SOCKET))
+        self._shadow = Shadow(self, lambda: self.now, self._conclude, self._our_attributes, comparisons_path)
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -94,9 +99,18 @@ class AuthenticationWorker(Worker):
         cached = self._duplicates.find(arrival.name, packet.identifier, packet.authenticator)
         if cached is not None:
             return self._answer_duplicate(cached, arrival)
+        return self._decide(packet, client, arrival)
+
+    def _decide(self, packet: Packet, client: Client, arrival: Arrival) -> None:
+        """A request that was not seen before: ask who must be asked, or answer."""
         if client.message_authenticator == "auto":
             self._learn(packet, client)
         decision = authorize(packet, client, self.follower.current, os.urandom)
+        if client.forwards_to is not None:
+            self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
+            if self._shadow.takes(Asked(packet, client, arrival, decision), client.forwards_to):
+                return None
+            self._duplicates.forget(arrival.name, packet.identifier)
         if decision.entry is None:
             return self._reject(packet, client, arrival, decision)
         strict = self.follower.current.strict
@@ -105,6 +119,7 @@ class AuthenticationWorker(Worker):
         return self._accept(packet, client, arrival, decision, decision.entry)
 
     def end_batch(self) -> None:
+        self._shadow.relay.run_timers()
         while self._parked and (first := next(iter(self._parked.items())))[1].due <= self.now:
             self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
             self._admit(self._parked.pop(first[0]))
@@ -118,11 +133,15 @@ class AuthenticationWorker(Worker):
     def timer_s(self) -> float:
         dues = [self._delayed[0][0]] if self._delayed else []
         dues += [one.due for one in itertools.islice(self._parked.values(), 1)]
-        return max(0.0, min(dues) - self.now) if dues else 1.0
+        own_s = max(0.0, min(dues) - self.now) if dues else 1.0
+        return min(own_s, self._shadow.relay.timer_s())
 
     def tick(self) -> None:
         self._duplicates.expire(self.now)
         self._wanted.clear()
+        self._shadow.tick(
+            lambda: {one.forwards_to.row for one in self.follower.current.clients.all() if one.forwards_to}
+        )
 
     def _park(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, strict: set[int]) -> bool:
         """Whether the registrar is asked; in an emergency, or where it cannot be, the login is simply accepted."""
@@ -230,8 +249,45 @@ class AuthenticationWorker(Worker):
             self.trace_exchange(arrival, reply, decision.reason, decision.hint)
         return None
 
+    def _conclude(self, asked: Asked, answered: Answered | None) -> None:
+        """The home server's answer, or its silence, which leaves an accept of ours to stand for it."""
+        packet, client, arrival, decision = asked.packet, asked.client, asked.arrival, asked.decision
+        if self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
+            return None
+        if answered is None:
+            self._duplicates.forget(arrival.name, packet.identifier)
+            if decision.entry is not None:
+                return self._accept(packet, client, arrival, decision, decision.entry)
+            return self.count(Reason.HOME_SILENT, arrival.peer)
+        return self._pass_on(asked, answered)
+
+    def _our_attributes(self, asked: Asked) -> bytes:
+        """What an accept of ours would carry, but for the exchange's own and an address out of a pool of ours."""
+        decision = asked.decision
+        if decision.entry is None:
+            return b""
+        return decision.entry.attributes_for(asked.client, self.follower.current.pools)[0] + decision.attributes
+
+    def _pass_on(self, asked: Asked, answered: Answered) -> None:
+        packet, client, arrival = asked.packet, asked.client, asked.arrival
+        rejected = answered.code == Code.ACCESS_REJECT
+        reason = Reason.HOME_REJECTED if rejected else Reason.FORWARDED
+        reply = sign_reply(answered.code, packet.identifier, packet.authenticator, answered.attributes, client.secret)
+        if len(reply) > PACKET_OCTETS_MAX:
+            return self.count(Reason.MALFORMED, arrival.peer, detail="the home server's answer is too long")
+        self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, reply)
+        arrival.reply(reply)
+        client.counts[reason] = client.counts.get(reason, 0) + 1
+        if rejected:
+            decision = Decision(reason, asked.decision.method)
+            self._report_attempt(packet, client, arrival.peer, reason, decision)
+        if self.trace is not None:
+            self.trace_exchange(arrival, reply, reason)
+        return None
+
     def _answer_duplicate(self, cached: bytes, arrival: Arrival) -> None:
         if not cached:  # PENDING
+            self._shadow.again(arrival.name, arrival.octets[1])
             return self.count(Reason.DUPLICATE_PENDING, arrival.peer)
         arrival.reply(cached)
         return self.count(Reason.DUPLICATE_ANSWERED, arrival.peer)

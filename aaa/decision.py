@@ -96,9 +96,11 @@ def authorize(packet: Packet, client: Client, snapshot: Snapshot, random_octets:
 
 
 def local_login(login: bytes, client: Client) -> bytes:
-    """The login as we keep it, by the NAS's rules: without its realm, in lower case."""
+    """The login as we keep it, by the NAS's rules: without its realm, without blanks around it, in lower case."""
     if client.strip_realm:
         login = login.partition(b"@")[0]
+    if client.trim:
+        login = login.strip(b" ")
     if client.lowercase:
         login = login.decode("utf-8", "surrogateescape").lower().encode("utf-8", "surrogateescape")
     return login

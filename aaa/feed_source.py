@@ -11,6 +11,7 @@ import structlog
 from aaa.feed import Message, frame
 from aaa.locks import ServiceLocks
 from aaa.snapshot import NasRow
+from aaa.takeover.feed import add_modes
 from aaa.vendors.base import lease_attributes
 from core.keyring import NAS_SECRET, SERVICE_PASSWORD, Keyring, SealBroken
 
@@ -242,7 +243,9 @@ class FeedSource:
             "message_authenticator_learned, names, login_rules, emergency, emergency_fingerprint, options FROM nas "
             "ORDER BY id"
         ).fetchall()
-        return [nas for nas in map(self._nas, rows) if nas is not None]
+        found = [nas for nas in map(self._nas, rows) if nas is not None]
+        add_modes(self._connection, self._keyring, found)
+        return found
 
     def _nas(self, row: tuple[Any, ...]) -> NasRow | None:
         nas_id, name, address, sealed, vendor, mode, learned, names, rules, emergency, fingerprint, options = row
@@ -264,6 +267,7 @@ class FeedSource:
             bool(rules.get("lowercase")),
             fingerprint if emergency else None,
             options,
+            trim=bool(rules.get("trim")),
         )
 
 

@@ -1,12 +1,12 @@
 """Tables that aaa owns: accounting records, how far each spool was shipped, restarts of boxes, refused and odd
-attempts, what is wrong with a NAS."""
+attempts, what is wrong with a NAS, what was compared with a home server."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Date, Index, Integer, PrimaryKeyConstraint, SmallInteger, text
+from sqlalchemy import BigInteger, Date, Index, Integer, PrimaryKeyConstraint, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
@@ -109,3 +109,37 @@ class NasFindingRow(Base):
     last_at: Mapped[CreatedAt]
     count: Mapped[int]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class TakeoverLogin(Base):
+    """A login whose answers from the home server and from us were compared; `differences` is the last comparison's."""
+
+    __tablename__ = "takeover_login"
+
+    nas_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    login: Mapped[str] = mapped_column(primary_key=True)
+    comparisons: Mapped[int]
+    differences: Mapped[int] = mapped_column(Integer)
+    first_at: Mapped[CreatedAt]
+    last_at: Mapped[CreatedAt]
+
+
+class TakeoverDifference(Base):
+    """One difference of a login's last comparison; it goes when a later comparison no longer finds it."""
+
+    __tablename__ = "takeover_difference"
+    __table_args__ = (UniqueConstraint("nas_id", "login", "kind", "attribute"),)
+
+    id: Mapped[Id]
+    nas_id: Mapped[int]
+    login: Mapped[str]
+    kind: Mapped[str]
+    #: By name; empty where the answers themselves differ.
+    attribute: Mapped[str]
+    ours: Mapped[str]
+    theirs: Mapped[str]
+    #: Something that no NAS treats otherwise.
+    harmless: Mapped[bool]
+    count: Mapped[int]
+    first_at: Mapped[CreatedAt]
+    last_at: Mapped[CreatedAt]

@@ -21,7 +21,11 @@ class Reason(StrEnum):
     LOCKED_MAC = "locked_mac"
     LOCKED_CIRCUIT = "locked_circuit"
     LOCKED_NAS = "locked_nas"
+    #: By the home server, whose answer was passed on.
+    HOME_REJECTED = "home_rejected"
     # Answered otherwise
+    #: The home server's answer, other than a reject, was passed on.
+    FORWARDED = "forwarded"
     RECORDED = "recorded"
     STATUS_SERVER = "status_server"
     DUPLICATE_ANSWERED = "duplicate_answered"
@@ -40,6 +44,10 @@ class Reason(StrEnum):
     LEASES_STALE = "leases_stale"
     OVERLOADED = "overloaded"
     SPOOL_FULL = "spool_full"
+    #: The home server did not answer in time, or is known not to.
+    HOME_SILENT = "home_silent"
+    #: What was to be brought to the home server could not be kept for it.
+    NOT_FORWARDED = "not_forwarded"
     #: A fault of ours.
     FAILED = "failed"
 
@@ -57,6 +65,7 @@ REJECTS = frozenset(
         Reason.LOCKED_MAC,
         Reason.LOCKED_CIRCUIT,
         Reason.LOCKED_NAS,
+        Reason.HOME_REJECTED,
     }
 )
 #: Discards that tell of a fault or an attack and are worth a (rate-limited) line in the log.

@@ -40,6 +40,7 @@ from aaa.accounting import (
 )
 from aaa.counters import Point, count
 from aaa.sessions import SessionKey, SessionState, fold
+from aaa.takeover.attribution import attribute_by_login, name_boxes
 
 Connection = psycopg.Connection[Any]
 
@@ -242,7 +243,8 @@ FROM arriving a
 WHERE a.status = 1 AND a.accept_id = '' AND s.accept_id = '' AND s.nas_id = a.nas_id AND s.box = a.box
   AND s.acct_session_id = a.acct_session_id AND s.stopped_at < to_timestamp(a.event_at)
 """
-_LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
+#: Held until the commit by who writes sessions.
+LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from accounting'))"
 #: OFFSET keeps the planner from looking for the older sessions by their NAS, and ORDER BY (no sort being allowed) from
 #: reading through an index without the service: while everybody dials after a power cut, that is each Start times all
 #: sessions.
@@ -325,7 +327,7 @@ def store_batch(
     """
     with connection.transaction():
         connection.execute(_PREPARE)
-        distinct = _distinct(connection, records)
+        distinct = attribute_by_login(connection, _distinct(connection, records))
         new = _store_records(connection, distinct) if distinct else 0
         # Records of a spool stand in the order in which they were received.
         connection.execute(_POSITION, (*position, records[-1].received_at if records else None))
@@ -391,7 +393,8 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     sessions = _by_session(records)
     _copy_records(connection, sessions)
     repeated = _insert_records(connection, records)
-    connection.execute(_LOCK_SESSIONS)
+    connection.execute(LOCK_SESSIONS)
+    name_boxes(connection, records)
     if any(record.status == Status.START and not record.accept_id for record in records):
         connection.execute(_SET_ASIDE, prepare=False)
     several = [record for group in sessions.values() if len(group) > 1 for record in group]

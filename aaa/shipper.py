@@ -25,6 +25,7 @@ from aaa.accounting import AccountingRecord, read_record
 from aaa.packet import MalformedPacket
 from aaa.report_sink import ReportSink
 from aaa.spool import SpooledRecord, find_next_record, list_segments, read_segment, segment_path
+from aaa.takeover.sink import COMPARISONS_SOCKET, ComparisonSink
 from core.clock import Clock, utc_now
 from core.database import CONNECTION_ARGUMENTS
 
@@ -110,6 +111,8 @@ class Shipper:
         self._directory = directory
         self._share = share
         self._reports = ReportSink(reports_socket) if share.ordinal == 0 else None
+        comparisons_socket = reports_socket.with_name(COMPARISONS_SOCKET)
+        self._comparisons = ComparisonSink(comparisons_socket) if share.ordinal == 0 else None
         self._database_url = database_url
         self._on_ready = on_ready
         self._zone = zone
@@ -135,6 +138,8 @@ class Shipper:
                 self._stopped.wait(RECONNECT_S)
         if self._reports is not None:
             self._reports.close()
+        if self._comparisons is not None:
+            self._comparisons.close()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -160,6 +165,8 @@ class Shipper:
                 self._note_empty(connection)
                 if self._reports is not None:
                     self._reports.store(connection)
+                if self._comparisons is not None:
+                    self._comparisons.store(connection)
                 self._measure()
                 if set(shipped) <= {Shipped.NOTHING}:
                     self._stopped.wait(IDLE_S)

@@ -18,6 +18,7 @@ import msgspec
 from aaa import mschap
 from aaa.authenticator import SharedSecret
 from aaa.locks import ServiceLocks
+from aaa.takeover.home import SERVE, HomeRow, HomeServer
 from aaa.vendors import Local, VendorAdapter, adapter
 from core.access import Access
 from core.policy import Policy
@@ -44,6 +45,10 @@ class NasRow(msgspec.Struct, array_like=True):
     #: Fingerprint of the emergency plan's policy while the emergency switch is on.
     emergency_fingerprint: str | None
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: core.models.network.NasMode, and the home server whatever the mode.
+    mode: str = SERVE
+    home: HomeRow | None = None
+    trim: bool = False
 
 
 class Client:
@@ -54,16 +59,20 @@ class Client:
         "counts",
         "dialect",
         "emergency_fingerprint",
+        "forwards_to",
         "has_login_rules",
+        "home",
         "is_network",
         "learns",
         "local",
         "lowercase",
         "message_authenticator",
+        "mode",
         "name",
         "nas_id",
         "secret",
         "strip_realm",
+        "trim",
         "vendor",
     )  # fmt: skip
 
@@ -78,7 +87,8 @@ class Client:
         self.dialect = (row.vendor, json.dumps([row.names, row.options], sort_keys=True))
         self.strip_realm = row.strip_realm
         self.lowercase = row.lowercase
-        self.has_login_rules = row.strip_realm or row.lowercase
+        self.trim = row.trim
+        self.has_login_rules = row.strip_realm or row.lowercase or row.trim
         self.emergency_fingerprint = row.emergency_fingerprint
         self.is_network = "/" in row.address
         #: "auto" only until the first request taught us (see decision.learned_mode).
@@ -87,6 +97,10 @@ class Client:
             self.message_authenticator = row.message_authenticator_learned
         #: Whether what holds now was learned: then Proxy-State must be signed all the same.
         self.learns = row.message_authenticator == "auto"
+        self.mode = row.mode
+        self.home = HomeServer(row.home) if row.home else None
+        #: Where packets go that are not, or not only, ours to answer; None for a NAS that we serve.
+        self.forwards_to = self.home if row.mode != SERVE else None
         #: Packets by Reason since this worker started; the worker carries them over when the entry changes.
         self.counts: dict[str, int] = {}
 

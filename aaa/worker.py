@@ -144,6 +144,15 @@ class Worker(ABC):
     def stop(self) -> None:
         self._stopping = True
 
+    def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
+        """Have `readable` called whenever there is something to read."""
+        self._watched[descriptor] = readable
+        self._poll.register(descriptor, select.POLLIN)
+
+    def unwatch(self, descriptor: int) -> None:
+        del self._watched[descriptor]
+        self._poll.unregister(descriptor)
+
     def count(self, reason: Reason, peer: Peer, **details: Any) -> None:  # noqa: ANN401
         """Count a packet; say so in the log where it is suspicious, but not each time."""
         counts = self.counts if peer.client is None else peer.client.counts
@@ -181,10 +190,12 @@ class Worker(ABC):
         started = self.now = time.monotonic()
         for descriptor, _ in ready:
             one = self._sockets.get(descriptor)
-            if one is None:
-                self._watched.get(descriptor, self._receive_feed)()
-            else:
+            if one is not None:
                 self._receive(one)
+            elif descriptor in self._watched:
+                self._watched[descriptor]()
+            else:
+                self._receive_feed()
         self._finish_batch()
         if self.now >= self._next_tick:
             self._tick()

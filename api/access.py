@@ -30,6 +30,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "events": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.FINANCE: _READ},
     "enforcement": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE},
     "gateway-accounts": {Role.FINANCE: _WRITE},
+    "home-servers": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.READONLY: _READ},
+    "takeover": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "audit-entries": {},
     "tokens": {},
 }  # fmt: skip

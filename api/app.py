@@ -23,6 +23,7 @@ from api.resources.network import enforcement_routes, nas_routes
 from api.resources.people import contract_routes, customer_routes
 from api.resources.pools import pool_routes
 from api.resources.system import audit_routes, event_routes, token_routes
+from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
 from billing_hooks import inbox
 from core.clock import Clock
@@ -50,7 +51,7 @@ def create_app(
     for routes in (
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
-        token_routes, pool_routes, usage_routes, explain_routes, finding_routes,
+        token_routes, pool_routes, usage_routes, explain_routes, finding_routes, home_server_routes, takeover_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from core.access import HoldEffect, HoldReason
-from core.models.network import MessageAuthenticatorMode, OctetsDirection, Vendor
+from core.models.network import MessageAuthenticatorMode, NasMode, OctetsDirection, Vendor
 from core.models.party import ContactRole, CustomerKind
 from core.models.service import ServiceKind
 from core.models.system import Role
@@ -446,6 +446,8 @@ class LoginRules(Input):
 
     strip_realm: Flag = False
     lowercase: Flag = False
+    #: Blanks around it.
+    trim: Flag = False
 
 
 class NasIn(Input):
@@ -463,6 +465,8 @@ class NasIn(Input):
     enforcement_frozen: Flag | None = None
     emergency: Flag | None = None
     emergency_plan_id: Ref | None = None
+    mode: NasMode | None = None
+    home_server_id: Ref | None = None
 
 
 class NasPatch(Input):
@@ -480,6 +484,8 @@ class NasPatch(Input):
     enforcement_frozen: Flag = False
     emergency: Flag = False
     emergency_plan_id: Ref | None = None
+    mode: NasMode = NasMode.SERVE
+    home_server_id: Ref | None = None
 
 
 class NasOut(Output):
@@ -498,6 +504,8 @@ class NasOut(Output):
     enforcement_frozen: bool
     emergency: bool
     emergency_plan_id: str | None
+    mode: str
+    home_server_id: str | None
     version: int
 
 

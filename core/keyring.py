@@ -69,6 +69,8 @@ SERVICE_PASSWORD = "service.password"  # noqa: S105
 NAS_SECRET = "nas.secret"  # noqa: S105
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 SNAPSHOT = "aaa.snapshot"
+HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105
+IMPORTED_VALUES = "imported_row.values"
 
 
 def load_keyring(path: Path) -> Keyring:

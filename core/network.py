@@ -15,7 +15,7 @@ from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
 from core.keyring import NAS_SECRET, Keyring
-from core.models.network import Nas
+from core.models.network import HomeServer, Nas, NasMode
 from core.models.service import Plan
 from core.models.system import ChangeKind
 from core.nas_options import check_names, check_options
@@ -32,6 +32,7 @@ def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], ac
         secret_encrypted=_sealed(keyring, values["secret"]),
     )
     check_options(nas.vendor, nas.options)
+    _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
     _set_emergency_policy(session, nas)
@@ -75,6 +76,7 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
+    _check_mode(session, nas)
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)
     if changed.get("enforcement_frozen") is False or changed.get("emergency") is False:
@@ -123,6 +125,14 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
         raise InvalidInput(f"there is no plan {nas.emergency_plan_id}", field="emergency_plan_id")
     nas.emergency_fingerprint = policies.keep(session, _emergency_policy(plan))
     session.flush()
+
+
+def _check_mode(session: Session, nas: Nas) -> None:
+    with session.no_autoflush:
+        if nas.home_server_id is not None and session.get(HomeServer, nas.home_server_id) is None:
+            raise InvalidInput(f"there is no home server {nas.home_server_id}", field="home_server_id")
+    if nas.mode not in {None, NasMode.SERVE} and nas.home_server_id is None:
+        raise InvalidInput(f"the mode {nas.mode} needs a home server", field="home_server_id")
 
 
 def _emergency_policy(plan: Plan) -> Policy:

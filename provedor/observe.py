@@ -22,12 +22,14 @@ from psycopg.rows import dict_row
 
 from aaa.reasons import REJECTS, SUSPICIOUS, Reason
 from provedor.node import DEFAULT_METRICS, ENFORCE_METRICS, RELAY_METRICS
-from provedor.radius import FEEDER_METRICS, SHIPPER_METRICS
+from provedor.radius import FEEDER_METRICS, FORWARDER_METRICS, SHIPPER_METRICS
 from provedor.runtime import Runtime
 from provedor.settings import Settings
 
 QUEUES: Final = ("enforce", "default", "notify", "provision")
-_METRICS: Final = (FEEDER_METRICS, *SHIPPER_METRICS, RELAY_METRICS, ENFORCE_METRICS, DEFAULT_METRICS)
+_METRICS: Final = (
+    FEEDER_METRICS, *SHIPPER_METRICS, FORWARDER_METRICS, RELAY_METRICS, ENFORCE_METRICS, DEFAULT_METRICS,
+)  # fmt: skip
 #: The database is given this share of the time at most, however long its answers take.
 _DATABASE_SHARE: Final = 0.1
 _PAUSE_S: Final = 1.0

@@ -21,6 +21,8 @@ from aaa.registrar import LiveSessions, Registrar
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
+from aaa.takeover.forwarder import Forwarder
+from aaa.takeover.outbound import Outbound
 from aaa.worker import WorkerOptions
 from core import network, services
 from core.locks import LearnedLocks
@@ -34,6 +36,7 @@ FEEDER_METRICS = 1
 #: Two processes decode while PostgreSQL, which sets the pace, has something to do all the time.
 SHIPPERS_MAX = 2
 SHIPPER_METRICS = (2, 6)
+FORWARDER_METRICS = 7
 
 
 def radius_children(runtime: Runtime) -> list[Child]:
@@ -47,6 +50,7 @@ def radius_children(runtime: Runtime) -> list[Child]:
         Child("feeder", lambda ready: run_feeder(runtime, ready)),
         Child("registrar", lambda ready: run_registrar(runtime, ready)),
         *(Child(f"shipper-{n}", _shipper_main(runtime, Share(n, shippers))) for n in range(shippers)),
+        Child("forwarder", lambda ready: run_forwarder(settings, ready)),
         *(Child(f"auth-{n}", _auth_main(settings, f"auth-{n}", auth[n])) for n in range(workers)),
         *(Child(f"acct-{n}", _acct_main(settings, f"acct-{n}", acct[n])) for n in range(workers)),
     ]
@@ -70,7 +74,9 @@ def _auth_main(settings: Settings, name: str, sockets: list[socket.socket]) -> C
 def _acct_main(settings: Settings, name: str, sockets: list[socket.socket]) -> Callable[[Callable[[], None]], None]:
     def main(ready: Callable[[], None]) -> None:
         options = WorkerOptions(name, sockets, feed_path(settings), _settled(ready))
-        AccountingWorker(options, SpoolWriter(settings.spool_directory / name), reports_path(settings)).run()
+        outbound = Outbound(settings.outbound_directory, name)
+        spool = SpoolWriter(settings.spool_directory / name)
+        AccountingWorker(options, spool, reports_path(settings), outbound).run()
 
     return main
 
@@ -165,6 +171,12 @@ def run_shipper(runtime: Runtime, share: Share, ready: Callable[[], None]) -> No
     )
     start_http_server(settings.metrics_port + SHIPPER_METRICS[share.ordinal], addr="127.0.0.1")
     run_until_term(shipper.run, shipper.stop)
+
+
+def run_forwarder(settings: Settings, ready: Callable[[], None]) -> None:
+    forwarder = Forwarder(directory=settings.outbound_directory, feed_path=feed_path(settings), on_ready=ready)
+    start_http_server(settings.metrics_port + FORWARDER_METRICS, addr="127.0.0.1")
+    run_until_term(forwarder.run, forwarder.stop)
 
 
 class WorkerMetrics:

@@ -13,6 +13,7 @@ from aaa.coa import CoaClient
 from aaa.liveness import CoaProbe, Verifier
 from aaa.pools import leases
 from aaa.staleness import close_stale
+from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
 from billing_hooks.suspension import Suspension
@@ -99,6 +100,7 @@ class Runtime:
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 600.0, forget_attempts),
             Periodic("aaa.forget_findings", 600.0, forget_findings),
+            Periodic("aaa.forget_comparisons", 3600.0, forget_comparisons),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     def spool_directory(self) -> Path:
         return self.data / "spool"
 
+    @property
+    def outbound_directory(self) -> Path:
+        """Accounting that waits for the server which we take over from."""
+        return self.data / "outbound"
+
 
 def load_settings(**overrides: object) -> Settings:
     """Raises ConfigurationError with one sentence that names the first bad setting."""

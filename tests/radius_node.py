@@ -29,6 +29,7 @@ from aaa.reports import AttemptReport, FindingReport, Report
 from aaa.snapshot import NasRow
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter, list_segments, read_segment, segment_path
+from aaa.takeover.outbound import Outbound
 from aaa.worker import Worker, WorkerOptions
 from core.access import Access
 from core.locks import LearnedLocks
@@ -299,7 +300,8 @@ class RadiusNode:
                     options, str(self.directory / "attempts.sock"), str(self.directory / "registrar.sock")
                 )
             spool = SpoolWriter(self.directory / "spool" / name, spool_octets_max=self.spool_octets_max)
-            return AccountingWorker(options, spool, str(self.directory / "attempts.sock"))
+            outbound = Outbound(self.directory / "outbound", name)
+            return AccountingWorker(options, spool, str(self.directory / "attempts.sock"), outbound)
 
         return make
 

@@ -80,6 +80,7 @@ def set_enforcement(body: schemas.Frozen, session: Db, caller: Who) -> schemas.F
 
 
 def _nas_values(values: dict[str, Any]) -> dict[str, Any]:
-    if "emergency_plan_id" in values:
-        values["emergency_plan_id"] = reference(values["emergency_plan_id"], "emergency_plan_id")
+    for field in ("emergency_plan_id", "home_server_id"):
+        if field in values:
+            values[field] = reference(values[field], field)
     return values

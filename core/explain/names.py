@@ -93,6 +93,11 @@ REASONS: Final[dict[str, Refusal]] = {
         ("já há sessões demais com este login", "too many sessions with this login already"),
         ("Encerre a sessão antiga, ou aumente o limite do plano.", "End the older session, or raise the plan's limit."),
     ),
+    "home_rejected": Refusal(
+        ("recusado pelo servidor antigo", "refused by the old server"),
+        ("O NAS ainda pergunta ao servidor antigo; corrija lá, ou passe o NAS ao modo serve.",
+         "The NAS is still answered by the old server: put it right there, or switch the NAS to serve."),
+    ),
     "bad_authenticator": Refusal(
         ("segredo compartilhado errado no NAS", "wrong shared secret at the NAS"),
         ("Ponha o mesmo segredo no NAS e no cadastro dele.", "Set the same secret at the NAS and in its entry here."),

@@ -2,10 +2,13 @@
 
 from core.models.base import Base
 from core.models.billing import Invoice, InvoiceStatus, Payment
+from core.models.imports import ImportedRow
 from core.models.network import (
     Box,
+    HomeServer,
     MessageAuthenticatorMode,
     Nas,
+    NasMode,
     OctetsDirection,
     PolicyVersion,
     Session,
@@ -54,11 +57,14 @@ __all__ = [
     "CustomerKind",
     "Event",
     "Hold",
+    "HomeServer",
     "IdempotentReply",
+    "ImportedRow",
     "Invoice",
     "InvoiceStatus",
     "MessageAuthenticatorMode",
     "Nas",
+    "NasMode",
     "OctetsDirection",
     "Operator",
     "OutboxItem",

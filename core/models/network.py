@@ -59,6 +59,18 @@ class SessionKind(StrEnum):
     SERVICE = "service"
 
 
+class NasMode(StrEnum):
+    """Who answers this NAS while we take over from another server (its home server).
+
+    serve: we do. shadow: the home server does, and what we would have said is compared with it. proxy: we answer
+    the logins that we know, the home server all others.
+    """
+
+    SERVE = "serve"
+    SHADOW = "shadow"
+    PROXY = "proxy"
+
+
 class PolicyVersion(Base):
     """A policy by its fingerprint; rows are only ever added."""
 
@@ -76,6 +88,7 @@ class Nas(Versioned, Base):
     __table_args__ = (
         CheckConstraint("coa_port BETWEEN 1 AND 65535", name="coa_port"),
         CheckConstraint("disconnects_per_minute > 0", name="disconnects_per_minute"),
+        CheckConstraint("mode = 'serve' OR home_server_id IS NOT NULL", name="mode"),
     )
 
     id: Mapped[Id]
@@ -105,6 +118,30 @@ class Nas(Versioned, Base):
     emergency_plan_id: Mapped[int | None] = mapped_column(ForeignKey("plan.id"))
     #: The emergency plan's policy, kept with it so that RADIUS nodes need no plans.
     emergency_fingerprint: Mapped[str | None] = mapped_column(ForeignKey("policy_version.fingerprint"))
+    mode: Mapped[NasMode] = mapped_column(enum_column(NasMode), default=NasMode.SERVE, server_default="serve")
+    home_server_id: Mapped[int | None] = mapped_column(ForeignKey("home_server.id"))
+
+
+class HomeServer(Versioned, Base):
+    """The RADIUS server that we take over from: where requests go that are not, or not only, ours to answer."""
+
+    __tablename__ = "home_server"
+    __table_args__ = (
+        CheckConstraint("auth_port BETWEEN 1 AND 65535 AND acct_port BETWEEN 1 AND 65535", name="ports"),
+        CheckConstraint("response_window_ms BETWEEN 100 AND 60000", name="response_window"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    address: Mapped[str]
+    auth_port: Mapped[int] = mapped_column(Integer, default=1812, server_default="1812")
+    acct_port: Mapped[int] = mapped_column(Integer, default=1813, server_default="1813")
+    secret_encrypted: Mapped[bytes]
+    #: An answer that comes later counts as none.
+    response_window_ms: Mapped[int] = mapped_column(Integer, default=4000, server_default="4000")
+    #: Whether it answers Status-Server (RFC 5997): how we learn that it is back.
+    status_server: Mapped[bool] = mapped_column(default=True, server_default="true")
+    require_message_authenticator: Mapped[bool] = mapped_column(default=False, server_default="false")
 
 
 class Session(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from provedor.cli import billing, enforcement, explain, imports, node, radius, simulate, top, users
+from provedor.cli import billing, enforcement, explain, exports, imports, node, radius, simulate, takeover, top, users
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Network provisioning and RADIUS."
@@ -18,6 +18,8 @@ app.command()(explain.explain)
 app.add_typer(users.user_app, name="user")
 app.add_typer(users.token_app, name="token")
 app.add_typer(imports.import_app, name="import")
+app.add_typer(exports.export_app, name="export")
+app.add_typer(takeover.takeover_app, name="takeover")
 app.add_typer(enforcement.enforcement_app, name="enforcement")
 app.add_typer(enforcement.nas_app, name="nas")
 app.add_typer(billing.billing_app, name="billing")

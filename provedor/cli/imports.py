@@ -1,4 +1,4 @@
-"""import csv."""
+"""import csv, import freeradius."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from typing import Annotated
 
 import typer
 
+from core.errors import InvalidInput
+from core.models.network import Vendor
 from provedor.cli.common import Json, actor, print_json, progress, runtime
-from provedor.importing import Importer
+from provedor.imports.accounts import Finding, Level
+from provedor.imports.csv_file import Importer
+from provedor.imports.follow import Outcome
+from provedor.imports.freeradius import FreeradiusImport, Options
 
 import_app = typer.Typer(no_args_is_help=True, help="services, customers and plans in")
 
@@ -45,3 +50,75 @@ def import_csv(
         typer.echo(summary + (" (dry run, nothing was kept)" if dry_run else ""))
     if counts["rejected"]:
         raise typer.Exit(1)
+
+
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        "--database-url", envvar="PROVEDOR_OTHER_DATABASE_URL", show_envvar=True,
+        help="postgresql://user:password@host/radius, or mysql://…",
+    ),
+]  # fmt: skip
+#: Findings of one reason that are shown; `--json` prints all.
+_SHOWN_MAX = 10
+
+
+@import_app.command("freeradius")
+def import_freeradius(
+    database_url: DatabaseUrl,
+    dry_run: Annotated[bool, typer.Option(help="check everything, keep nothing")] = False,
+    rate: Annotated[
+        list[str] | None, typer.Option(help="GROUP=DOWN/UP, as 200M/100M, of a group whose attributes do not tell")
+    ] = None,
+    lowercase: Annotated[
+        bool | None, typer.Option("--lowercase/--keep-case", help="of logins; default: as that database compares them")
+    ] = None,
+    strip_realm: Annotated[bool, typer.Option(help="joao@isp is joao here")] = False,
+    vendor: Annotated[Vendor | None, typer.Option(help="of NASes whose type does not tell")] = None,
+    due_day: Annotated[int, typer.Option(min=1, max=31, help="of the contracts that are made")] = 10,
+    sessions: Annotated[bool, typer.Option(help="seed its open sessions")] = True,
+    as_json: Json = False,
+) -> None:
+    """Users, groups, NASes and open sessions of a FreeRADIUS database; again, to follow what changed there.
+
+    Exit 1 when a row was rejected.
+    """
+    given = runtime()
+    options = Options(dict(map(_rate, rate or ())), lowercase, strip_realm, vendor, due_day, sessions)
+    importer = FreeradiusImport(given.database, given.libpq_url, given.keyring, actor(), given.clock())
+    outcome = importer.run(
+        database_url, options, dry_run=dry_run, progress=lambda chunks: progress(chunks, "importing", len(chunks))
+    )
+    if as_json:
+        findings = [finding._asdict() for finding in outcome.findings]
+        print_json({"dry_run": dry_run, "counts": outcome.counts, "findings": findings})
+    else:
+        _print_outcome(outcome, dry_run=dry_run)
+    if any(finding.level is Level.REJECTED for finding in outcome.findings):
+        raise typer.Exit(1)
+
+
+def _rate(text: str) -> tuple[str, tuple[int, int]]:
+    from aaa.takeover.rates import parse_rate_limit  # noqa: PLC0415
+
+    group, _, rates = text.rpartition("=")
+    limit = parse_rate_limit(rates)
+    if not group or limit is None:
+        raise InvalidInput(f"{text!r} is not GROUP=DOWN/UP", field="--rate")
+    return group, (limit.up.rate, limit.down.rate)  # RouterOS names the upload first, a person the download
+
+
+def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:
+    grouped: dict[tuple[Level, str, str, str], list[Finding]] = {}
+    for finding in outcome.findings:
+        grouped.setdefault((finding.level, finding.what, finding.reason, finding.fix), []).append(finding)
+    order = list(Level)
+    for (level, what, reason, fix), findings in sorted(grouped.items(), key=lambda entry: order.index(entry[0][0])):
+        keys = ", ".join(repr(finding.key) for finding in findings[:_SHOWN_MAX])
+        more = f" and {len(findings) - _SHOWN_MAX} more" if len(findings) > _SHOWN_MAX else ""
+        typer.echo(f"{level.replace('_', ' ')}: {what} {keys}{more} {reason}" + (f"; {fix}" if fix else ""))
+    for kind, counts in outcome.counts.items():
+        shown = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()) if number)
+        typer.echo(f"{kind}s: {shown or 'none'}")
+    if dry_run:
+        typer.echo("(dry run, nothing was kept)")

@@ -62,6 +62,7 @@ def fill(client: TestClient) -> None:
         ("contracts", {"customer_id": "1", "due_day": 5, "started_on": "2026-01-01"}),
         ("services", service),
         ("services/1/holds", {"reason": "admin", "effect": "throttle"}),
+        ("home-servers", {"name": "old", "address": "192.0.2.9", "secret": "x"}),
         ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
         ("invoices", {"contract_id": "1", "due_date": "2026-01-10", "amount_cents": 100}),
         ("payments", {"invoice_id": "1", "amount_cents": 50, "paid_at": "2026-01-10T12:00:00Z", "method": "pix"}),
@@ -95,7 +96,7 @@ BEYOND_THE_SCHEMA = {
     "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
     "Idempotency-Key", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
     "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool", "profile", "throttle_profile",
-    "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac",
+    "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac", "home_server_id",
 }  # fmt: skip
 
 

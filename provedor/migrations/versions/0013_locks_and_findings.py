@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0013_locks_and_findings"
-down_revision = "0011_sessions"
+down_revision = "0012_takeover"
 branch_labels = None
 depends_on = None
 

@@ -16,7 +16,7 @@ from core.database import Database
 from core.errors import InvalidInput
 from core.keyring import Keyring
 from core.models.service import Service
-from provedor.importing import Importer
+from provedor.imports.csv_file import Importer
 
 FILE = """login,password,plan,customer_name,document,due_day,ipv4_address
 ana,senha1,Fibra,Ana,529.982.247-25,5,100.64.0.9

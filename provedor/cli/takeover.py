@@ -1,0 +1,103 @@
+"""takeover home|mode|report: moving from another server, NAS by NAS."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from aaa.takeover import report
+from core import home_servers, network
+from core.errors import InvalidInput, NotFound
+from core.models.network import NasMode
+from provedor.cli.common import Json, actor, print_json, runtime
+from provedor.cli.explain import Language
+
+takeover_app = typer.Typer(no_args_is_help=True, help="take over from another RADIUS server")
+Port = Annotated[int, typer.Option(min=1, max=65535)]
+
+
+@takeover_app.command()
+def home(
+    name: str,
+    address: str,
+    auth_port: Port = 1812,
+    acct_port: Port = 1813,
+    secret: Annotated[
+        str, typer.Option(envvar="PROVEDOR_HOME_SECRET", help="- reads it from stdin; asked for without it")
+    ] = "",
+    status_server: Annotated[bool, typer.Option(help="whether it answers Status-Server")] = True,
+) -> None:
+    """Name the server that we take over from, or change what is known of it. It must have us as a client."""
+    given = runtime()
+    values: dict[str, Any] = {
+        "name": name, "address": address, "auth_port": auth_port, "acct_port": acct_port,
+        "status_server": status_server, "secret": _secret(secret),
+    }  # fmt: skip
+    with given.database.transaction() as session:
+        try:
+            known = home_servers.find_by_name(session, name)
+        except NotFound:
+            home_servers.create_home_server(session, given.keyring, values, actor())
+            outcome = "created"
+        else:
+            home_servers.update_home_server(session, given.keyring, known, values, actor())
+            outcome = "changed"
+    typer.echo(f"home server {name} {outcome}")
+
+
+@takeover_app.command()
+def mode(
+    nas: str,
+    mode: NasMode,
+    home: Annotated[str, typer.Option(help="home server; default: the one that it has")] = "",
+) -> None:
+    """Who answers this NAS: serve (we), shadow (the home server, compared with us), proxy (unknown logins go there)."""
+    given = runtime()
+    with given.database.transaction() as session:
+        found = network.find_by_name(session, nas)
+        values: dict[str, Any] = {"mode": mode}
+        if home:
+            values["home_server_id"] = home_servers.find_by_name(session, home).id
+        network.update_nas(session, given.keyring, found, values, actor())
+    typer.echo(f"{nas} is in mode {mode}")
+
+
+@takeover_app.command("report")
+def show_report(
+    nas: Annotated[str, typer.Argument(help="name of a NAS; all without it")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="also what no NAS treats otherwise")] = False,
+    language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
+    as_json: Json = False,
+) -> None:
+    """In what the old server's answers and ours differ, and how many logins were compared. Exit 1 when any differs."""
+    given = runtime()
+    with given.database.transaction() as session:
+        nas_id = network.find_by_name(session, nas).id if nas else None
+        progress = report.progress(session, nas_id)
+        found = report.differences(session, nas_id, harmless=everything)
+        lines = [report.in_words(one, language or given.settings.language) for one in found]
+    if as_json:
+        print_json({"nas": [one.as_json() for one in progress], "differences": [one.as_json() for one in lines]})
+    else:
+        _print_report(progress, lines)
+    if any(not line.harmless for line in lines):
+        raise typer.Exit(1)
+
+
+def _print_report(progress: list[report.Progress], lines: list[report.Line]) -> None:
+    for one in progress:
+        typer.echo(f"{one.nas} ({one.mode}): {one.logins} logins compared, {one.equal} equal, {one.differing} differ")
+    for line in lines:
+        typer.echo(f"{line.nas} {line.last_at:%Y-%m-%d %H:%M:%S} ({line.count} times) {line.login}: {line.text}")
+
+
+def _secret(given: str) -> str:
+    if given == "-":
+        return sys.stdin.readline().rstrip("\n")
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise InvalidInput("say it by PROVEDOR_HOME_SECRET, or `--secret -` and stdin", field="--secret")
+    return str(typer.prompt("shared secret", hide_input=True))

@@ -1,0 +1,175 @@
+"""A FreeRADIUS database kept true: rows of ours written, followed and removed, and nobody else's touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from factories import make_nas, make_plan, make_service
+from freeradius_tables import OldDatabase
+
+from core import holds, services
+from core.access import HoldEffect, HoldReason
+from core.audit import Actor
+from core.database import Database, libpq_url
+from core.keyring import Keyring
+from core.models.network import Vendor
+from provedor.exports import BLOCKED, GROUP, FreeradiusExport, changes_lost
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+PERSON = Actor("person")
+
+
+@pytest.fixture
+def old(database_url: str) -> Iterator[OldDatabase]:
+    database = OldDatabase(libpq_url(database_url))
+    database.user("neighbour", ("Cleartext-Password", ":=", "theirs"))
+    database.group("home", ("Mikrotik-Rate-Limit", ":=", "1M/1M"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def export(database: Database, keyring: Keyring, old: OldDatabase) -> Iterator[FreeradiusExport]:
+    with database.transaction() as session:
+        make_nas(session, keyring, name="bras", address="192.0.2.1")
+        plan = make_plan(session, name="Fibra")
+        make_service(session, keyring, login="ana", plan=plan)
+        make_service(session, keyring, login="bia", plan=plan)
+        make_service(session, keyring, login="caio", plan=plan, ipv4_address="203.0.113.9",
+                     ipv4_routes=["198.51.100.0/29", "198.51.100.8/29"])  # fmt: skip
+    with psycopg.connect(old.url, autocommit=True) as connection:
+        yield FreeradiusExport(database, keyring, connection)
+
+
+def rows(old: OldDatabase, login: str) -> tuple[list[Any], list[Any], list[str]]:
+    def read(query: str) -> list[Any]:
+        return old.connection.execute(query, (login,)).fetchall()
+
+    return (
+        read("SELECT attribute, op, value FROM radcheck WHERE username = %s ORDER BY id"),
+        read("SELECT attribute, op, value FROM radreply WHERE username = %s ORDER BY id"),
+        [group for (group,) in read("SELECT groupname FROM radusergroup WHERE username = %s")],
+    )
+
+
+def group_replies(old: OldDatabase, group: str) -> set[tuple[str, str, str]]:
+    query = "SELECT attribute, op, value FROM radgroupreply WHERE groupname = %s"
+    return set(old.connection.execute(query, (group,)).fetchall())
+
+
+def hold(database: Database, login: str, effect: HoldEffect) -> int:
+    with database.transaction() as session:
+        service = services.find_by_login(session, login)
+        assert service is not None
+        return holds.place_hold(
+            session, service.id, reason=HoldReason.ADMIN, effect=effect, actor=PERSON, now=NOW
+        ).id  # fmt: skip
+
+
+def test_logins_share_a_group_by_policy_and_keep_what_is_their_own(export: FreeradiusExport, old: OldDatabase) -> None:
+    old.user("bia", ("Crypt-Password", ":=", "what was there"))
+    export.write_all()
+    checks, replies, (group,) = rows(old, "ana")
+    assert [check[0] for check in checks] == ["Cleartext-Password"]
+    assert replies == []
+    assert ("Mikrotik-Rate-Limit", ":=", "50000k/200000k") in group_replies(old, group)
+    assert ("Framed-Pool", ":=", "residential") in group_replies(old, group)
+    assert rows(old, "bia")[2] == [group]
+    assert [check[0] for check in rows(old, "bia")[0]] == ["Cleartext-Password"]
+    _, own, _ = rows(old, "caio")
+    assert ("Framed-IP-Address", ":=", "203.0.113.9") in own
+    assert [op for name, op, _ in own if name == "Framed-Route"] == [":=", "+="]
+    assert old.connection.execute("SELECT nasname, shortname FROM nas").fetchall() == [("192.0.2.1", "bras")]
+
+
+def test_a_second_run_finds_nothing_to_do_and_nobody_elses_rows_are_touched(
+    export: FreeradiusExport, old: OldDatabase
+) -> None:
+    before = rows(old, "neighbour"), group_replies(old, "home")
+    export.write_all()
+    assert +export.write_all() == {}
+    assert (rows(old, "neighbour"), group_replies(old, "home")) == before
+
+
+def test_every_hold_goes_over_and_comes_back(export: FreeradiusExport, old: OldDatabase, database: Database) -> None:
+    export.write_all()
+    revision = export.newest_revision()
+    full = rows(old, "ana")[2]
+    held = {login: hold(database, login, effect) for login, effect in
+            (("ana", HoldEffect.BLOCK), ("bia", HoldEffect.WALLED_GARDEN), ("caio", HoldEffect.THROTTLE))}  # fmt: skip
+    revision, done = export.follow(revision)
+    assert (revision, done["logins"]) == (export.newest_revision(), 3)
+    checks, _, groups = rows(old, "ana")
+    assert ("Auth-Type", ":=", "Reject") in checks
+    assert groups == [BLOCKED]
+    garden = group_replies(old, rows(old, "bia")[2][0])
+    assert ("Mikrotik-Address-List", ":=", "walled-garden") in garden
+    assert ("Mikrotik-Rate-Limit", ":=", "512k/1000k") in group_replies(old, rows(old, "caio")[2][0])
+    with database.transaction() as session:
+        for hold_id in held.values():
+            holds.lift_hold(session, hold_id, actor=PERSON, now=NOW)
+    export.follow(revision)
+    assert rows(old, "ana")[2] == full
+    assert [check[0] for check in rows(old, "ana")[0]] == ["Cleartext-Password"]
+
+
+def test_a_cancelled_service_leaves_and_a_login_of_anothers_stays(
+    export: FreeradiusExport, old: OldDatabase, database: Database, keyring: Keyring
+) -> None:
+    export.write_all()
+    revision = export.newest_revision()
+    with database.transaction() as session:
+        for login in ("ana", "bia"):
+            service = services.find_by_login(session, login)
+            assert service is not None
+            services.cancel_service(session, service, PERSON, NOW)
+    old.connection.execute("DELETE FROM radusergroup WHERE username = 'bia'")  # somebody made it his own
+    _, done = export.follow(revision)
+    assert done["logins removed"] == 1
+    assert rows(old, "ana") == ([], [], [])
+    assert rows(old, "bia")[0] != []
+    assert export.follow(export.newest_revision()) == (export.newest_revision(), {})
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_a_renamed_login_leaves_nothing_behind(
+    export: FreeradiusExport, old: OldDatabase, database: Database, keyring: Keyring, followed: bool
+) -> None:
+    export.write_all()
+    revision = export.newest_revision()
+    with database.transaction() as session:
+        service = services.find_by_login(session, "ana")
+        assert service is not None
+        services.update_service(session, keyring, service, {"login": "ana2"}, PERSON)
+    if not followed:
+        export.logins.clear()  # as after a restart
+    done = export.follow(revision)[1] if followed else export.write_all()
+    assert (done["logins"], done["logins removed"]) == (1, 1)
+    assert rows(old, "ana") == ([], [], [])
+    assert rows(old, "ana2")[0] != []
+
+
+def test_unused_groups_of_ours_go(export: FreeradiusExport, old: OldDatabase) -> None:
+    old.group(f"{GROUP}0123456789abcdef", ("Framed-Pool", ":=", "gone"))
+    export.write_all()
+    assert group_replies(old, f"{GROUP}0123456789abcdef") == set()
+
+
+def test_another_vendors_attributes_are_a_persons_choice(export: FreeradiusExport, old: OldDatabase) -> None:
+    export.vendor = Vendor.GENERIC
+    export.write_all()
+    replies = {name for name, _, _ in group_replies(old, rows(old, "ana")[2][0])}
+    assert "WISPr-Bandwidth-Max-Down" in replies
+
+
+def test_a_feed_that_has_forgotten_is_noticed(export: FreeradiusExport, database: Database) -> None:
+    newest = export.newest_revision()
+    assert not changes_lost(database, newest)
+    old_revision = newest - 2
+    with database.transaction() as session:
+        session.connection().exec_driver_sql(f"DELETE FROM change WHERE revision < {newest}")
+    assert changes_lost(database, old_revision)
