@@ -78,7 +78,9 @@ def addressee_of(live: Session, nas: Nas, keyring: Keyring) -> Addressee:
     """Raises SealBroken."""
     address = live.nas_address if "/" in nas.address else nas.address
     ipv4 = None if ":" in live.nas_address else live.nas_address
-    keys = adapter(nas.vendor).session_keys(SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, ipv4))
+    keys = adapter(nas.vendor).session_keys(
+        SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, ipv4, live.nas_port_id)
+    )
     secret = SharedSecret(keyring.open(nas.secret_encrypted, NAS_SECRET))
     only_id = text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id)
     return Addressee(live.id, Target(address, nas.coa_port, secret), keys, only_id)
