@@ -22,6 +22,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from aaa.shipped import NODE_GONE_S, SHIPPED
 from core import sessions
 from core.models.network import StopKind
 
@@ -29,9 +30,6 @@ STALE_INTERVALS: Final = 3
 STALE_FLOOR_S: Final = 600
 VERIFY_AFTER_S: Final = 26 * 3600
 STALE_UNVERIFIED_S: Final = 8 * 86_400
-#: A node none of whose spools was shipped for so long after another's is not waited for: it is gone for good, and so
-#: is what it had heard.
-NODE_GONE_S: Final = 3600
 #: Sessions taken up in one run.
 LIMIT: Final = 1000
 
@@ -44,14 +42,8 @@ _LEARN_INTERVALS = text(
     WHERE b.nas_id = heard.nas_id AND b.box = heard.box AND b.interim_seconds IS DISTINCT FROM heard.seconds
     """
 )
-_SILENT = """
-    WITH node AS (
-      SELECT max(shipped_until) AS alive_at, min(shipped_until) AS shipped_until
-      FROM spool_position WHERE shipped_until IS NOT NULL GROUP BY node),
-    shipped AS (
-      SELECT least(min(shipped_until), :now) AS until
-      FROM node WHERE alive_at > (SELECT max(alive_at) FROM node) - make_interval(secs => :node_gone)),
-    silent AS (
+_SILENT = f"""
+    WITH {SHIPPED}, silent AS (
       SELECT s.id,
         CASE WHEN n.id IS NULL THEN :now ELSE least(coalesce(b.heard_at, :now), shipped.until) END
           - greatest(s.updated_at, s.verified_at) AS silence,
@@ -67,7 +59,7 @@ _SILENT = """
         LEFT JOIN service v ON v.id = s.service_id
         LEFT JOIN plan p ON p.id = v.plan_id
       WHERE s.stopped_at IS NULL)
-"""
+"""  # noqa: S608
 _STALE = text(
     _SILENT  # noqa: S608
     + """

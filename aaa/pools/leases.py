@@ -4,8 +4,8 @@
     revoke    a pool runs low, a service ended or moved: nodes are told (the revision feed) to forget the lease
     confirm   every node's workers stand at that revision or later; a node that has been silent for longer than nodes
               trust their own copy (LEASE_TRUST_S, see aaa.feed) gives none any more and is not waited for
-    settle    GRACE later, so that whatever was accepted before has come to accounting: still in use by its service,
-              it is held again; else free, and another's at the next `take`
+    settle    GRACE later, and when the spools are shipped as far, so that whatever was accepted before has come to
+              accounting: still in use by its service, it is held again; else free, and another's at the next `take`
 
 Each step is a short transaction and may be done again; what dies in between is taken up by the next `keep`.
 """
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from aaa.feed import LEASE_TRUST_S
 from aaa.pools.models import AddressLease, AddressPool, LeaseState, PoolKind, PoolRange, RadiusNode
 from aaa.pools.ranges import capacity, nth
+from aaa.shipped import shipped_until
 from core import changes, events
 from core.models.network import Session
 from core.models.service import Plan, Service, ServiceStatus
@@ -87,10 +88,11 @@ def confirm(session: DatabaseSession, now: datetime) -> None:
 
 
 def settle(session: DatabaseSession, now: datetime, *, grace: timedelta = GRACE) -> None:
-    """Free what was confirmed long enough ago and is in nobody's use."""
+    """Free what was confirmed long enough ago and is in nobody's use, as far as accounting is stored."""
+    heard_until = shipped_until(session, now)
     due = session.scalars(
         select(AddressLease)
-        .where(AddressLease.state == LeaseState.REVOKED, AddressLease.confirmed_at <= now - grace)
+        .where(AddressLease.state == LeaseState.REVOKED, AddressLease.confirmed_at <= heard_until - grace)
         .order_by(AddressLease.id)
         .limit(BATCH)
         .with_for_update()

@@ -20,6 +20,7 @@ from sqlalchemy import func, select, update
 
 from aaa.feed import LEASE_TRUST_S, FrameReader, Message, SnapshotFollower, frame
 from aaa.feed_source import FeedSource
+from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
 from aaa.pools import leases, pools
 from aaa.pools.leases import GRACE, SILENT_NODE
@@ -206,6 +207,22 @@ def test_a_session_that_turns_up_keeps_its_address(database: Database, keyring: 
     keep(database, NOW + 2 * GRACE)
     assert states(database) == {"192.0.2.4": "held", "192.0.2.5": "held"}
     assert take(database, first) == "192.0.2.4"
+
+
+def test_an_address_is_not_given_on_while_accounting_waits_in_a_spool(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "192.0.2.4/31")
+    for one in make_services(database, keyring, 2):
+        take(database, one)
+    keep(database, NOW)
+    keep(database, NOW)  # revoked, and confirmed
+    with database.transaction() as session:
+        session.add(SpoolPosition(node="a", spool="acct-0", segment=1, position=0, shipped_until=NOW))
+    keep(database, NOW + 2 * GRACE)
+    assert "free" not in states(database).values(), "what was accepted may be in there"
+    with database.transaction() as session:
+        session.execute(update(SpoolPosition).values(shipped_until=NOW + 2 * GRACE))
+    keep(database, NOW + 2 * GRACE)
+    assert "free" in states(database).values()
 
 
 def test_a_node_that_is_lost_is_not_waited_for_longer_than_it_trusts_its_copy(
