@@ -19,6 +19,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from aaa.accept_class import find_class
+from aaa.connection_log.blocks import NatPorts, read_ports
 from aaa.packet import Kind, parse, readable
 
 #: A NAS whose clock is further off than this is not believed about time. Together with one interim interval it
@@ -102,6 +103,8 @@ class AccountingRecord(NamedTuple):
     delegated_ipv6_prefix: str | None
     #: Equal for a packet and its retransmits: NAS, session, status and event time.
     dedupe_key: bytes
+    #: The ports of a shared address that a NAT gave the session.
+    nat_ports: NatPorts | None = None
 
 
 def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) -> AccountingRecord:
@@ -152,6 +155,7 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
         _prefix(framed_ipv6_prefix) if framed_ipv6_prefix else None,
         _prefix(delegated_ipv6_prefix) if delegated_ipv6_prefix else None,
         blake2b(key.encode(), digest_size=16).digest(),
+        read_ports(packet) if Kind.VENDOR_SPECIFIC in packet.firsts else None,
     )
 
 

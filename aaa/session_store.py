@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from aaa.accounting import BOX_STATUSES, AccountingRecord, Status
+from aaa.connection_log import store as connection_log
 from aaa.sessions import SessionKey, SessionState, fold
 
 Connection = psycopg.Connection[Any]
@@ -282,6 +283,7 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
     if any(record.status == Status.START and record.service_id for record in records):
         connection.execute(_SUPERSEDE, prepare=False)
     _apply_restarts(connection, records)
+    connection_log.record_batch(connection, records)
     return len(records) - len(repeated)
 
 
@@ -354,7 +356,7 @@ def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
         received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, service_id, fingerprint, login,
         session_seconds, input_octets, output_octets, input_packets, output_packets, terminate_cause, nas_address,
         nas_port_id, calling_station_id, called_station_id, framed_ipv4, framed_ipv6_prefix, delegated_ipv6_prefix,
-        dedupe_key,
+        dedupe_key, _,
     ) = record  # fmt: skip
     return (
         f"{day}\t{'t' if alone else 'f'}\t{received_at}\t{event_at}\t{nas_id}\t{_text(box)}\t{source}\t{status}\t"

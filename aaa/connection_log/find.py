@@ -1,0 +1,261 @@
+"""Who held this address at that time? All who may have, each with how it is known and what remains uncertain.
+
+An address may be a subscriber's own (framed, or inside a framed or delegated prefix), or shared: then its ports were
+given out in blocks that were told (`port_block`), or by a rule that says whose they were (`nat_rule`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, or_, select, text
+from sqlalchemy.orm import Session
+
+from aaa.connection_log.models import NatOrder, NatRule
+from aaa.connection_log.moments import TOLERANCE_S
+from aaa.connection_log.nat import DeterministicNat
+
+#: An answer has no more than so many candidates; where there are more, it says so.
+CANDIDATES_MAX: Final = 1000
+#: Prefixes that subscribers are given.
+_PREFIX_LENGTHS: Final = (*range(29, 65), 127, 128)
+
+
+class How(StrEnum):
+    """How an address is known to have been somebody's."""
+
+    SESSION = "session"
+    PORT_BLOCK = "port_block"
+    NAT_RULE = "nat_rule"
+
+
+class Note(StrEnum):
+    """What is uncertain about an answer or a candidate, in words in `words`."""
+
+    PORT_MISSING = "port_missing"
+    PORT_NOT_NEEDED = "port_not_needed"
+    SEVERAL = "several"
+    NOBODY = "nobody"
+    TOO_MANY = "too_many"
+    EDGE = "edge"
+    START_UNKNOWN = "start_unknown"
+    MOVED = "moved"
+    STALE_END = "stale_end"
+    STILL_OPEN = "still_open"
+    INSIDE_UNKNOWN = "inside_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`first` equals `last` for a moment."""
+
+    address: IPv4Address | IPv6Address
+    port: int | None
+    first: datetime
+    last: datetime
+    tolerance: timedelta = timedelta(seconds=TOLERANCE_S)
+
+    @property
+    def earliest(self) -> datetime:
+        return self.first - self.tolerance
+
+    @property
+    def latest(self) -> datetime:
+        return self.last + self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One who may have held the address. Without `service_id` and login nobody of ours is known to have."""
+
+    how: How
+    address: str
+    port_first: int | None
+    port_last: int | None
+    inside: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    end_kind: str | None
+    #: When an open session was last heard of.
+    heard_at: datetime | None
+    service_id: int | None
+    login: str | None
+    #: Which box, block's reporter or rule it is known from.
+    told_by: str
+    session_id: int | None = None
+    acct_session_id: str | None = None
+    calling_station_id: str | None = None
+    notes: frozenset[Note] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    question: Question
+    candidates: list[Candidate]
+    notes: frozenset[Note]
+
+
+#: The index alone decides which rows are read at all.
+_USES: Final = """
+WITH hits AS MATERIALIZED (
+  SELECT started_at, id FROM address_use
+  WHERE address = ANY(CAST(:addresses AS cidr[])) AND started_at <= :latest
+    AND (ended_at IS NULL OR ended_at >= :earliest)
+  LIMIT :most)
+SELECT u.*, s.updated_at AS heard_at
+FROM hits JOIN address_use u USING (started_at, id) LEFT JOIN session s ON s.id = u.session_id
+ORDER BY u.started_at, u.id
+"""
+_BLOCKS: Final = """
+WITH hits AS MATERIALIZED (
+  SELECT started_at, id FROM port_block
+  WHERE outside = CAST(:outside AS cidr) AND started_at <= :latest AND (ended_at IS NULL OR ended_at >= :earliest)
+    AND (CAST(:port AS int) IS NULL OR :port BETWEEN port_first AND port_last)
+  LIMIT :most)
+SELECT b.*, s.updated_at AS heard_at, s.acct_session_id, s.calling_station_id, s.framed_ipv4
+FROM hits JOIN port_block b USING (started_at, id) LEFT JOIN session s ON s.id = b.session_id
+ORDER BY b.started_at, b.id
+"""
+
+
+def find_holders(session: Session, question: Question) -> Answer:
+    own = _own(session, question)
+    shared = _shared(session, question, question.address) if isinstance(question.address, IPv4Address) else []
+    candidates = sorted(own + shared, key=lambda one: (one.started_at, one.login or ""))
+    notes = set()
+    if shared and question.port is None:
+        notes.add(Note.PORT_MISSING)
+    if own and not shared and question.port is not None:
+        notes.add(Note.PORT_NOT_NEEDED)
+    if len({(one.service_id, one.login) for one in candidates}) > 1:
+        notes.add(Note.SEVERAL)
+    if not candidates:
+        notes.add(Note.NOBODY)
+    if len(candidates) > CANDIDATES_MAX:
+        notes.add(Note.TOO_MANY)
+    return Answer(question, candidates[:CANDIDATES_MAX], frozenset(notes))
+
+
+def _own(session: Session, question: Question) -> list[Candidate]:
+    address = question.address
+    lengths = _PREFIX_LENGTHS if isinstance(address, IPv6Address) else ()
+    addresses = [str(IPv6Network((address, length), strict=False)) for length in lengths] or [f"{address}/32"]
+    return [_of_session(row, question) for row in _uses(session, addresses, question.earliest, question.latest)]
+
+
+def _uses(session: Session, addresses: Sequence[str], earliest: datetime, latest: datetime) -> Sequence[RowMapping]:
+    values = {"addresses": list(addresses), "earliest": earliest, "latest": latest, "most": CANDIDATES_MAX + 1}
+    return session.execute(text(_USES), values).mappings().all()
+
+
+def _of_session(row: RowMapping, question: Question) -> Candidate:
+    return Candidate(
+        How.SESSION, str(row["address"]), None, None, None, row["started_at"], row["ended_at"], row["end_kind"],
+        row["heard_at"], row["service_id"], row["login"], row["box"], row["session_id"], row["acct_session_id"],
+        row["calling_station_id"], _notes(row, question),
+    )  # fmt: skip
+
+
+def _notes(row: RowMapping | dict[str, Any], question: Question) -> frozenset[Note]:
+    started_at, ended_at = row["started_at"], row["ended_at"]
+    said = {
+        Note.EDGE: started_at > question.last or (ended_at is not None and ended_at < question.first),
+        Note.STILL_OPEN: ended_at is None,
+        Note.STALE_END: row["end_kind"] in {"stale", "not_found", "superseded", "nas_reboot"},
+        Note.MOVED: row.get("moved", False),
+        Note.START_UNKNOWN: not row.get("start_known", True),
+    }
+    return frozenset(note for note, so in said.items() if so)
+
+
+def _shared(session: Session, question: Question, address: IPv4Address) -> list[Candidate]:
+    values = {"outside": f"{address}/32", "port": question.port, "earliest": question.earliest,
+              "latest": question.latest, "most": CANDIDATES_MAX + 1}  # fmt: skip
+    found: list[Candidate] = []
+    for row in session.execute(text(_BLOCKS), values).mappings():
+        found += _of_block(session, question, row)
+    for rule in _rules(session, question, address):
+        found += _of_rule(session, question, rule, address)
+    return found
+
+
+def _of_block(session: Session, question: Question, row: RowMapping) -> Iterable[Candidate]:
+    """A block whose session or login is known is its holder's; else whoever had the inside address meanwhile."""
+    known = Candidate(
+        How.PORT_BLOCK, str(row["outside"]), row["port_first"], row["port_last"],
+        str(row["inside"] or row["framed_ipv4"] or "") or None, row["started_at"], row["ended_at"], row["end_kind"],
+        row["heard_at"], row["service_id"], row["login"], row["reporter"], row["session_id"], row["acct_session_id"],
+        row["calling_station_id"], _notes(row, question),
+    )  # fmt: skip
+    if row["session_id"] is not None or row["login"] is not None or row["inside"] is None:
+        return [known]
+    return _inside_holders(session, question, known, [str(row["inside"])]) or [
+        replace(known, notes=known.notes | {Note.INSIDE_UNKNOWN})
+    ]
+
+
+def _inside_holders(session: Session, question: Question, block: Candidate, insides: Sequence[str]) -> list[Candidate]:
+    """The sessions that had these inside addresses while the block was held, as far as the question goes."""
+    earliest = max(question.earliest, block.started_at - question.tolerance)
+    latest = min(question.latest, (block.ended_at or question.latest) + question.tolerance)
+    found = []
+    for row in _uses(session, insides, earliest, latest):
+        ends = [end for end in (block.ended_at, row["ended_at"]) if end is not None]
+        both: dict[str, Any] = dict(row) | {"started_at": max(block.started_at, row["started_at"]),
+                                            "ended_at": min(ends, default=None)}  # fmt: skip
+        by_block = block.ended_at is not None and both["ended_at"] == block.ended_at
+        both["end_kind"] = block.end_kind if by_block else row["end_kind"]
+        found.append(
+            replace(
+                block, inside=str(row["address"]), started_at=both["started_at"], ended_at=both["ended_at"],
+                end_kind=both["end_kind"], heard_at=row["heard_at"], service_id=row["service_id"], login=row["login"],
+                session_id=row["session_id"], acct_session_id=row["acct_session_id"],
+                calling_station_id=row["calling_station_id"],
+                notes=_notes(both, question) | (block.notes & {Note.START_UNKNOWN}),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _rules(session: Session, question: Question, address: IPv4Address) -> Sequence[NatRule]:
+    wanted = select(NatRule).where(
+        NatRule.outside_first <= f"{address}/32",
+        NatRule.outside_last >= f"{address}/32",
+        NatRule.valid_from <= question.latest,
+        or_(NatRule.valid_until.is_(None), NatRule.valid_until >= question.earliest),
+    )
+    return session.scalars(wanted.order_by(NatRule.id)).all()
+
+
+def _of_rule(session: Session, question: Question, rule: NatRule, address: IPv4Address) -> Iterable[Candidate]:
+    nat = rule_of(rule)
+    inside = None if question.port is None else nat.inside_of(address, question.port)
+    insides = nat.insides_of(address) if question.port is None else [inside] if inside else []
+    blocks = {f"{one}/32": nat.block_of(one) for one in insides}
+    block = Candidate(
+        How.NAT_RULE, f"{address}/32", None, None, None, rule.valid_from, rule.valid_until, "changed", None, None, None,
+        rule.name,
+    )  # fmt: skip
+    holders = _inside_holders(session, question, block, list(blocks)) if blocks else []
+    found = []
+    for one in holders:
+        ports = blocks[str(one.inside)]
+        assert ports is not None  # noqa: S101  (the rule gave us this inside address)
+        found.append(replace(one, port_first=ports.port_first, port_last=ports.port_last))
+    return found
+
+
+def rule_of(rule: NatRule) -> DeterministicNat:
+    inside_first, inside_last, outside_first, outside_last = (
+        IPv4Address(str(value).partition("/")[0])
+        for value in (rule.inside_first, rule.inside_last, rule.outside_first, rule.outside_last)
+    )
+    return DeterministicNat(
+        inside_first, inside_last, outside_first, outside_last, rule.ports_per_subscriber, rule.first_port,
+        rule.last_port, NatOrder(rule.order),
+    )  # fmt: skip
