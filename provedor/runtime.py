@@ -8,8 +8,13 @@ from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.orm import Session
+
 from aaa.attempts import forget_attempts
 from aaa.coa import CoaClient
+from aaa.connection_log import store as connection_log
+from aaa.connection_log.cases import expire_preservations
+from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
 from aaa.pools import leases
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.standing import SuspensionPolicy
@@ -62,6 +67,16 @@ class Runtime:
         hour = now.astimezone(ZoneInfo(self.settings.timezone)).hour
         return self.settings.window_first_hour <= hour < self.settings.window_last_hour
 
+    @cached_property
+    def signing_key(self) -> SigningKey:
+        settings = self.settings
+        if settings.signature_file is not None:
+            return load_pkcs12(settings.signature_file, settings.signature_password)
+        return load_own(settings.own_signature_file, name=settings.provider_name, now=self.clock())
+
+    def keep_connection_log(self, session: Session) -> list[str]:
+        return connection_log.keep_partitions(session, now=self.clock(), months=self.settings.connection_log_months)
+
     def handlers(self) -> dict[str, Handler]:
         return {
             topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
@@ -78,6 +93,10 @@ class Runtime:
             Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 3600.0, forget_attempts),
+            Periodic("aaa.keep_connection_log", 3600.0, self.keep_connection_log),
+            Periodic(
+                "aaa.expire_preservations", 3600.0, lambda session: expire_preservations(session, now=self.clock())
+            ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.connection_log.moments import read_moment
 from aaa.connection_log.models import NatOrder
+from aaa.connection_log.moments import read_moment
 from aaa.connection_log.nat import Block, DeterministicNat
 from aaa.connection_log.syslog import read_events
 from core.errors import InvalidInput
@@ -140,9 +140,8 @@ def test_one_datagram_of_cisco_tells_several_blocks_and_the_sender_times_what_it
 @pytest.mark.parametrize(
     "line",
     [
-        "firewall,info forward: in:pppoe out:sfp1, proto TCP (SYN), 100.64.0.9:51234->198.51.100.1:443, "
-        "NAT (100.64.0.9:51234->203.0.113.7:51234)->198.51.100.1:443, len 52",
-        "1 2026 Nov 24 12:00:00 r - - NAT44 - [SessionbasedAD TCP 100.64.0.9 IN - 203.0.113.7 4 1024 - 198.51.100.1 443]",
+        "forward: out:sfp1, TCP, 100.64.0.9:5->198.51.100.1:443, NAT (100.64.0.9:5->203.0.113.7:5)->198.51.100.1:443",
+        "NAT44 - [SessionbasedAD TCP 100.64.0.9 IN - 203.0.113.7 4 1024 - 198.51.100.1 443]",
         JSERVICES + "ALLOC: 100.64.0.9 -> 203.0.113.7:2000-1000 0x5a0b",
         JSERVICES + "ALLOC: 100.64.0.999 -> 203.0.113.7:1000-2000 0x5a0b",
         "",
