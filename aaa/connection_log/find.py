@@ -10,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, or_, select, text
 from sqlalchemy.orm import Session
 
 from aaa.connection_log.models import NatOrder, NatRule
-from aaa.connection_log.moments import TOLERANCE_S
+from aaa.connection_log.moments import TOLERANCE_S, read_moment
 from aaa.connection_log.nat import DeterministicNat
+from core.errors import InvalidInput
 
 #: An answer has no more than so many candidates; where there are more, it says so.
 CANDIDATES_MAX: Final = 1000
@@ -121,6 +122,28 @@ SELECT b.*, s.updated_at AS heard_at, s.acct_session_id, s.calling_station_id, s
 FROM hits JOIN port_block b USING (started_at, id) LEFT JOIN session s ON s.id = b.session_id
 ORDER BY b.started_at, b.id
 """
+
+
+def read_question(
+    ip: str, port: int | None, *, at: str | None, first: str | None, last: str | None, zone: str | None,
+    tolerance: timedelta = timedelta(seconds=TOLERANCE_S),
+) -> Question:  # fmt: skip
+    """Raises InvalidInput naming what is missing or cannot be read."""
+    try:
+        address = ip_address(ip.strip())
+    except ValueError:
+        raise InvalidInput("is no IP address", field="ip") from None
+    if (at is None) == (first is None and last is None):
+        raise InvalidInput("give `at`, or `from` and `until`", field="at")
+    if at is not None:
+        moment = read_moment(at, zone, "at")
+        return Question(address, port, moment, moment, tolerance)
+    if first is None or last is None:
+        raise InvalidInput("`from` and `until` go together", field="from" if first is None else "until")
+    begin, end = read_moment(first, zone, "from"), read_moment(last, zone, "until")
+    if end < begin:
+        raise InvalidInput("is before `from`", field="until")
+    return Question(address, port, begin, end, tolerance)
 
 
 def find_holders(session: Session, question: Question) -> Answer:

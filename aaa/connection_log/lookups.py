@@ -57,8 +57,8 @@ def as_json(answer: Answer, findings: Sequence[Finding], language: Language) -> 
 def _finding(finding: Finding, language: Language) -> dict[str, Any]:
     one = finding.candidate
     return {
-        "how": one.how.value, "how_in_words": how_words(one.how, language), "address": one.address,
-        "port_first": one.port_first, "port_last": one.port_last, "inside_address": one.inside,
+        "how": one.how.value, "how_in_words": how_words(one.how, language), "address": _shown(one.address),
+        "port_first": one.port_first, "port_last": one.port_last, "inside_address": _shown(one.inside),
         "started_at": _time(one.started_at), "ended_at": _time(one.ended_at), "end_kind": one.end_kind,
         "end_in_words": end_words(one.end_kind, language), "heard_at": _time(one.heard_at), "told_by": one.told_by,
         "login": one.login, "acct_session_id": one.acct_session_id, "calling_station_id": one.calling_station_id,
@@ -71,6 +71,11 @@ def _finding(finding: Finding, language: Language) -> dict[str, Any]:
 def holder_json(holder: Holder) -> dict[str, Any]:
     found = asdict(holder)
     return {name: str(value) if name.endswith("_id") else value for name, value in found.items()}
+
+
+def _shown(address: str | None) -> str | None:
+    """A host without its /32: that is what people write."""
+    return address.removesuffix("/32") if address and "." in address else address
 
 
 def _time(value: datetime | None) -> str | None:

@@ -101,21 +101,21 @@ def record_nat_event(connection: Connection, event: NatEvent, reporter: str) -> 
 
 def _allocate(connection: Connection, place: dict[str, Any]) -> bool:
     known = connection.execute(
-        "SELECT FROM port_block WHERE outside = %(outside)s AND port_first = %(first)s AND inside = %(inside)s "
+        "SELECT FROM port_block WHERE outside = %(outside)s::cidr AND port_first = %(first)s AND inside = %(inside)s::cidr "
         "AND started_at <= %(at)s AND (ended_at IS NULL OR ended_at >= %(at)s) AND source = 'syslog' LIMIT 1",
         place,
     ).fetchone()
     if known is not None:
         return False
     connection.execute(
-        "UPDATE port_block SET ended_at = %(at)s, end_kind = 'superseded' WHERE outside = %(outside)s "
+        "UPDATE port_block SET ended_at = %(at)s, end_kind = 'superseded' WHERE outside = %(outside)s::cidr "
         "AND port_first <= %(last)s AND port_last >= %(first)s AND started_at <= %(at)s AND ended_at IS NULL "
         "AND source = 'syslog'",
         place,
     )
     connection.execute(
         "INSERT INTO port_block (started_at, outside, port_first, port_last, inside, source, reporter) "
-        "VALUES (%(at)s, %(outside)s, %(first)s, %(last)s, %(inside)s, 'syslog', %(reporter)s)",
+        "VALUES (%(at)s, %(outside)s::cidr, %(first)s, %(last)s, %(inside)s::cidr, 'syslog', %(reporter)s)",
         place,
     )
     return True
@@ -123,8 +123,8 @@ def _allocate(connection: Connection, place: dict[str, Any]) -> bool:
 
 def _release(connection: Connection, place: dict[str, Any]) -> bool:
     closed = connection.execute(
-        "UPDATE port_block SET ended_at = %(at)s, end_kind = 'stop' WHERE outside = %(outside)s "
-        "AND port_first = %(first)s AND inside = %(inside)s AND started_at <= %(at)s AND ended_at IS NULL "
+        "UPDATE port_block SET ended_at = %(at)s, end_kind = 'stop' WHERE outside = %(outside)s::cidr "
+        "AND port_first = %(first)s AND inside = %(inside)s::cidr AND started_at <= %(at)s AND ended_at IS NULL "
         "AND source = 'syslog'",
         place,
     )
@@ -133,11 +133,11 @@ def _release(connection: Connection, place: dict[str, Any]) -> bool:
     inserted = connection.execute(
         "INSERT INTO port_block (started_at, ended_at, end_kind, start_known, outside, port_first, port_last, inside, "
         "source, reporter) "
-        "SELECT greatest(%(at)s - %(unheard)s, (SELECT max(ended_at) FROM port_block WHERE outside = %(outside)s "
+        "SELECT greatest(%(at)s - %(unheard)s, (SELECT max(ended_at) FROM port_block WHERE outside = %(outside)s::cidr "
         "AND port_first <= %(last)s AND port_last >= %(first)s AND ended_at <= %(at)s AND source = 'syslog')), "
-        "%(at)s, 'stop', false, %(outside)s, %(first)s, %(last)s, %(inside)s, 'syslog', %(reporter)s "
-        "WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s AND port_first = %(first)s "
-        "AND inside = %(inside)s AND ended_at = %(at)s AND source = 'syslog')",
+        "%(at)s, 'stop', false, %(outside)s::cidr, %(first)s, %(last)s, %(inside)s::cidr, 'syslog', %(reporter)s "
+        "WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s::cidr AND port_first = %(first)s "
+        "AND inside = %(inside)s::cidr AND ended_at = %(at)s AND source = 'syslog')",
         place | {"unheard": UNHEARD_START},
     )
     return inserted.rowcount > 0
@@ -152,8 +152,8 @@ def import_blocks(connection: Connection, rows: Iterable[Sequence[Any]], reporte
         count += connection.execute(
             "INSERT INTO port_block (started_at, ended_at, end_kind, outside, port_first, port_last, inside, login, "
             "source, reporter) SELECT %(started)s, %(ended)s, CASE WHEN %(ended)s::timestamptz IS NULL THEN NULL "
-            "ELSE 'stop' END, %(outside)s, %(first)s, %(last)s, %(inside)s, %(login)s, 'import', %(reporter)s "
-            "WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s AND started_at = %(started)s "
+            "ELSE 'stop' END, %(outside)s::cidr, %(first)s, %(last)s, %(inside)s::cidr, %(login)s, 'import', %(reporter)s "
+            "WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s::cidr AND started_at = %(started)s "
             "AND port_first = %(first)s AND source = 'import' AND inside IS NOT DISTINCT FROM %(inside)s::cidr "
             "AND login IS NOT DISTINCT FROM %(login)s)",
             values,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -11,15 +10,13 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from sqlalchemy import select
 
 from aaa.connection_log import lookups, nat_rules
-from aaa.connection_log.find import Question
+from aaa.connection_log.find import read_question
 from aaa.connection_log.models import LogLookup, NatOrder, NatRule
-from aaa.connection_log.moments import TOLERANCE_S, read_moment
 from api.access import mask, sees_personal_data
 from api.context import Db, Filter, Given, Paged, Who, list_page, matching, parse_id
 from api.idempotency import OnceOnly
 from api.resources.views import log_reveal
 from api.schemas import NO_NUL, Input, Name, Number, Output, PageOf
-from core.errors import InvalidInput
 from core.models.system import Role
 
 log_routes = APIRouter(prefix="/connection-log", tags=["connection-log"])
@@ -172,28 +169,6 @@ def end_rule(rule_id: str, session: Db, caller: Who, given: Given) -> NatRuleOut
     """Ends it now: it goes on answering for the time that it was in force."""
     rule = nat_rules.get_rule(session, parse_id(rule_id, "NAT rule"))
     return _rule_view(nat_rules.end_rule(session, rule, caller.actor, given.clock()))
-
-
-def read_question(
-    ip: str, port: int | None, *, at: str | None, first: str | None, last: str | None, zone: str | None,
-    tolerance: timedelta = timedelta(seconds=TOLERANCE_S),
-) -> Question:  # fmt: skip
-    """Raises InvalidInput naming what is missing or cannot be read."""
-    try:
-        address = ip_address(ip.strip())
-    except ValueError:
-        raise InvalidInput("is no IP address", field="ip") from None
-    if (at is None) == (first is None and last is None):
-        raise InvalidInput("give `at`, or `from` and `until`", field="at")
-    if at is not None:
-        moment = read_moment(at, zone, "at")
-        return Question(address, port, moment, moment, tolerance)
-    if first is None or last is None:
-        raise InvalidInput("`from` and `until` go together", field="from" if first is None else "until")
-    begin, end = read_moment(first, zone, "from"), read_moment(last, zone, "until")
-    if end < begin:
-        raise InvalidInput("is before `from`", field="until")
-    return Question(address, port, begin, end, tolerance)
 
 
 def _masked(answer: AnswerOut, role: Role) -> AnswerOut:

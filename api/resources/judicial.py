@@ -12,13 +12,13 @@ from sqlalchemy import select
 from aaa.connection_log import cases
 from aaa.connection_log.case_states import Step
 from aaa.connection_log.document import AnswerDocument
-from aaa.connection_log.find import Question
+from aaa.connection_log.find import Question, read_question
 from aaa.connection_log.models import CaseKind, CaseState, JudicialRequest
 from aaa.connection_log.moments import TOLERANCE_S
 from aaa.connection_log.signing import SigningKey
 from api.context import Caller, Db, Given, Paged, Services, Who, list_page, matching, parse_id, tagged
 from api.idempotency import OnceOnly
-from api.resources.connection_log import Port, read_question
+from api.resources.connection_log import Port
 from api.schemas import Day, Flag, Input, Login, Number, Output, PageOf, Plain, Text
 from core import audit
 from core.errors import Conflict, InvalidInput, NotFound

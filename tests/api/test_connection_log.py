@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -46,6 +47,7 @@ ORDER = {
     "questions": [{"ip": "203.0.113.0", "port": 3500, "at": "2026-11-20 10:00:00", "zone": "America/Sao_Paulo"}],
 }  # fmt: skip
 ClientFor = Callable[..., TestClient]
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def client_for(database: Database, keyring: Keyring, tmp_path: Path) -> ClientFo
 
     def make(role: Role, name: str = "") -> TestClient:
         with database.transaction() as session:
-            _, secret = tokens.create_token(session, name or f"{role}-{id(object())}", role, Actor("test"))
+            _, secret = tokens.create_token(session, name or f"{role}-{next(_numbers)}", role, Actor("test"))
         return TestClient(app, raise_server_exceptions=False, headers={"Authorization": f"Bearer {secret}"})
 
     return make
@@ -73,8 +75,8 @@ def hold(
         session.execute(
             text(
                 "INSERT INTO session (nas_id, box, acct_session_id, service_id, login, started_at, updated_at, "
-                "stopped_at, stop_kind, nas_address, framed_ipv4) VALUES (1, 'bras', :key, :service, :login, :first, :last, :last, "
-                "'stop', '192.0.2.1', :address)"
+                "stopped_at, stop_kind, nas_address, framed_ipv4) VALUES (1, 'bras', :key, :service, :login, :first, "
+                ":last, :last, 'stop', '192.0.2.1', :address)"
             ),
             {"key": f"{address}-{at}", "service": int(service_id), "login": login, "first": at,
              "last": at + timedelta(hours=hours), "address": address},
@@ -100,7 +102,7 @@ def test_a_shared_address_with_its_port_names_one_subscriber(client_for: ClientF
     found = ask(client_for(Role.LEGAL), ip="203.0.113.0", port="3500", language="en").json()
     (candidate,) = found["candidates"]
     assert (candidate["how"], candidate["inside_address"], candidate["port_first"], candidate["port_last"]) == (
-        "nat_rule", "100.64.0.1/32", 3024, 5023,
+        "nat_rule", "100.64.0.1", 3024, 5023,
     )  # fmt: skip
     assert (candidate["login"], candidate["customer"]["name"]) == ("ana", "Ana")
     assert candidate["customer"]["address"]["street"] == "Rua do Sol"
