@@ -6,7 +6,7 @@ given out in blocks that were told (`port_block`), or by a rule that says whose 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -101,25 +101,31 @@ class Answer:
     notes: frozenset[Note]
 
 
-#: The index alone decides which rows are read at all.
-_USES: Final = """
+#: The index alone decides which rows are read at all; OFFSET keeps the planner from reading every month for them.
+USES: Final = """
 WITH hits AS MATERIALIZED (
   SELECT started_at, id FROM address_use
   WHERE address = ANY(CAST(:addresses AS cidr[])) AND started_at <= :latest
     AND (ended_at IS NULL OR ended_at >= :earliest)
   LIMIT :most)
 SELECT u.*, s.updated_at AS heard_at
-FROM hits JOIN address_use u USING (started_at, id) LEFT JOIN session s ON s.id = u.session_id
+FROM hits h
+  CROSS JOIN LATERAL (SELECT * FROM address_use a WHERE a.started_at = h.started_at AND a.id = h.id OFFSET 0) u
+  LEFT JOIN LATERAL (SELECT updated_at FROM session WHERE id = u.session_id OFFSET 0) s ON true
 ORDER BY u.started_at, u.id
 """
-_BLOCKS: Final = """
+BLOCKS: Final = """
 WITH hits AS MATERIALIZED (
   SELECT started_at, id FROM port_block
   WHERE outside = CAST(:outside AS cidr) AND started_at <= :latest AND (ended_at IS NULL OR ended_at >= :earliest)
-    AND (CAST(:port AS int) IS NULL OR :port BETWEEN port_first AND port_last)
+    AND port_first <= :port_most AND port_last >= :port_least
   LIMIT :most)
 SELECT b.*, s.updated_at AS heard_at, s.acct_session_id, s.calling_station_id, s.framed_ipv4
-FROM hits JOIN port_block b USING (started_at, id) LEFT JOIN session s ON s.id = b.session_id
+FROM hits h
+  CROSS JOIN LATERAL (SELECT * FROM port_block p WHERE p.started_at = h.started_at AND p.id = h.id OFFSET 0) b
+  LEFT JOIN LATERAL (
+    SELECT updated_at, acct_session_id, calling_station_id, framed_ipv4 FROM session WHERE id = b.session_id OFFSET 0
+  ) s ON true
 ORDER BY b.started_at, b.id
 """
 
@@ -146,7 +152,13 @@ def read_question(
     return Question(address, port, begin, end, tolerance)
 
 
+#: For the rest of the transaction. To plan for each month anew takes longer than to answer; and the planner would fetch
+#: a row of the table for each of an address's hundreds, where the index says which few are wanted.
+_PREPARE: Final = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_bitmapscan = off"
+
+
 def find_holders(session: Session, question: Question) -> Answer:
+    session.execute(text(_PREPARE))
     own = _own(session, question)
     shared = _shared(session, question, question.address) if isinstance(question.address, IPv4Address) else []
     candidates = sorted(own + shared, key=lambda one: (one.started_at, one.login or ""))
@@ -173,7 +185,7 @@ def _own(session: Session, question: Question) -> list[Candidate]:
 
 def _uses(session: Session, addresses: Sequence[str], earliest: datetime, latest: datetime) -> Sequence[RowMapping]:
     values = {"addresses": list(addresses), "earliest": earliest, "latest": latest, "most": CANDIDATES_MAX + 1}
-    return session.execute(text(_USES), values).mappings().all()
+    return session.execute(text(USES), values).mappings().all()
 
 
 def _of_session(row: RowMapping, question: Question) -> Candidate:
@@ -197,48 +209,66 @@ def _notes(row: RowMapping | dict[str, Any], question: Question) -> frozenset[No
 
 
 def _shared(session: Session, question: Question, address: IPv4Address) -> list[Candidate]:
-    values = {"outside": f"{address}/32", "port": question.port, "earliest": question.earliest,
+    least, most = (0, 65535) if question.port is None else (question.port, question.port)
+    values = {"outside": f"{address}/32", "port_least": least, "port_most": most, "earliest": question.earliest,
               "latest": question.latest, "most": CANDIDATES_MAX + 1}  # fmt: skip
-    found: list[Candidate] = []
-    for row in session.execute(text(_BLOCKS), values).mappings():
-        found += _of_block(session, question, row)
-    for rule in _rules(session, question, address):
-        found += _of_rule(session, question, rule, address)
+    blocks = [_of_block(row, question) for row in session.execute(text(BLOCKS), values).mappings()]
+    ruled = [one for rule in _rules(session, question, address) for one in _of_rule(rule, question, address)]
+    unknown = [one for one in blocks if one.session_id is None and one.login is None and one.inside]
+    holders = _holders(session, question, {str(one.inside) for one in [*unknown, *ruled]})
+    found = [one for one in blocks if one not in unknown]
+    for block in unknown:
+        found += _held(block, holders, question) or [replace(block, notes=block.notes | {Note.INSIDE_UNKNOWN})]
+    for block in ruled:  # a rule has blocks for inside addresses that nobody had
+        found += _held(block, holders, question)
     return found
 
 
-def _of_block(session: Session, question: Question, row: RowMapping) -> Iterable[Candidate]:
-    """A block whose session or login is known is its holder's; else whoever had the inside address meanwhile."""
-    known = Candidate(
+def _of_block(row: RowMapping, question: Question) -> Candidate:
+    return Candidate(
         How.PORT_BLOCK, str(row["outside"]), row["port_first"], row["port_last"],
         str(row["inside"] or row["framed_ipv4"] or "") or None, row["started_at"], row["ended_at"], row["end_kind"],
         row["heard_at"], row["service_id"], row["login"], row["reporter"], row["session_id"], row["acct_session_id"],
         row["calling_station_id"], _notes(row, question),
     )  # fmt: skip
-    if row["session_id"] is not None or row["login"] is not None or row["inside"] is None:
-        return [known]
-    return _inside_holders(session, question, known, [str(row["inside"])]) or [
-        replace(known, notes=known.notes | {Note.INSIDE_UNKNOWN})
-    ]
 
 
-def _inside_holders(session: Session, question: Question, block: Candidate, insides: Sequence[str]) -> list[Candidate]:
-    """The sessions that had these inside addresses while the block was held, as far as the question goes."""
-    earliest = max(question.earliest, block.started_at - question.tolerance)
-    latest = min(question.latest, (block.ended_at or question.latest) + question.tolerance)
+def _of_rule(rule: NatRule, question: Question, address: IPv4Address) -> Iterator[Candidate]:
+    """The blocks that a rule has for the address, or for its port where that is known."""
+    nat = rule_of(rule)
+    inside = None if question.port is None else nat.inside_of(address, question.port)
+    for one in nat.insides_of(address) if question.port is None else [inside]:
+        block = None if one is None else nat.block_of(one)
+        if block is not None:
+            yield Candidate(
+                How.NAT_RULE, f"{address}/32", block.port_first, block.port_last, f"{one}/32", rule.valid_from,
+                rule.valid_until, "changed", None, None, None, rule.name,
+            )  # fmt: skip
+
+
+def _holders(session: Session, question: Question, insides: Collection[str]) -> dict[str, list[RowMapping]]:
+    """By inside address: the sessions that had it."""
+    holders: dict[str, list[RowMapping]] = {}
+    for row in _uses(session, sorted(insides), question.earliest, question.latest) if insides else []:
+        holders.setdefault(str(row["address"]), []).append(row)
+    return holders
+
+
+def _held(block: Candidate, holders: dict[str, list[RowMapping]], question: Question) -> list[Candidate]:
+    """The sessions that had the block's inside address while the block was held."""
     found = []
-    for row in _uses(session, insides, earliest, latest):
+    for row in holders.get(str(block.inside), []):
         ends = [end for end in (block.ended_at, row["ended_at"]) if end is not None]
-        both: dict[str, Any] = dict(row) | {"started_at": max(block.started_at, row["started_at"]),
-                                            "ended_at": min(ends, default=None)}  # fmt: skip
-        by_block = block.ended_at is not None and both["ended_at"] == block.ended_at
-        both["end_kind"] = block.end_kind if by_block else row["end_kind"]
+        started_at, ended_at = max(block.started_at, row["started_at"]), min(ends, default=None)
+        if ended_at is not None and ended_at < max(started_at, question.earliest):
+            continue
+        end_kind = block.end_kind if block.ended_at is not None and ended_at == block.ended_at else row["end_kind"]
+        both = dict(row) | {"started_at": started_at, "ended_at": ended_at, "end_kind": end_kind}
         found.append(
             replace(
-                block, inside=str(row["address"]), started_at=both["started_at"], ended_at=both["ended_at"],
-                end_kind=both["end_kind"], heard_at=row["heard_at"], service_id=row["service_id"], login=row["login"],
-                session_id=row["session_id"], acct_session_id=row["acct_session_id"],
-                calling_station_id=row["calling_station_id"],
+                block, started_at=started_at, ended_at=ended_at, end_kind=end_kind, heard_at=row["heard_at"],
+                service_id=row["service_id"], login=row["login"], session_id=row["session_id"],
+                acct_session_id=row["acct_session_id"], calling_station_id=row["calling_station_id"],
                 notes=_notes(both, question) | (block.notes & {Note.START_UNKNOWN}),
             )
         )  # fmt: skip
@@ -253,24 +283,6 @@ def _rules(session: Session, question: Question, address: IPv4Address) -> Sequen
         or_(NatRule.valid_until.is_(None), NatRule.valid_until >= question.earliest),
     )
     return session.scalars(wanted.order_by(NatRule.id)).all()
-
-
-def _of_rule(session: Session, question: Question, rule: NatRule, address: IPv4Address) -> Iterable[Candidate]:
-    nat = rule_of(rule)
-    inside = None if question.port is None else nat.inside_of(address, question.port)
-    insides = nat.insides_of(address) if question.port is None else [inside] if inside else []
-    blocks = {f"{one}/32": nat.block_of(one) for one in insides}
-    block = Candidate(
-        How.NAT_RULE, f"{address}/32", None, None, None, rule.valid_from, rule.valid_until, "changed", None, None, None,
-        rule.name,
-    )  # fmt: skip
-    holders = _inside_holders(session, question, block, list(blocks)) if blocks else []
-    found = []
-    for one in holders:
-        ports = blocks[str(one.inside)]
-        assert ports is not None  # noqa: S101  (the rule gave us this inside address)
-        found.append(replace(one, port_first=ports.port_first, port_last=ports.port_last))
-    return found
 
 
 def rule_of(rule: NatRule) -> DeterministicNat:

@@ -101,8 +101,9 @@ def record_nat_event(connection: Connection, event: NatEvent, reporter: str) -> 
 
 def _allocate(connection: Connection, place: dict[str, Any]) -> bool:
     known = connection.execute(
-        "SELECT FROM port_block WHERE outside = %(outside)s::cidr AND port_first = %(first)s AND inside = %(inside)s::cidr "
-        "AND started_at <= %(at)s AND (ended_at IS NULL OR ended_at >= %(at)s) AND source = 'syslog' LIMIT 1",
+        "SELECT FROM port_block WHERE outside = %(outside)s::cidr AND port_first = %(first)s "
+        "AND inside = %(inside)s::cidr AND started_at <= %(at)s AND (ended_at IS NULL OR ended_at >= %(at)s) "
+        "AND source = 'syslog' LIMIT 1",
         place,
     ).fetchone()
     if known is not None:
@@ -152,10 +153,10 @@ def import_blocks(connection: Connection, rows: Iterable[Sequence[Any]], reporte
         count += connection.execute(
             "INSERT INTO port_block (started_at, ended_at, end_kind, outside, port_first, port_last, inside, login, "
             "source, reporter) SELECT %(started)s, %(ended)s, CASE WHEN %(ended)s::timestamptz IS NULL THEN NULL "
-            "ELSE 'stop' END, %(outside)s::cidr, %(first)s, %(last)s, %(inside)s::cidr, %(login)s, 'import', %(reporter)s "
-            "WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s::cidr AND started_at = %(started)s "
-            "AND port_first = %(first)s AND source = 'import' AND inside IS NOT DISTINCT FROM %(inside)s::cidr "
-            "AND login IS NOT DISTINCT FROM %(login)s)",
+            "ELSE 'stop' END, %(outside)s::cidr, %(first)s, %(last)s, %(inside)s::cidr, %(login)s, 'import', "
+            "%(reporter)s WHERE NOT EXISTS (SELECT FROM port_block WHERE outside = %(outside)s::cidr "
+            "AND started_at = %(started)s AND port_first = %(first)s AND source = 'import' "
+            "AND inside IS NOT DISTINCT FROM %(inside)s::cidr AND login IS NOT DISTINCT FROM %(login)s)",
             values,
         ).rowcount
     return count
