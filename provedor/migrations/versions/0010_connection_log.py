@@ -79,6 +79,8 @@ BEGIN
 END
 $$
 """
+#: While a session keeps its addresses, only the ends that are the session's move with it: what `settle_addresses` would
+#: say, for less.
 _CHANGED = """
 CREATE FUNCTION log_changed_session() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -87,21 +89,32 @@ DECLARE
   present text[] := ARRAY[NEW.framed_ipv4, NEW.framed_ipv6_prefix, NEW.delegated_ipv6_prefix];
   address cidr;
 BEGIN
-  FOR i IN 1 .. 3 LOOP
-    address := readable_cidr(present[i]);
-    CONTINUE WHEN address IS NULL;
-    IF before[i] IS DISTINCT FROM present[i] THEN
-      IF readable_cidr(before[i]) IS NOT NULL THEN
-        PERFORM tell_address(NEW, kinds[i], readable_cidr(before[i]), OLD.updated_at);
+  IF before = present THEN
+    UPDATE address_use u SET
+      started_at = CASE WHEN u.started_at = OLD.started_at THEN NEW.started_at ELSE u.started_at END,
+      ended_at = CASE WHEN u.end_kind = 'changed' THEN u.ended_at ELSE NEW.stopped_at END,
+      end_kind = CASE WHEN u.end_kind = 'changed' THEN u.end_kind ELSE NEW.stop_kind END,
+      service_id = NEW.service_id, login = NEW.login, calling_station_id = NEW.calling_station_id
+    WHERE u.session_id = NEW.id AND u.started_at >= NEW.started_at;
+  ELSE
+    FOR i IN 1 .. 3 LOOP
+      address := readable_cidr(present[i]);
+      CONTINUE WHEN address IS NULL;
+      IF before[i] IS DISTINCT FROM present[i] THEN
+        IF readable_cidr(before[i]) IS NOT NULL THEN
+          PERFORM tell_address(NEW, kinds[i], readable_cidr(before[i]), OLD.updated_at);
+        END IF;
+        PERFORM tell_address(NEW, kinds[i], address, NEW.updated_at);
       END IF;
-      PERFORM tell_address(NEW, kinds[i], address, NEW.updated_at);
-    END IF;
-    PERFORM settle_addresses(NEW, kinds[i], address);
-  END LOOP;
-  UPDATE port_block b SET
-    started_at = CASE WHEN b.started_at = OLD.started_at THEN NEW.started_at ELSE b.started_at END,
-    ended_at = NEW.stopped_at, end_kind = NEW.stop_kind, service_id = NEW.service_id, login = NEW.login
-  WHERE b.session_id = NEW.id AND b.started_at >= NEW.started_at;
+      PERFORM settle_addresses(NEW, kinds[i], address);
+    END LOOP;
+  END IF;
+  IF EXISTS (SELECT FROM port_block b WHERE b.session_id = NEW.id AND b.started_at >= NEW.started_at) THEN
+    UPDATE port_block b SET
+      started_at = CASE WHEN b.started_at = OLD.started_at THEN NEW.started_at ELSE b.started_at END,
+      ended_at = NEW.stopped_at, end_kind = NEW.stop_kind, service_id = NEW.service_id, login = NEW.login
+    WHERE b.session_id = NEW.id AND b.started_at >= NEW.started_at;
+  END IF;
   RETURN NULL;
 END
 $$
