@@ -29,15 +29,34 @@ UNHEARD_START: Final = timedelta(days=1)
 _SESSION_OF: Final = (
     "s.nas_id = a.nas_id AND s.box = a.box AND s.acct_session_id = a.acct_session_id AND s.accept_id = a.accept_id"
 )
-#: Sessions that the batch gives another address than they have now, and those with several addresses already of which
-#: it tells something old. Of these every event counts.
+#: Sessions that the batch gives another address than they have now (true), and those of which it tells something that
+#: is older than the latest. In a quiet stream there are none. (OFFSET: each session by its key, never all of them.)
 _LATE: Final = f"""
-SELECT DISTINCT s.id FROM arriving a JOIN session s ON {_SESSION_OF}
-WHERE a.framed_ipv4 <> s.framed_ipv4 OR a.framed_ipv6_prefix <> s.framed_ipv6_prefix
-  OR a.delegated_ipv6_prefix <> s.delegated_ipv6_prefix
-  OR (to_timestamp(a.event_at) < s.updated_at AND EXISTS (
-    SELECT FROM address_use u WHERE u.session_id = s.id AND u.started_at >= s.started_at AND u.moved))
+SELECT id, bool_or(other) FROM (
+  SELECT s.id, (a.framed_ipv4 <> s.framed_ipv4 OR a.framed_ipv6_prefix <> s.framed_ipv6_prefix
+    OR a.delegated_ipv6_prefix <> s.delegated_ipv6_prefix) IS TRUE AS other,
+    to_timestamp(a.event_at) < s.updated_at AS older
+  FROM arriving a CROSS JOIN LATERAL (SELECT * FROM session s WHERE {_SESSION_OF} OFFSET 0) s) heard
+WHERE other OR older GROUP BY id
 """  # noqa: S608
+#: An address may have been told earlier than was known.
+_EARLIER: Final = f"""
+UPDATE address_use u SET told_first_at = n.at
+FROM (
+  SELECT s.id, s.started_at, told.kind, readable_cidr(told.address) AS address, min(to_timestamp(a.event_at)) AS at
+  FROM session s JOIN arriving a ON {_SESSION_OF}
+    CROSS JOIN LATERAL (VALUES ('ipv4', a.framed_ipv4), ('ipv6', a.framed_ipv6_prefix),
+      ('delegated', a.delegated_ipv6_prefix)) AS told (kind, address)
+  WHERE s.id = ANY(%s) AND told.address IS NOT NULL
+  GROUP BY s.id, s.started_at, told.kind, told.address) n
+WHERE u.session_id = n.id AND u.started_at >= n.started_at AND u.kind = n.kind AND u.address = n.address
+  AND u.told_first_at > n.at
+"""  # noqa: S608
+_MOVED: Final = """
+SELECT s.id FROM session s
+WHERE s.id = ANY(%s) AND EXISTS (
+  SELECT FROM address_use u WHERE u.session_id = s.id AND u.started_at >= s.started_at AND u.moved)
+"""
 _TELL: Final = f"""
 SELECT tell_address(s, told.kind, readable_cidr(told.address), told.at)
 FROM session s CROSS JOIN LATERAL (
@@ -77,14 +96,22 @@ ORDER BY s.id, a.outside, a.port_first, a.at
 
 def record_batch(connection: Connection, records: Sequence[AccountingRecord]) -> None:
     """Within the shipper's transaction, after the batch has joined its sessions."""
-    late = [row[0] for row in connection.execute(_LATE, prepare=False)]
+    late = connection.execute(_LATE, prepare=False).fetchall()
     if late:
-        connection.execute(_TELL, (late,), prepare=False)
-        connection.execute(_SETTLE, (late,), prepare=False)
+        _record_late(connection, [row[0] for row in late], {row[0] for row in late if row[1]})
     told = [(one, one.nat_ports) for one in records if one.nat_ports is not None]
     if told:
         rows = [(one.nas_id, one.box, one.acct_session_id, one.accept_id, one.event_at, *ports) for one, ports in told]
         connection.execute(_BLOCKS, [list(column) for column in zip(*rows, strict=True)], prepare=False)
+
+
+def _record_late(connection: Connection, late: list[int], elsewhere: set[int]) -> None:
+    """Of sessions that had, or have by this batch, several addresses every event counts."""
+    connection.execute(_EARLIER, (late,), prepare=False)
+    moved = sorted(elsewhere | {row[0] for row in connection.execute(_MOVED, (late,), prepare=False)})
+    if moved:
+        connection.execute(_TELL, (moved,), prepare=False)
+        connection.execute(_SETTLE, (moved,), prepare=False)
 
 
 def record_nat_event(connection: Connection, event: NatEvent, reporter: str) -> bool:

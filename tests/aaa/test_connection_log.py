@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -131,6 +132,23 @@ def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
         keep(connection, *arriving[:size])
         arriving = arriving[size:]
     assert uses(connection) == expected(records)
+
+
+def test_an_address_that_comes_back_is_right_in_every_order_and_batch(connection: Connection) -> None:
+    records = [
+        told(Status.START, 0, ipv4="10.0.1.3"), told(Status.INTERIM, 4, ipv4="10.0.1.2"),
+        told(Status.INTERIM, 380, ipv4="10.0.1.3"),
+    ]  # fmt: skip
+    for order in itertools.permutations(records):
+        for cuts in ((3,), (1, 2), (2, 1), (1, 1, 1)):
+            connection.execute("TRUNCATE session, accounting_record, spool_position, box_restart, outbox, address_use")
+            waiting = list(order)
+            for size in cuts:
+                keep(connection, *waiting[:size])
+                waiting = waiting[size:]
+            assert uses(connection) == {
+                ("1", "ipv4", "10.0.1.3", 0, None, None), ("1", "ipv4", "10.0.1.2", 4, 4, "changed"),
+            }  # fmt: skip
 
 
 def test_a_delegated_prefix_told_in_an_interim_counts_from_the_sessions_start(

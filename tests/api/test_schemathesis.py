@@ -117,12 +117,13 @@ BEYOND_THE_SCHEMA = {
     "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
     "Idempotency-Key", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
     "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool", "profile", "throttle_profile",
-    "prefix_length", "ranges",
+    "prefix_length", "ranges", "inside_first", "inside_last", "outside_first", "outside_last", "ports_per_subscriber",
+    "last_port", "valid_until", "ip", "at", "from", "zone", "order_number", "legal_basis",
 }  # fmt: skip
 
 
 #: Mappings whose keys are names that a client chooses.
-_BY_NAME = ("items.", "names.", "options.", "vendor_attributes.", "dns_servers.")
+_BY_NAME = ("items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.")
 
 
 @schemathesis.check
