@@ -20,6 +20,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from aaa.accept_class import find_class
+from aaa.connection_log.blocks import NatPorts, read_ports
 from aaa.counters import COUNTER_MAX, join_words
 from aaa.packet import Kind, parse, readable
 from aaa.vendor_accounting import NOTHING, VendorAccounting, read_vendor_accounting
@@ -111,6 +112,8 @@ class AccountingRecord(NamedTuple):
     multi_session_id: str | None
     #: The session is of a service on a subscriber's session.
     is_service: bool
+    #: The ports of a shared address that a NAT gave the session.
+    nat_ports: NatPorts | None = None
 
 
 def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) -> AccountingRecord:
@@ -167,6 +170,7 @@ def read_record(received_at_ns: int, nas_id: int, source: str, octets: bytes) ->
         + blake2b(f"{status}\n{moment}".encode(), digest_size=DEDUPE_KEY_OCTETS - SESSION_KEY_OCTETS).digest(),
         _line(acct_session_id or "", multi_session_id, vendor),
         vendor.service,
+        read_ports(packet) if Kind.VENDOR_SPECIFIC in packet.firsts else None,
     )
 
 

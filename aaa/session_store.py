@@ -38,6 +38,7 @@ from aaa.accounting import (
     Status,
     session_prefix,
 )
+from aaa.connection_log import store as connection_log
 from aaa.counters import Point, count
 from aaa.sessions import SessionKey, SessionState, fold
 from aaa.takeover.attribution import attribute_by_login, name_boxes
@@ -409,6 +410,7 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
         lines.end_over_limit(connection)
     _apply_restarts(connection, records)
     boxes.keep_heard(connection, records)
+    connection_log.record_batch(connection, records)
     return len(records) - len(repeated)
 
 
@@ -514,7 +516,7 @@ def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
         received_at, event_at, nas_id, box, source, status, acct_session_id, accept_id, service_id, fingerprint, login,
         session_seconds, input_octets, output_octets, input_packets, output_packets, terminate_cause, nas_address,
         nas_port_id, calling_station_id, called_station_id, framed_ipv4, framed_ipv6_prefix, delegated_ipv6_prefix,
-        dedupe_key, multi_session_id, is_service,
+        dedupe_key, multi_session_id, is_service, _,
     ) = record  # fmt: skip
     return (
         f"{day}\t{'t' if alone else 'f'}\t{received_at}\t{event_at}\t{nas_id}\t{_text(box)}\t{source}\t{status}\t"

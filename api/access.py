@@ -20,7 +20,7 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "holds": {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.FINANCE: _WRITE, Role.NOC: _WRITE,
               Role.TECHNICIAN: _READ, Role.READONLY: _READ},
     "sessions": dict.fromkeys(Role, _READ)
-    | {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.NOC: _WRITE, Role.FINANCE: _NONE},
+    | {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.NOC: _WRITE, Role.FINANCE: _NONE, Role.LEGAL: _NONE},
     "nas": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.TECHNICIAN: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "address-pools": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "usage": {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.FINANCE: _WRITE, Role.NOC: _READ,
@@ -32,11 +32,15 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "gateway-accounts": {Role.FINANCE: _WRITE},
     "home-servers": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.READONLY: _READ},
     "takeover": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
+    "connection-log": {Role.LEGAL: _READ, Role.NOC: _READ},
+    "connection-lookups": {},
+    "nat-rules": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.LEGAL: _READ},
+    "judicial-requests": {Role.LEGAL: _WRITE},
     "audit-entries": {},
     "tokens": {},
 }  # fmt: skip
 #: Roles that see documents, telephone numbers and installation addresses unmasked; each such sight is logged.
-_PERSONAL = frozenset({Role.ADMIN, Role.OPERATOR, Role.SUPPORT, Role.FINANCE, Role.TECHNICIAN})
+_PERSONAL = frozenset({Role.ADMIN, Role.OPERATOR, Role.SUPPORT, Role.FINANCE, Role.TECHNICIAN, Role.LEGAL})
 
 
 def may(role: Role, resource: str, method: str) -> bool:

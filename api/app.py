@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import tzinfo
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
+from aaa.connection_log.signing import SigningKey
 from api import openapi, problems
 from api.context import Db, Given, Services
 from api.docs import render_docs
@@ -17,7 +19,9 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.catalogue import company_routes, plan_routes
+from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.explain import explain_routes, finding_routes
+from api.resources.judicial import case_routes, no_key
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
 from api.resources.people import contract_routes, customer_routes
@@ -33,15 +37,19 @@ from core.keyring import Keyring
 
 def create_app(
     database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str, coa_port: int = 3799,
-    public_url: str = "", body_seconds_max: float = BODY_SECONDS_MAX,
+    public_url: str = "", body_seconds_max: float = BODY_SECONDS_MAX, signing_key: Callable[[], SigningKey] = no_key,
+    provider: str = "Provedor",
 ) -> FastAPI:  # fmt: skip
-    """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API."""
+    """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API.
+
+    `signing_key` is asked for when the first answer to an authority is signed.
+    """
     app = FastAPI(
         title="Provedor", version="1", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
         description="Network provisioning and RADIUS/AAA control plane for internet providers.",
         servers=[{"url": public_url}] if public_url else None,
     )  # fmt: skip
-    app.state.services = Services(database, keyring, clock, zone, coa_port)
+    app.state.services = Services(database, keyring, clock, zone, coa_port, signing_key, provider)
     app.state.schema_head = schema_head
     problems.install(app)
     openapi.install(app)
@@ -52,6 +60,7 @@ def create_app(
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
         token_routes, pool_routes, usage_routes, explain_routes, finding_routes, home_server_routes, takeover_routes,
+        log_routes, lookup_routes, rule_routes, case_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

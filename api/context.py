@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Annotated, Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from aaa.connection_log.signing import SigningKey
 from api.access import may
 from api.problems import PreconditionFailed
 from api.schemas import NO_NUL
@@ -50,6 +51,10 @@ class Services:
     zone: tzinfo
     #: Of a new NAS that names none.
     coa_port: int
+    #: Signs answers to authorities; it is made at the first use.
+    signing_key: Callable[[], SigningKey]
+    #: The company that answers them.
+    provider: str
 
 
 @dataclass(frozen=True, slots=True)

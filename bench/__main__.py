@@ -1,6 +1,6 @@
 """Run the parts and print one table; exit status 1 when a bar was missed. Only a whole run is kept in results/.
 
-python -m bench [ROUNDS] [--only PART ...]
+python -m bench [ROUNDS] [--only PART ...] [--records MILLIONS]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.connection_log import measure_lookups
 from bench.node import COA_PORT, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
@@ -21,13 +22,15 @@ from bench.shipping import measure_shipper
 from bench.standing import measure_memory, measure_start_without_database, private_memory, start_line
 
 SERVICES = 100_000
-PARTS = ("start", "memory", "paid", "peer", "shipper")
+PARTS = ("start", "memory", "paid", "peer", "shipper", "connection-log")
+#: Rows of the connection log, in millions; the bar is meant for 100, which takes an hour to fill and some 35 GB.
+RECORDS_MILLIONS = 5
 
 
-def main(rounds: int, parts: set[str]) -> int:
+def main(rounds: int, parts: set[str], records: int) -> int:
     lines: list[Line] = []
     with tempfile.TemporaryDirectory(prefix="provedor-bench-") as scratch:
-        for line in measure(Path(scratch), rounds, parts):
+        for line in measure(Path(scratch), rounds, parts, records):
             print(f"{line.verdict:6} {line.what}: {line.ours}; {line.result}", flush=True)
             lines.append(line)
     report = render(lines, rounds)
@@ -39,7 +42,11 @@ def main(rounds: int, parts: set[str]) -> int:
     return int(any(line.kept is False for line in lines))
 
 
-def measure(scratch: Path, rounds: int, parts: set[str]) -> Iterator[Line]:
+def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterator[Line]:
+    if "connection-log" in parts:
+        yield from measure_lookups(scratch / "log", records)
+    if parts == {"connection-log"}:
+        return
     empty: dict[str, int] = {}
     if "memory" in parts:
         with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
@@ -72,5 +79,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("rounds", type=int, nargs="?", default=5, help="of each comparison with the peer")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--records", type=int, default=RECORDS_MILLIONS, help="millions, of the connection log")
     arguments = parser.parse_args()
-    sys.exit(main(arguments.rounds, set(arguments.only)))
+    sys.exit(main(arguments.rounds, set(arguments.only), arguments.records * 1_000_000))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -16,6 +17,49 @@ from core.edits import apply_changes, flush_unique, touch
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.party import Company, Contact, Contract, ContractItem, ContractStatus, Customer
 from core.models.service import Service, ServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose a service is: the contract's holder, and where the service is installed."""
+
+    service_id: int
+    service_status: str
+    contract_id: int
+    customer_id: int
+    name: str
+    kind: str
+    document: str | None
+    address: dict[str, Any]
+
+
+def holders_of(session: Session, service_ids: Collection[int]) -> dict[int, Holder]:
+    """By service, cancelled ones as well: neither services nor customers are ever deleted."""
+    rows = session.execute(
+        select(Service, Contract.id, Customer)
+        .join(Contract, Contract.id == Service.contract_id)
+        .join(Customer, Customer.id == Contract.customer_id)
+        .where(Service.id.in_(service_ids))
+    )
+    return {
+        service.id: Holder(
+            service.id, service.status, contract_id, customer.id, customer.name, customer.kind, customer.document,
+            dict(service.address),
+        )
+        for service, contract_id, customer in rows
+    }  # fmt: skip
+
+
+def services_known_as(session: Session, *, login: str | None, document: str | None) -> list[int]:
+    """Services that have, or had, this login, or whose contract's holder has this document."""
+    query = select(Service.id).join(Contract, Contract.id == Service.contract_id)
+    if login is not None:
+        query = query.where(Service.login == login)
+    if document is not None:
+        query = query.join(Customer, Customer.id == Contract.customer_id).where(
+            Customer.document == normalise_document(document)
+        )
+    return list(session.scalars(query.order_by(Service.id)))
 
 
 def create_company(session: Session, values: Mapping[str, Any], actor: Actor) -> Company:

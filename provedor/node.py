@@ -151,6 +151,7 @@ def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
     app = create_app(
         runtime.database, runtime.keyring, clock=runtime.clock, zone=ZoneInfo(settings.timezone),
         schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
+        signing_key=lambda: runtime.signing_key, provider=settings.provider_name,
     )  # fmt: skip
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,

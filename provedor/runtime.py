@@ -8,8 +8,13 @@ from datetime import datetime
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.orm import Session
+
 from aaa.attempts import forget_attempts, forget_findings
 from aaa.coa import CoaClient
+from aaa.connection_log import store as connection_log
+from aaa.connection_log.cases import expire_preservations
+from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
 from aaa.liveness import CoaProbe, Verifier
 from aaa.pools import leases
 from aaa.staleness import close_stale
@@ -78,6 +83,16 @@ class Runtime:
     def _local_now(self) -> datetime:
         return self.clock().astimezone(self.zone)
 
+    @cached_property
+    def signing_key(self) -> SigningKey:
+        settings = self.settings
+        if settings.signature_file is not None:
+            return load_pkcs12(settings.signature_file, settings.signature_password)
+        return load_own(settings.own_signature_file, name=settings.provider_name, now=self.clock())
+
+    def keep_connection_log(self, session: Session) -> list[str]:
+        return connection_log.keep_partitions(session, now=self.clock(), months=self.settings.connection_log_months)
+
     def handlers(self) -> dict[str, Handler]:
         return {
             topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
@@ -101,6 +116,10 @@ class Runtime:
             Periodic("aaa.forget_attempts", 600.0, forget_attempts),
             Periodic("aaa.forget_findings", 600.0, forget_findings),
             Periodic("aaa.forget_comparisons", 3600.0, forget_comparisons),
+            Periodic("aaa.keep_connection_log", 3600.0, self.keep_connection_log),
+            Periodic(
+                "aaa.expire_preservations", 3600.0, lambda session: expire_preservations(session, now=self.clock())
+            ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.suspension, self.clock),
             *provisioning_tasks.periodic(),

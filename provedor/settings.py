@@ -19,7 +19,7 @@ from core.errors import ConfigurationError
 PREFIX = "PROVEDOR_"
 #: Read by the embedded PostgreSQL itself, before there are settings to speak of.
 OTHER_VARIABLES = frozenset({"PROVEDOR_POSTGRES_ACCOUNT"})
-SECRETS = frozenset({"database_url", "broker_url"})
+SECRETS = frozenset({"database_url", "broker_url", "signature_password"})
 _DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
@@ -52,6 +52,15 @@ class Settings(BaseSettings):
     public_url: str = Field(default="", description="URL under which the API is reached from outside")
     window_first_hour: int = Field(default=3, ge=0, le=23, description="maintenance window for redials: first hour")
     window_last_hour: int = Field(default=5, ge=0, le=24, description="maintenance window for redials: end")
+
+    signature_file: Path | None = Field(
+        default=None, description="PKCS#12 key that signs answers to authorities; default: one of our own, below DATA"
+    )
+    signature_password: str = Field(default="", repr=False, description="password of SIGNATURE_FILE")
+    provider_name: str = Field(default="Provedor", description="who answers authorities: the company's legal name")
+    connection_log_months: int = Field(
+        default=13, ge=12, le=240, description="months that the connection log is kept; the law wants a year at least"
+    )
 
     @field_validator("radius_host")
     @classmethod
@@ -120,6 +129,10 @@ class Settings(BaseSettings):
     @property
     def key_file(self) -> Path:
         return self.secret_key_file or self.data / "secret.key"
+
+    @property
+    def own_signature_file(self) -> Path:
+        return self.data / "signature.p12"
 
     @property
     def run_directory(self) -> Path:

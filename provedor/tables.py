@@ -10,5 +10,6 @@ from core.models import Base
 for _room in ("aaa", "aaa.pools", "provisioning", "billing_hooks"):
     if find_spec(f"{_room}.models"):
         importlib.import_module(f"{_room}.models")
+importlib.import_module("aaa.connection_log.models")
 
 metadata = Base.metadata

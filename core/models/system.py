@@ -20,6 +20,8 @@ class Role(StrEnum):
     TECHNICIAN = "technician"
     NOC = "noc"
     READONLY = "readonly"
+    #: Answers authorities: the connection log and judicial requests, and nothing that changes the network.
+    LEGAL = "legal"
 
 
 class ChangeKind(StrEnum):

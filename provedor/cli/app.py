@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from provedor.cli import billing, enforcement, explain, exports, imports, node, radius, simulate, takeover, top, users
+from provedor.cli import (
+    billing,
+    connection_log,
+    enforcement,
+    explain,
+    exports,
+    imports,
+    node,
+    radius,
+    simulate,
+    takeover,
+    top,
+    users,
+)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Network provisioning and RADIUS."
@@ -25,3 +38,4 @@ app.add_typer(enforcement.nas_app, name="nas")
 app.add_typer(billing.billing_app, name="billing")
 app.add_typer(radius.radius_app, name="radius")
 app.add_typer(simulate.simulate_app, name="simulate")
+app.add_typer(connection_log.log_app, name="connection-log")

@@ -82,7 +82,7 @@ def test_who_it_refuses_is_rejected_with_the_reason(node: RadiusNode, registrar:
     assert code_of(box.receive()) == Code.ACCESS_REJECT
     node.wait_counted({"session_limit": 1})
     (attempt,) = node.reported_attempts()
-    assert (attempt["reason"], attempt["hint"]) == ("session_limit", "1 of 1 sessions live, at bras")
+    assert (attempt.reason, attempt.hint) == ("session_limit", "1 of 1 sessions live, at bras")
 
 
 def test_a_retransmit_of_a_login_that_waits_is_discarded_and_not_asked_again(

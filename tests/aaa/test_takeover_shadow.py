@@ -135,7 +135,7 @@ def test_accepts_and_refusals_that_contradict_are_found_with_our_reason(pair: Ca
         assert parse(both.box.ask(both.box.login(login, password, identifier=number).octets)).code == code
         assert both.comparison().differences == [difference]
     both.new.wait_counted({"forwarded": 3, "home_rejected": 1})
-    assert [one["reason"] for one in both.new.reported_attempts()] == ["home_rejected"]
+    assert [one.reason for one in both.new.reported_attempts()] == ["home_rejected"]
 
 
 def test_what_both_refuse_is_no_difference(pair: Callable[..., Pair]) -> None:

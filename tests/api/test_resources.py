@@ -32,7 +32,8 @@ def test_a_service_from_plan_to_hold(client: TestClient) -> None:
     ("path", "body", "field"),
     [
         ("plans", PLAN | {"down_kbps": 0}, "down_kbps"),
-        ("plans", PLAN | {"quota_bytes": 1}, "quota_bytes"),
+        ("plans", PLAN | {"quota_gigabytes": 1}, "quota_gigabytes"),
+        ("plans", PLAN | {"quota_bytes": 0}, "quota_bytes"),
         ("plans", PLAN | {"name": "a\0b"}, "name"),
         ("customers", {"name": "A", "kind": "person", "document": "111.111.111-11"}, "document"),
         ("companies", {"name": "A", "document": "11.222.333/0001-82"}, "document"),

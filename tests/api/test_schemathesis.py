@@ -66,6 +66,28 @@ def fill(client: TestClient) -> None:
         ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
         ("invoices", {"contract_id": "1", "due_date": "2026-01-10", "amount_cents": 100}),
         ("payments", {"invoice_id": "1", "amount_cents": 50, "paid_at": "2026-01-10T12:00:00Z", "method": "pix"}),
+        (
+            "nat-rules",
+            {
+                "name": "cgnat",
+                "inside_first": "100.64.0.0",
+                "inside_last": "100.64.0.9",
+                "outside_first": "203.0.113.0",
+                "outside_last": "203.0.113.0",
+                "ports_per_subscriber": 1000,
+                "valid_from": "2026-01-01T00:00:00Z",
+            },
+        ),
+        (
+            "judicial-requests",
+            {
+                "kind": "records",
+                "authority": "1ª Vara",
+                "order_number": "1",
+                "received_at": "2026-11-23T12:00:00Z",
+                "questions": [{"ip": "203.0.113.0", "at": "2026-11-20T12:00:00Z"}],
+            },
+        ),
         ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
@@ -96,12 +118,14 @@ BEYOND_THE_SCHEMA = {
     "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
     "Idempotency-Key", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
     "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool", "profile", "throttle_profile",
-    "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac", "home_server_id",
+    "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac", "home_server_id", "inside_first",
+    "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
+    "from", "zone", "order_number", "legal_basis",
 }  # fmt: skip
 
 
 #: Mappings whose keys are names that a client chooses.
-_BY_NAME = ("items.", "names.", "options.", "vendor_attributes.", "dns_servers.")
+_BY_NAME = ("items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.")
 
 
 @schemathesis.check

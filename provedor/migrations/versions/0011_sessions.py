@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_sessions"
-down_revision = "0009_vendors"
+down_revision = "0010_connection_log"
 branch_labels = None
 depends_on = None
 
