@@ -17,12 +17,14 @@ from bench.node import COA_PORT, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
 from bench.report import Line, render
+from bench.scale import measure_scale
 from bench.seed import seeded
 from bench.shipping import measure_shipper
 from bench.standing import measure_memory, measure_start_without_database, private_memory, start_line
+from bench.storm import measure_storm
 
 SERVICES = 100_000
-PARTS = ("start", "memory", "paid", "peer", "shipper", "connection-log")
+PARTS = ("start", "memory", "paid", "peer", "shipper", "storm", "scale", "connection-log")
 #: Rows of the connection log, in millions; the bar is meant for 100, which takes an hour to fill and some 35 GB.
 RECORDS_MILLIONS = 5
 
@@ -45,14 +47,15 @@ def main(rounds: int, parts: set[str], records: int) -> int:
 def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterator[Line]:
     if "connection-log" in parts:
         yield from measure_lookups(scratch / "log", records)
-    if parts == {"connection-log"}:
-        return
     empty: dict[str, int] = {}
-    if "memory" in parts:
+    if parts & {"memory", "scale"}:
         with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
             empty = private_memory(node)
-    with seeded(scratch / "data", SERVICES, COA_PORT) as data:
-        yield from measure_on(data, scratch, rounds, parts, empty)
+    if parts - {"scale", "connection-log"}:
+        with seeded(scratch / "data", SERVICES, COA_PORT) as data:
+            yield from measure_on(data, scratch, rounds, parts, empty)
+    if "scale" in parts:
+        yield from measure_scale(scratch, empty["auth-0"])
 
 
 def measure_on(data: Path, scratch: Path, rounds: int, parts: set[str], empty: dict[str, int]) -> Iterator[Line]:
@@ -69,6 +72,8 @@ def measure_on(data: Path, scratch: Path, rounds: int, parts: set[str], empty: d
             yield from (measure_row(node, row, radload, SERVICES, rounds) for row in ROWS)
         if "shipper" in parts:
             yield measure_shipper(node, radload, SERVICES)
+        if "storm" in parts:
+            yield from measure_storm(node, scratch)
     if "start" in parts:
         with running_node(data) as node:
             yield start_line(node, SERVICES, "again")

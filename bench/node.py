@@ -17,12 +17,14 @@ from typing import Any
 
 import httpx
 import psycopg
+from prometheus_client.parser import text_string_to_metric_families
 
 from aaa import testclient
 from aaa.authenticator import SharedSecret
 from aaa.packet import Code
 from bench import seed
 from provedor.embedded import EmbeddedPostgres
+from provedor.radius import FEEDER_METRICS
 
 #: The benchmark's ports begin here; another run on the same machine takes others.
 BASE_PORT = int(os.environ.get("BENCH_PORTS", "22800"))
@@ -86,6 +88,22 @@ class Node:
                 return
             before = now
         raise TimeoutError("the node does not come to rest")
+
+    def await_revision(self, revision: int) -> None:
+        """Until every authentication worker works from it."""
+        deadline = time.monotonic() + IDLE_S_MAX
+        while time.monotonic() < deadline:
+            page = httpx.get(f"http://127.0.0.1:{METRICS_PORT + FEEDER_METRICS}/metrics").text
+            stands = [
+                sample.value
+                for family in text_string_to_metric_families(page)
+                for sample in family.samples
+                if sample.name == "provedor_radius_revision" and sample.labels["worker"].startswith("auth-")
+            ]
+            if stands and min(stands) >= revision:
+                return
+            time.sleep(0.1)
+        raise TimeoutError("a worker never heard of what changed")
 
     def _cpu_ticks(self) -> int:
         ticks = 0
