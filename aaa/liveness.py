@@ -63,6 +63,10 @@ class Addressee:
     keys: bytes
     #: The session's id alone, for when one of the other keys may be stale.
     only_id: bytes
+    login: str = ""
+    acct_session_id: str = ""
+    calling_station_id: str | None = None
+    nas_port_id: str | None = None
 
 
 #: Called once, perhaps from another thread: it must be quick and must not raise.
@@ -83,7 +87,10 @@ def addressee_of(live: Session, nas: Nas, keyring: Keyring) -> Addressee:
     )
     secret = SharedSecret(keyring.open(nas.secret_encrypted, NAS_SECRET))
     only_id = text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id)
-    return Addressee(live.id, Target(address, nas.coa_port, secret), keys, only_id)
+    return Addressee(
+        live.id, Target(address, nas.coa_port, secret), keys, only_id, live.login, live.acct_session_id,
+        live.calling_station_id, live.nas_port_id,
+    )  # fmt: skip
 
 
 class CoaProbe:
@@ -128,6 +135,33 @@ class CoaProbe:
             told(Liveness.ALIVE if _not_found(outcome) else Liveness.UNKNOWN)
 
         return self._client.change(target, text_attribute(Kind.ACCT_SESSION_ID, NOBODYS_SESSION), b"", answered)
+
+
+class Probes:
+    """Asks in several ways at once. The first that knows is believed."""
+
+    def __init__(self, *probes: LivenessProbe) -> None:
+        self._probes = probes
+
+    def ask(self, addressee: Addressee, told: Told) -> None:
+        hearing = _Hearing(len(self._probes), told)
+        for probe in self._probes:
+            probe.ask(addressee, hearing.told)
+
+
+class _Hearing:
+    def __init__(self, awaited: int, told: Told) -> None:
+        self._awaited = awaited
+        self._told: Told | None = told
+        self._lock = threading.Lock()
+
+    def told(self, liveness: Liveness) -> None:
+        with self._lock:
+            self._awaited -= 1
+            if self._told is None or (liveness is Liveness.UNKNOWN and self._awaited):
+                return
+            tell, self._told = self._told, None
+        tell(liveness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
 import pytest
-from coa_nas import NOT_FOUND, Answers, Nas
+from coa_nas import NOT_FOUND, SECRET, Answers, Nas
 from factories import make_nas
 from sqlalchemy import select
 
-from aaa.coa import CoaClient, ErrorCause
+from aaa.coa import CoaClient, ErrorCause, Target
 from aaa.liveness import (
     BELIEVED_S,
     NOBODYS_SESSION,
     Addressee,
     CoaProbe,
     Liveness,
+    Probes,
+    Told,
     Verifier,
 )
 from aaa.packet import Kind, text_attribute
@@ -68,6 +70,32 @@ def test_what_a_nas_says_of_a_session(client: CoaClient, answers: Answers, liven
     nas = Nas(answers)
     assert asked_of(CoaProbe(client), nas) is liveness
     nas.close()
+
+
+class Held:
+    """A probe that answers when it is told to."""
+
+    def ask(self, addressee: Addressee, told: Told) -> None:
+        self.answer = told
+
+
+@pytest.mark.parametrize(
+    ("answers", "heard"),
+    [
+        ([Liveness.UNKNOWN, Liveness.GONE, Liveness.ALIVE], [[], [Liveness.GONE], [Liveness.GONE]]),
+        ([Liveness.ALIVE, Liveness.UNKNOWN, Liveness.GONE], [[Liveness.ALIVE]] * 3),
+        ([Liveness.UNKNOWN] * 3, [[], [], [Liveness.UNKNOWN]]),
+    ],
+)
+def test_of_several_ways_to_ask_the_first_that_knows_is_believed(
+    answers: list[Liveness], heard: list[list[Liveness]]
+) -> None:
+    ways = [Held(), Held(), Held()]
+    told: list[Liveness] = []
+    Probes(*ways).ask(Addressee(7, Target("127.0.0.1", 9, SECRET), b"", b""), told.append)
+    for way, answer, so_far in zip(ways, answers, heard, strict=True):
+        way.answer(answer)
+        assert told == so_far
 
 
 def test_a_nas_that_does_not_answer_says_nothing() -> None:
