@@ -76,7 +76,7 @@ class Held:
     """A probe that answers when it is told to."""
 
     def ask(self, addressee: Addressee, told: Told) -> None:
-        self.answer = told
+        self.asked, self.answer = addressee, told
 
 
 @pytest.mark.parametrize(
