@@ -20,10 +20,9 @@ from aaa.connection_log import store
 from aaa.connection_log.find import USES, Answer, How, Note, Question, find_holders
 from aaa.packet import Kind, attribute, integer_attribute, text_attribute, vendor_attribute
 from aaa.session_store import ensure_partitions, store_batch
+from aaa.staleness import STALE_UNVERIFIED_S, close_stale
 from aaa.vendors.base import prefix_value
-from core import sessions
 from core.database import Database, libpq_url
-from core.sessions import STALE_WITHOUT_INTERIMS_S
 
 BASE = 1_795_000_000
 SECRET = SharedSecret(b"x")
@@ -171,9 +170,9 @@ def test_the_answer_says_how_the_end_is_known(connection: Connection, database: 
     elif before == "nas_reboot":
         keep(connection, told(Status.ON, 60))
     elif before == "stale":
-        now = datetime.fromtimestamp(BASE + STALE_WITHOUT_INTERIMS_S + 10, UTC)
+        now = datetime.fromtimestamp(BASE + STALE_UNVERIFIED_S + 10, UTC)
         with database.transaction() as session:
-            sessions.close_stale(session, now=now)
+            close_stale(session, now=now)
     else:
         connection.execute("UPDATE session SET stopped_at = started_at + interval '9 s', stop_kind = 'superseded'")
     candidate = ask(database, "100.64.0.5", 5).candidates[0]
