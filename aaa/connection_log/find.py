@@ -154,7 +154,9 @@ def read_question(
 
 #: For the rest of the transaction. To plan for each month anew takes longer than to answer; and the planner would fetch
 #: a row of the table for each of an address's hundreds, where the index says which few are wanted.
-_PREPARE: Final = "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_bitmapscan = off"
+_PREPARE: Final = (
+    "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off"
+)
 
 
 def find_holders(session: Session, question: Question) -> Answer:
