@@ -308,6 +308,12 @@ WHERE s.id = n.id
 RETURNING {_MORE})
 {_KEEP_USAGE}
 """  # noqa: S608
+_OWE_COUNTS: Final = """
+INSERT INTO outbox (topic, queue, payload)
+SELECT 'core.prepaid_due', 'enforce', jsonb_build_object('service_id', s.id)
+FROM service s JOIN plan p ON p.id = s.plan_id
+WHERE s.id = ANY(%s) AND p.prepaid IS NOT NULL
+"""
 
 
 def read_position(connection: Connection, node: str, spool: str) -> tuple[int, int]:
@@ -410,8 +416,16 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
         lines.end_over_limit(connection)
     _apply_restarts(connection, records)
     boxes.keep_heard(connection, records)
+    _owe_counts(connection, records)
     connection_log.record_batch(connection, records)
     return len(records) - len(repeated)
+
+
+def _owe_counts(connection: Connection, records: Iterable[AccountingRecord]) -> None:
+    """Of prepaid services whose sessions ended: their next login is to be given what is left."""
+    ended = {record.service_id for record in records if record.status == Status.STOP and record.service_id}
+    if ended and connection.execute(_OWE_COUNTS, (list(ended),)).rowcount:
+        connection.execute("NOTIFY provedor_outbox")
 
 
 def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingRecord]], repeated: set[bytes]) -> None:

@@ -1,8 +1,8 @@
 """Prepaid services: a balance of octets or seconds that usage takes off, and a hold where nothing is left.
 
-`check` is run by the clock; `add_credit` is what a recharge does, and lifts the hold in the same commit. What is left
-travels to the RADIUS nodes while the service is offline, so that its next login is given no more than that (adapters of
-vendors that have such an attribute; see docs/radius.md).
+`check` is run by the clock, `count` when a session ended; `add_credit` is what a recharge does, and lifts the hold in
+the same commit. What is left travels to the RADIUS nodes while the service is offline, so that its next login is given
+no more than that (adapters of vendors that have such an attribute; see docs/radius.md).
 """
 
 from __future__ import annotations
@@ -33,34 +33,41 @@ def add_credit(
     field = "octets" if plan.prepaid is Prepaid.VOLUME else "seconds"
     if {"octets": octets, "seconds": seconds}[field] <= 0 or (octets and seconds):
         raise InvalidInput(f"a credit on this plan is a number of {field}", field=field)
-    balance = _counted(session, service.id, now, now.astimezone(zone).date())
+    balance = _counted(session, service.id, plan, now, now.astimezone(zone).date())
     balance.octets, balance.seconds = balance.octets + octets, balance.seconds + seconds
     session.flush()
     audit.record(session, actor, "credit", "service", service.id, {"octets": octets, "seconds": seconds})
     events.record(session, "prepaid.credited", "service", service.id, octets=octets, seconds=seconds)
-    changes.note(session, ChangeKind.BALANCE, service.id)
+    _tell(session, balance)
     _settle(session, service, plan, balance, now)
     return balance
 
 
 def check(session: Session, now: datetime, zone: tzinfo) -> None:
     """Take off what was used, hold who has nothing left, and tell nodes what is left to those who are offline."""
+    _count_each(session, now, zone)
+    _lift_strangers(session, now)
+
+
+def count(session: Session, service_id: int, now: datetime, zone: tzinfo) -> None:
+    """The same for one service, if it is prepaid."""
+    _count_each(session, now, zone, Service.id == service_id)
+
+
+def _count_each(session: Session, now: datetime, zone: tzinfo, *which: ColumnElement[bool]) -> None:
     today = now.astimezone(zone).date()
     rows = session.execute(
         select(Service, Plan)
         .join(Plan, Plan.id == Service.plan_id)
-        .where(Plan.prepaid.is_not(None), Service.status == ServiceStatus.ACTIVE)
+        .where(Plan.prepaid.is_not(None), Service.status == ServiceStatus.ACTIVE, *which)
         .order_by(Service.id)
     ).all()
     online = sessions.services_online(session, [service.id for service, _ in rows])
     for service, plan in rows:
-        before = session.get(PrepaidBalance, service.id)
-        known = None if before is None else (before.octets, before.seconds)
-        balance = _counted(session, service.id, now, today)
-        if service.id not in online and known != (balance.octets, balance.seconds):
-            changes.note(session, ChangeKind.BALANCE, service.id)
+        balance = _counted(session, service.id, plan, now, today)
+        if service.id not in online:  # who is online has its limit already
+            _tell(session, balance)
         _settle(session, service, plan, balance, now)
-    _lift_strangers(session, now)
 
 
 def left(plan: Plan, balance: PrepaidBalance) -> int:
@@ -68,7 +75,7 @@ def left(plan: Plan, balance: PrepaidBalance) -> int:
     return max(0, balance.octets if plan.prepaid is Prepaid.VOLUME else balance.seconds)
 
 
-def _counted(session: Session, service_id: int, now: datetime, today: date) -> PrepaidBalance:
+def _counted(session: Session, service_id: int, plan: Plan, now: datetime, today: date) -> PrepaidBalance:
     """The balance with all usage taken off that there is."""
     balance = session.get(PrepaidBalance, service_id, with_for_update=True)
     if balance is None:
@@ -81,13 +88,23 @@ def _counted(session: Session, service_id: int, now: datetime, today: date) -> P
         session.flush()
         return balance
     used = usage.since(session, service_id, balance.counted_day)
-    balance.octets -= used.octets - balance.counted_octets
-    balance.seconds -= used.seconds - balance.counted_seconds
+    if plan.prepaid is Prepaid.VOLUME:
+        balance.octets -= used.octets - balance.counted_octets
+    else:
+        balance.seconds -= used.seconds - balance.counted_seconds
     of_today = usage.since(session, service_id, today)
     balance.counted_day, balance.counted_octets, balance.counted_seconds = today, of_today.octets, of_today.seconds
     balance.updated_at = now
     session.flush()
     return balance
+
+
+def _tell(session: Session, balance: PrepaidBalance) -> None:
+    """RADIUS nodes, if they know another."""
+    if (balance.told_octets, balance.told_seconds) == (balance.octets, balance.seconds):
+        return
+    balance.told_octets, balance.told_seconds = balance.octets, balance.seconds
+    changes.note(session, ChangeKind.BALANCE, balance.service_id)
 
 
 def _settle(session: Session, service: Service, plan: Plan, balance: PrepaidBalance, now: datetime) -> None:

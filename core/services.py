@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from core import addresses, audit, changes, events, holds, locks, policies
+from core import addresses, audit, changes, events, holds, locks, outbox, policies, topics
 from core.attributes import check_vendor_attributes
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
@@ -51,6 +51,7 @@ def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any]
     changes.note(session, ChangeKind.SERVICE, service.id)
     audit.record(session, actor, "create", "service", service.id, _audited(plain))
     events.record(session, "service.created", "service", service.id, login=service.login)
+    _owe_count(session, service.id, plan)
     return service
 
 
@@ -113,8 +114,7 @@ def update_service(
     if service.status is ServiceStatus.CANCELLED:
         raise Conflict(f"service {service.id} is cancelled")
     plain = _checked(values, keyring)
-    if "plan_id" in plain:
-        _existing_plan(session, plain["plan_id"])
+    plan = _existing_plan(session, plain["plan_id"]) if "plan_id" in plain else None
     _check_nas_entries(session, plain.get("nas_lock"))
     changed = apply_changes(service, plain)
     if (service.login is None) != (service.password_encrypted is None):
@@ -125,7 +125,14 @@ def update_service(
         audit.record(session, actor, "update", "service", service.id, _audited(changed))
         events.record(session, "service.changed", "service", service.id)
         policies.refresh(session, [service.id])
+        _owe_count(session, service.id, plan)
     return service
+
+
+def _owe_count(session: Session, service_id: int, plan: Plan | None) -> None:
+    """Who comes to a prepaid plan has nothing yet."""
+    if plan is not None and plan.prepaid is not None:
+        outbox.enqueue(session, topics.PREPAID_DUE, {"service_id": service_id})
 
 
 def cancel_service(session: Session, service: Service, actor: Actor, now: datetime) -> Service:

@@ -29,5 +29,7 @@ SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", "enforce")
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", "enforce")
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.
 SESSION_VERIFY = Topic("aaa.session_verify", "enforce")
+#: What a prepaid service has left is to be counted: it is new, or a session of it ended. Payload: {"service_id"}.
+PREPAID_DUE = Topic("core.prepaid_due", "enforce")
 #: A plan changed: recompute the policy of its services in chunks. Payload: {"plan_id", "after_service_id"}.
 PLAN_CHANGED = Topic("core.plan_changed", "default")

@@ -98,6 +98,9 @@ class Runtime:
             topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
                 session, payload["plan_id"], payload["after_service_id"]
             ),
+            topics.PREPAID_DUE.name: lambda session, payload: prepaid.count(
+                session, payload["service_id"], self.clock(), self.zone
+            ),
             **billing_tasks.handlers(self.suspension, self.clock),
             **provisioning_tasks.handlers(self.enforcer),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,

@@ -39,6 +39,8 @@ from core.models.network import Vendor
 
 RETRANSMIT_S = 1.1
 TRIES = 3
+#: How often a line with a limit of octets is looked at; its rate may have changed.
+VOLUME_LOOK_S = 5.0
 START, STOP, INTERIM, ON, OFF = 1, 2, 3, 7, 8
 #: Why an accounting session ends whose service was taken away.
 _ENDED = integer_attribute(Kind.ACCT_TERMINATE_CAUSE, TerminateCause.ADMIN_RESET)
@@ -261,6 +263,7 @@ class Box:
         self._account(subscriber, START, now)
         self._schedule_interim(subscriber, now)
         self._schedule_timeout(subscriber)
+        self._schedule_volume(subscriber, now)
 
     def _address_from_pool(self) -> bytes:
         self._addresses += 1
@@ -276,6 +279,22 @@ class Box:
 
         if allowed_s:
             self._at(subscriber.started_at + allowed_s, time_out)
+
+    def _schedule_volume(self, subscriber: Subscriber, now: float) -> None:
+        """Looked at when it would be used up, and meanwhile, as the rate may change."""
+        session_id = subscriber.acct_session_id
+
+        def look(moment: float) -> None:
+            if self.by_session.get(session_id) is not subscriber:
+                return
+            subscriber.count(moment)
+            if subscriber.seconds_left() <= 0:
+                self.hang_up(subscriber, moment, TerminateCause.SESSION_TIMEOUT)
+            else:
+                self._schedule_volume(subscriber, moment)
+
+        if subscriber.grant.total_octets:
+            self._at(now + min(max(subscriber.seconds_left(), 0.01), VOLUME_LOOK_S), look)
 
     def _schedule_interim(self, subscriber: Subscriber, now: float) -> None:
         session_id = subscriber.acct_session_id

@@ -21,6 +21,8 @@ from aaa.packet import Kind, Packet, readable, text_attribute
 VENDOR: Final = 14988
 GROUP: Final = 3
 RATE_LIMIT: Final = 8
+TOTAL_LIMIT: Final = 17
+TOTAL_LIMIT_GIGAWORDS: Final = 18
 ADDRESS_LIST: Final = 19
 _LIVE: Final = frozenset({Kind.SESSION_TIMEOUT, Kind.IDLE_TIMEOUT, Kind.FILTER_ID, 62})  # and Port-Limit
 _LIVE_VENDOR: Final = {VENDOR: frozenset({1, 2, 3, 8, 11, 12, 13})}
@@ -51,7 +53,7 @@ class MikrotikDialect(GenericDialect):
         address = grant.framed_ipv4
         if address and (address[0] == 127 or address[0] >= 224):
             grant = replace(grant, framed_ipv4=b"")
-        return self.settled(grant)
+        return self.settled(replace(grant, total_octets=_total_octets(told)))
 
     def check_nas(self, request: Packet) -> None:
         """The manual names no such check."""
@@ -81,6 +83,11 @@ def parse_rate(text: str) -> tuple[int, int] | None:
     up = int(match[1]) * _FACTORS[match[2]]
     down = up if match[3] is None else int(match[3]) * _FACTORS[match[4]]
     return up // 1000, down // 1000
+
+
+def _total_octets(told: Mapping[int, bytes]) -> int:
+    high, low = (int.from_bytes(told.get(kind, b""), "big") for kind in (TOTAL_LIMIT_GIGAWORDS, TOTAL_LIMIT))
+    return high << 32 | low
 
 
 def _names(told: Mapping[int, bytes]) -> dict[str, str]:

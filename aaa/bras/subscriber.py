@@ -71,6 +71,8 @@ class Grant:
     services: Mapping[str, Service] = field(default_factory=dict)
     interim_s: float = 300.0
     session_timeout_s: int = 0
+    #: Of both directions, after which its box ends the session; 0: no limit.
+    total_octets: int = 0
 
 
 _NOTHING: Final = Grant()
@@ -138,7 +140,15 @@ class Subscriber:
     def count(self, now: float) -> None:
         """Let traffic pass since the last time, at the rate that is applied."""
         elapsed_s = max(0.0, now - self.counted_at)
-        grant = self.grant
-        self.input_octets += int(elapsed_s * (grant.up_kbps or UNLIMITED_KBPS) * 125 * LOAD)
-        self.output_octets += int(elapsed_s * (grant.down_kbps or UNLIMITED_KBPS) * 125 * LOAD)
+        up, down = self._octets_per_second()
+        self.input_octets += int(elapsed_s * up)
+        self.output_octets += int(elapsed_s * down)
         self.counted_at = now
+
+    def seconds_left(self) -> float:
+        """Until its limit of octets is reached, at the rate that is applied now; not above zero when it is."""
+        return (self.grant.total_octets - self.input_octets - self.output_octets) / sum(self._octets_per_second())
+
+    def _octets_per_second(self) -> tuple[float, float]:
+        grant = self.grant
+        return (grant.up_kbps or UNLIMITED_KBPS) * 125 * LOAD, (grant.down_kbps or UNLIMITED_KBPS) * 125 * LOAD

@@ -58,4 +58,7 @@ class PrepaidBalance(Base):
     counted_day: Mapped[date] = mapped_column(Date)
     counted_octets: Mapped[int] = mapped_column(default=0, server_default="0")
     counted_seconds: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: What was left when RADIUS nodes were told last.
+    told_octets: Mapped[int | None]
+    told_seconds: Mapped[int | None]
     updated_at: Mapped[datetime]

@@ -191,3 +191,24 @@ def test_a_shutdown_says_goodbye_for_everybody_though_identifiers_are_few() -> N
     assert scene.box.pending == 0
     assert len({packet.text(Kind.ACCT_SESSION_ID) for packet in scene.server.accounted(2)}) == 700
     assert len(scene.server.accounted(8)) == 1
+
+
+def test_a_session_ends_when_its_limit_of_octets_is_used_up() -> None:
+    limit = vendor_attribute(MIKROTIK, 17, (30_000_000).to_bytes(4, "big"))
+    scene = Scene(server=Server(RATE + limit), redial_s=(1000.0, 1000.0))
+    scene.pass_time(36)  # 30 Mbit/s at a fifth of it: 750,000 octets a second
+    assert scene.line().state is State.ONLINE
+    scene.pass_time(8)
+    (stop,) = scene.server.accounted(2)
+    assert stop.integer(Kind.ACCT_TERMINATE_CAUSE) == TerminateCause.SESSION_TIMEOUT
+    counted = [stop.integer(kind) or 0 for kind in (Kind.ACCT_INPUT_OCTETS, Kind.ACCT_OUTPUT_OCTETS)]
+    assert 30_000_000 <= sum(counted) < 31_000_000
+
+
+def test_a_limit_beyond_32_bits_is_read_with_its_gigawords() -> None:
+    limit = vendor_attribute(MIKROTIK, 17, (5).to_bytes(4, "big")) + vendor_attribute(
+        MIKROTIK, 18, (2).to_bytes(4, "big")
+    )
+    scene = Scene(server=Server(RATE + limit))
+    scene.pass_time(60)
+    assert (scene.line().state, scene.line().grant.total_octets) == (State.ONLINE, 2 << 32 | 5)

@@ -8,11 +8,14 @@ from datetime import date
 import psycopg
 import pytest
 from accounting_packets import NAS_ID, Connection, heard, make_partitions, moment
+from factories import make_plan, make_service
+from sqlalchemy import text
 
 from aaa.accounting import AccountingRecord, Status
 from aaa.packet import Kind, integer_attribute, vendor_attribute
 from aaa.session_store import store_batch
-from core.database import libpq_url
+from core.database import Database, libpq_url
+from core.keyring import Keyring
 
 HOUR = 3600
 #: 2026-11-18 17:06:40 UTC is what moment(0) is; so many seconds until midnight in São Paulo (3:00 UTC).
@@ -80,3 +83,21 @@ def test_a_service_on_a_line_is_not_counted_beside_it(connection: Connection) ->
     of_service = vendor_attribute(4874, 83, b"internet")  # ERX-Service-Session
     store(connection, heard("bras", Status.INTERIM, 60, "s:1", seconds=60, octets=900, service_id=7, more=of_service))
     assert [row[1:] for row in usage(connection)] == [(0, 1000, 60)]
+
+
+def test_the_end_of_a_prepaid_services_session_is_owed_a_count(
+    connection: Connection, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        prepaid = make_service(session, keyring, plan=make_plan(session, name="prepaid", prepaid="volume"))
+        others = make_service(session, keyring, plan=make_plan(session, name="other"))
+        ids = prepaid.id, others.id
+        session.execute(text("DELETE FROM outbox"))
+    for number, service_id in enumerate(ids):
+        store(connection, heard("bras", Status.START, 0, f"s{number}", service_id=service_id))
+        store(connection, heard("bras", Status.INTERIM, 30, f"s{number}", service_id=service_id))
+    due = "SELECT payload FROM outbox WHERE topic = 'core.prepaid_due'"
+    assert connection.execute(due).fetchall() == []
+    for number, service_id in enumerate(ids):
+        store(connection, heard("bras", Status.STOP, 60, f"s{number}", service_id=service_id))
+    assert connection.execute(due).fetchall() == [({"service_id": ids[0]},)]

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core import holds, plans, policies, prepaid, quota, usage
+from core import holds, plans, policies, prepaid, quota, services, usage
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput
@@ -172,9 +172,23 @@ def test_nodes_hear_of_a_balance_that_changed_while_nobody_is_online(session: Se
     prepaid.check(session, NOW, ZONE)
     assert not session.info.get("noted_changes"), "he is online: it would change with every report"
     session.execute(update(LiveSession).values(stopped_at=NOW, stop_kind="stop"))
-    use(session, service, GIB)
+    prepaid.count(session, service.id, NOW, ZONE)
+    assert ("balance", service.id) in session.info.pop("noted_changes")
     prepaid.check(session, NOW, ZONE)
-    assert ("balance", service.id) in session.info["noted_changes"]
+    assert not session.info.get("noted_changes"), "nothing was used since"
+
+
+def test_who_comes_to_a_prepaid_plan_has_nothing_until_the_first_credit(session: Session, keyring: Keyring) -> None:
+    plan, contract = make_plan(session, prepaid=Prepaid.VOLUME), make_contract(session)
+    values = {"contract_id": contract.id, "plan_id": plan.id, "kind": "pppoe", "login": "new",
+              "password": "secret"}  # fmt: skip
+    new = services.create_service(session, keyring, values, ACTOR)
+    moved = make_quota(session, keyring)
+    services.update_service(session, keyring, moved, {"plan_id": plan.id}, ACTOR)
+    owed = session.scalars(select(OutboxItem).where(OutboxItem.topic == "core.prepaid_due").order_by(OutboxItem.id))
+    assert [one.payload for one in owed] == [{"service_id": new.id}, {"service_id": moved.id}]
+    prepaid.count(session, new.id, NOW, ZONE)
+    assert [len(live(session, one)) for one in (new, moved)] == [1, 0]
 
 
 @pytest.mark.parametrize(

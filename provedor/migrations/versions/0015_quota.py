@@ -43,6 +43,8 @@ def upgrade() -> None:
         sa.Column("counted_day", sa.Date(), nullable=False),
         sa.Column("counted_octets", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("counted_seconds", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("told_octets", sa.BigInteger()),
+        sa.Column("told_seconds", sa.BigInteger()),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("service_id", name="pk_prepaid_balance"),
         sa.ForeignKeyConstraint(["service_id"], ["service.id"], name="fk_prepaid_balance_service_id_service"),
