@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from aaa.connection_log.listener import SyslogListener
 from api.app import create_app
 from core.errors import ConfigurationError
 from provedor.celery_app import make_app, register
@@ -30,10 +31,11 @@ from provedor.supervisor import Child, Service, Supervisor
 
 log = structlog.get_logger()
 
-ROLES = ("radius", "api", "worker", "beat")
+ROLES = ("radius", "api", "worker", "beat", "natlog")
 RELAY_METRICS = 3
 ENFORCE_METRICS = 4
 DEFAULT_METRICS = 5
+NAT_LOG_METRICS = 9
 #: No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight for the interpreter.
 ENFORCE_THREADS = 8
 DEFAULT_THREADS = 3
@@ -55,6 +57,8 @@ def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], li
             prepare(runtime)
         runtime.keyring  # noqa: B018  (makes the key file of a new installation before anybody needs it)
         children = _children(runtime, roles)
+        if not children:
+            raise ConfigurationError("PROVEDOR_NAT_LOG_PORT: is 0, so there is nothing to receive")
         if migrates and not migrated:
             children.append(Child("migrate", lambda ready: _run_migrations(runtime, ready)))
         children += extra(runtime) if extra else []
@@ -143,7 +147,20 @@ def _children(runtime: Runtime, roles: list[str]) -> list[Child]:
         ]
     if "beat" in roles:
         children.append(Child("beat", lambda ready: _run_beat(runtime, ready)))
+    if "natlog" in roles and runtime.settings.nat_log_port:
+        children.append(Child("natlog", lambda ready: _run_nat_log(runtime, ready)))
     return children
+
+
+def _run_nat_log(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings = runtime.settings
+    listener = SyslogListener(
+        host=settings.nat_log_host, port=settings.nat_log_port, senders=settings.nat_log_networks,
+        database_url=runtime.libpq_url,
+    )  # fmt: skip
+    start_http_server(settings.metrics_port + NAT_LOG_METRICS, addr="127.0.0.1")
+    ready()
+    run_until_term(listener.run, listener.stop)
 
 
 def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import tomllib
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     )
     signature_password: str = Field(default="", repr=False, description="password of SIGNATURE_FILE")
     provider_name: str = Field(default="Provedor", description="who answers authorities: the company's legal name")
+    nat_log_host: str = Field(default="0.0.0.0", description="address NATs' syslog is received on")  # noqa: S104
+    nat_log_port: int = Field(default=0, ge=0, le=65535, description="its port, UDP and TCP; 0: not received")
+    nat_log_senders: str = Field(
+        default="", description="addresses and networks that are believed beside NAS entries, comma separated"
+    )
     connection_log_months: int = Field(
         default=13, ge=12, le=240, description="months that the connection log is kept; the law wants a year at least"
     )
@@ -67,6 +72,22 @@ class Settings(BaseSettings):
     def _addresses(cls, value: str) -> str:
         for part in value.split(","):
             _check_address(part.strip())
+        return value
+
+    @field_validator("nat_log_host")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        _check_address(value)
+        return value
+
+    @field_validator("nat_log_senders")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            try:
+                ip_network(part.strip(), strict=False)
+            except ValueError:
+                raise ValueError(f"{part.strip()} is no address or network") from None
         return value
 
     @field_validator("coa_source")
@@ -125,6 +146,10 @@ class Settings(BaseSettings):
     @property
     def radius_addresses(self) -> list[str]:
         return [part.strip() for part in self.radius_host.split(",")]
+
+    @property
+    def nat_log_networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(part.strip(), strict=False) for part in self.nat_log_senders.split(",") if part.strip()]
 
     @property
     def key_file(self) -> Path:

@@ -1,7 +1,7 @@
 """Receives NATs' syslog, UDP and TCP on one port, and keeps the port blocks that it tells (see `syslog`).
 
-Only from senders that are named: what anybody may send proves nothing. A NAT does not send a line again, so events wait
-here while the database is away, up to a bound; beyond it the oldest are lost, and counted.
+Only from NAS entries, and from senders that are named: what anybody may send proves nothing. A NAT does not send a line
+again, so events wait here while the database is away, up to a bound; beyond it the oldest are lost, and counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 import psycopg
@@ -34,6 +34,8 @@ LINE_OCTETS_MAX: Final = 16_384
 CONNECTIONS_MAX: Final = 64
 IDLE_S: Final = 0.2
 RECONNECT: Final = timedelta(seconds=1)
+#: NAS entries are read again after this.
+SENDERS_AGAIN: Final = timedelta(minutes=1)
 
 EVENTS = Counter("provedor_nat_log_events_total", "Port blocks told by syslog", ["outcome"])
 REFUSED = Counter("provedor_nat_log_refused_total", "Syslog that was not read", ["why"])
@@ -53,11 +55,12 @@ class SyslogListener:
     def __init__(
         self, *, host: str, port: int, senders: Sequence[Network], database_url: str, clock: Clock = utc_now
     ) -> None:
-        self._senders, self._database_url, self._clock = list(senders), database_url, clock
+        self._named, self._database_url, self._clock = list(senders), database_url, clock
+        self._senders = self._named
         self._stopped = threading.Event()
         self._waiting: deque[Told] = deque()
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
-        self._retry_at = clock()
+        self._retry_at = self._learn_at = clock()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._datagrams = socket.socket(family, socket.SOCK_DGRAM)
         self._datagrams.bind((host, port))
@@ -71,6 +74,7 @@ class SyslogListener:
 
     def run(self) -> None:
         while not self._stopped.is_set():
+            self._learn_senders()
             for key, _ in self._selector.select(IDLE_S):
                 assert isinstance(key.fileobj, socket.socket)  # noqa: S101  (we registered nothing else)
                 self._read(key.fileobj)
@@ -132,6 +136,18 @@ class SyslogListener:
         del self._streams[stream]
         stream.close()
 
+    def _learn_senders(self) -> None:
+        """While the database is away those known last are believed."""
+        if self._clock() < max(self._learn_at, self._retry_at):
+            return
+        try:
+            rows = self._connect().execute("SELECT address FROM nas").fetchall()
+        except psycopg.Error as error:
+            self._lost(error)
+            return
+        self._senders = [*self._named, *(ip_network(str(address), strict=False) for (address,) in rows)]
+        self._learn_at = self._clock() + SENDERS_AGAIN
+
     def _is_sender(self, address: str) -> bool:
         found = ip_address(address.partition("%")[0])
         mapped = getattr(found, "ipv4_mapped", None) or found
@@ -158,8 +174,7 @@ class SyslogListener:
             try:
                 new = self._store_batch(batch)
             except psycopg.Error as error:
-                log.warning("NAT log: the database fails, events wait", error=type(error).__name__)
-                self._connection, self._retry_at = None, self._clock() + RECONNECT
+                self._lost(error)
                 return
             for _ in batch:
                 self._waiting.popleft()
@@ -167,13 +182,21 @@ class SyslogListener:
             EVENTS.labels("known").inc(len(batch) - new)
 
     def _store_batch(self, batch: Sequence[Told]) -> int:
+        connection = self._connect()
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('port blocks from syslog'))")
+            return sum(record_nat_event(connection, one.event, one.reporter) for one in batch)
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(
                 self._database_url, autocommit=True, application_name="provedor-nat-log", **CONNECTION_ARGUMENTS
             )
-        with self._connection.transaction():
-            self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('port blocks from syslog'))")
-            return sum(record_nat_event(self._connection, one.event, one.reporter) for one in batch)
+        return self._connection
+
+    def _lost(self, error: psycopg.Error) -> None:
+        log.warning("NAT log: the database fails, events wait", error=type(error).__name__)
+        self._connection, self._retry_at = None, self._clock() + RECONNECT
 
 
 def split_frames(buffer: bytearray) -> list[bytes]:

@@ -1,8 +1,7 @@
-"""connection-log lookup, import, syslog, nat-rule."""
+"""connection-log lookup, import, nat-rule."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,42 +65,6 @@ def import_file(file: Path, zone: Zone = None) -> None:
         rows = list(read_blocks(lines, zone))
         count = import_blocks(connection, progress(rows, "blocks"), f"import:{file.name}")
     typer.echo(f"{count} blocks imported, {len(rows) - count} known already")
-
-
-@log_app.command()
-def syslog(
-    host: Annotated[str, typer.Option(help="address to listen on")] = "0.0.0.0",  # noqa: S104
-    port: Annotated[int, typer.Option(min=0, max=65535, help="UDP and TCP")] = 5514,
-    sender: Annotated[
-        list[str] | None,
-        typer.Option(help="address or network that is believed; else those of the NAS entries"),
-    ] = None,
-) -> None:
-    """Receive NATs' logs of port blocks until told to stop."""
-    from aaa.connection_log.listener import SyslogListener  # noqa: PLC0415
-    from provedor.processes import run_until_term  # noqa: PLC0415
-
-    given = runtime()
-    senders = [_network(one) for one in sender or _nas_addresses(given)]
-    listener = SyslogListener(host=host, port=port, senders=senders, database_url=given.libpq_url)
-    typer.echo(
-        f"listening on {host}, port {listener.port}, UDP and TCP, for {', '.join(map(str, senders)) or 'nobody'}"
-    )
-    run_until_term(listener.run, listener.stop)
-
-
-def _nas_addresses(given: Any) -> list[str]:  # noqa: ANN401
-    from core.models.network import Nas  # noqa: PLC0415
-
-    with given.database.transaction() as session:
-        return list(session.scalars(select(Nas.address).order_by(Nas.id)))
-
-
-def _network(value: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(value, strict=False)
-    except ValueError:
-        raise typer.BadParameter("takes an address or a network such as 192.0.2.0/24", param_hint="--sender") from None
 
 
 @rule_app.command("add")

@@ -10,7 +10,7 @@ from provedor.cli.common import Json, print_json, print_table
 from provedor.settings import PREFIX, SECRETS, Settings, load_settings
 
 
-def up(only: Annotated[str, typer.Option(help="radius,api,worker,beat")] = "") -> None:
+def up(only: Annotated[str, typer.Option(help="radius,api,worker,beat,natlog")] = "") -> None:
     """Start what this node runs, until SIGTERM."""
     from provedor.node import ROLES, run_node  # noqa: PLC0415
 

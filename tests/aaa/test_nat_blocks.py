@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import make_nas
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from aaa.connection_log.syslog import NatEvent
 from core.clock import utc_now
 from core.database import Database, libpq_url
 from core.errors import InvalidInput
+from core.keyring import Keyring
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 Connection = psycopg.Connection[Any]
@@ -178,6 +180,17 @@ def test_udp_and_both_framings_of_tcp_are_received(
     rows = stored(connection, 4)
     assert [row[0] for row in rows] == [f"100.64.0.{number}" for number in (1, 2, 3, 4)]
     assert {row[2] for row in rows} == {"127.0.0.1"}
+
+
+def test_nas_entries_are_believed(
+    connection: Connection, listening: Callable[[str], SyslogListener], database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        make_nas(session, keyring, address="127.0.0.0/8")
+    port = listening("192.0.2.0/24").port
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.sendto(line(1), ("127.0.0.1", port))
+    assert stored(connection, 1)[0][0] == "100.64.0.1"
 
 
 def test_a_stranger_is_not_believed(connection: Connection, listening: Callable[[str], SyslogListener]) -> None:

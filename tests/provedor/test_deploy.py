@@ -21,7 +21,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from provedor.migrate import head_revision
-from provedor.node import DEFAULT_METRICS, ENFORCE_METRICS, RELAY_METRICS, ROLES
+from provedor.node import DEFAULT_METRICS, ENFORCE_METRICS, NAT_LOG_METRICS, RELAY_METRICS, ROLES
 from provedor.radius import FEEDER_METRICS, SHIPPER_METRICS
 from provedor.settings import OTHER_VARIABLES, Settings, load_settings
 
@@ -97,12 +97,13 @@ def test_every_variable_is_a_setting_and_its_value_is_taken(monkeypatch: pytest.
     text = "".join((ROOT / name).read_text() for name in names)
     assert set(re.findall(r"PROVEDOR_[A-Z_]+", text)) <= known
     given = dict(line.split("=", 1) for line in (ROOT / "deploy/env.example").read_text().splitlines() if "=" in line)
-    for name, value in {**given, **OURS["api"]["environment"]}.items():
+    for name, value in {**given, **OURS["natlog"]["environment"]}.items():
         monkeypatch.setenv(name, value)
     found = load_settings()
     assert found.database_url == given["PROVEDOR_DATABASE_URL"]
     assert found.broker_url == "redis://valkey:6379/0"
     assert found.http_host == "0.0.0.0"
+    assert OURS["natlog"]["ports"] == [f"{found.nat_log_port}:{found.nat_log_port}{what}" for what in ("", "/udp")]
 
 
 def test_the_database_is_that_of_its_container() -> None:
@@ -137,6 +138,7 @@ def test_health_checks_ask_what_the_role_serves(database: Database, keyring: Key
     served = {
         "radius": {f"{base + offset}/metrics" for offset in (FEEDER_METRICS, *SHIPPER_METRICS)},
         "worker": {f"{base + offset}/metrics" for offset in (RELAY_METRICS, ENFORCE_METRICS, DEFAULT_METRICS)},
+        "natlog": {f"{base + NAT_LOG_METRICS}/metrics"},
     }
     for role, urls in served.items():
         asked = checked_urls(OURS[role]["healthcheck"]["test"])
