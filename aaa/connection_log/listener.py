@@ -35,7 +35,7 @@ CONNECTIONS_MAX: Final = 64
 IDLE_S: Final = 0.2
 RECONNECT: Final = timedelta(seconds=1)
 #: NAS entries are read again after this.
-SENDERS_AGAIN: Final = timedelta(minutes=1)
+SENDERS_AGAIN: Final = timedelta(seconds=10)
 
 EVENTS = Counter("provedor_nat_log_events_total", "Port blocks told by syslog", ["outcome"])
 REFUSED = Counter("provedor_nat_log_refused_total", "Syslog that was not read", ["why"])

@@ -87,10 +87,11 @@ def test_a_prepaid_line_gets_what_it_paid_for_and_a_recharge_brings_it_back(
 ) -> None:
     line = lines["volume"]
     wait_for(lambda: line.state is State.OFFLINE and line.rejects > 0)
-    # It may have come in for a moment before it was known to have nothing.
-    credit = provider.credit("volume", octets=QUOTA)["octets"]
+    # It came in for a moment before it was known to have nothing, and owes that.
+    owed = -provider.usage("volume")["prepaid"]["octets"]
+    assert provider.credit("volume", octets=owed + QUOTA)["octets"] == QUOTA
     wait_for(lambda: line.state is State.ONLINE)
-    assert line.grant.total_octets == credit > QUOTA * 0.9
+    assert line.grant.total_octets == QUOTA
     wait_for(lambda: line.state is State.OFFLINE)
     rejects = line.rejects
     wait_for(lambda: line.rejects > rejects)
@@ -103,10 +104,11 @@ def test_a_prepaid_line_gets_what_it_paid_for_and_a_recharge_brings_it_back(
 def test_time_that_is_paid_for_ends_the_session_on_the_second(provider: Provider, lines: dict[str, Subscriber]) -> None:
     line = lines["time"]
     wait_for(lambda: line.state is State.OFFLINE and line.rejects > 0)
-    credit = provider.credit("time", seconds=6)["seconds"]
+    owed = -provider.usage("time")["prepaid"]["seconds"]
+    assert provider.credit("time", seconds=owed + 6)["seconds"] == 6
     wait_for(lambda: line.state is State.ONLINE)
-    assert line.grant.session_timeout_s == credit
-    assert credit - 1 < wait_for(lambda: line.state is State.OFFLINE) < credit + 2
+    assert line.grant.session_timeout_s == 6
+    assert 5 < wait_for(lambda: line.state is State.OFFLINE) < 8
     rejects = line.rejects
     wait_for(lambda: line.rejects > rejects)
     assert provider.usage("time")["prepaid"] == {"octets": 0, "seconds": 0}

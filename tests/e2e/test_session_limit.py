@@ -107,7 +107,7 @@ def test_a_cpe_that_dials_again_before_its_nas_noticed_is_let_in(
 ) -> None:
     set_strict(node, provider, True)
     line = runner.box.subscribers[3]
-    own = text_attribute(Kind.CALLING_STATION_ID, line.mac)
+    own = text_attribute(Kind.CALLING_STATION_ID, line.mac.hex(":"))
     login = testclient.access_request(7, "cliente3", "senha3", "pap", own, SECRET, os.urandom)
     reply = testclient.exchange("127.0.0.1", node.auth_port, login.octets, timeout_s=5.0)
     assert reply is not None
