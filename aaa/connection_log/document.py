@@ -74,17 +74,17 @@ class _Sheet(FPDF):
     def heading(self, words: str, size: int) -> None:
         self.ln(2)
         self.set_font("Helvetica", style="B", size=size)
-        self.multi_cell(0, size * 0.5, _latin(words), new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, size * 0.5, _latin(words), align="L", new_x="LMARGIN", new_y="NEXT")
 
     def line_of(self, label: str, value: str) -> None:
         self.set_font("Helvetica", style="B", size=9)
         self.cell(58, 5, _latin(label))
         self.set_font("Helvetica", size=9)
-        self.multi_cell(0, 5, _latin(value), new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, 5, _latin(value), align="L", new_x="LMARGIN", new_y="NEXT")
 
     def paragraph(self, words: str) -> None:
         self.set_font("Helvetica", style="I", size=9)
-        self.multi_cell(0, 4.6, _latin(words), new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, 4.6, _latin(words), align="L", new_x="LMARGIN", new_y="NEXT")
 
 
 class AnswerDocument:
@@ -185,8 +185,12 @@ class AnswerDocument:
         return _LABELS[label][1 if self._language == "en" else 0]
 
 
+#: As they are written on an envelope.
+_ADDRESS_PARTS = ("street", "number", "district", "city", "state", "postal_code")
+
+
 def _written(address: Mapping[str, Any]) -> str:
-    return ", ".join(str(value) for value in address.values() if value)
+    return ", ".join(str(address[part]) for part in _ADDRESS_PARTS if address.get(part))
 
 
 def _latin(words: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -208,6 +209,14 @@ def test_an_order_is_searched_approved_by_another_and_answered_with_a_signed_doc
     assert hashlib.sha256(document.content).hexdigest() == answered["document_sha256"]
     assert step(rui, case, "withdraw", reason="x").status_code == 409
     check_signature(document.content)
+    assert "Rua do Sol, 10, Recife" in read_text(document.content)
+
+
+def read_text(octets: bytes) -> str:
+    """The words of a document's first page."""
+    (contents,) = [PdfFileReader(BytesIO(octets)).root["/Pages"]["/Kids"][0]["/Contents"]]
+    shown = re.findall(rb"\((.*?)\) Tj", contents.data)
+    return " ".join(one.decode("latin-1") for one in shown)
 
 
 def check_signature(octets: bytes) -> None:
