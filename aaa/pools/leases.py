@@ -16,16 +16,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.orm import Session as DatabaseSession
 
 from aaa.feed import LEASE_TRUST_S
-from aaa.pools.models import AddressLease, AddressPool, LeaseState, PoolKind, PoolRange, RadiusNode
+from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange, RadiusNode
 from aaa.pools.ranges import capacity, nth
 from aaa.shipped import shipped_until
 from core import changes, events
-from core.models.network import Session
+from core.models.network import Session, SessionKind
 from core.models.service import Plan, Service, ServiceStatus
 from core.models.system import Change, ChangeKind, Event
 
@@ -37,6 +38,8 @@ SILENT_NODE: Final = timedelta(seconds=LEASE_TRUST_S + 600)
 #: Share of a pool that is kept free, as far as there is anybody offline to take from.
 RESERVE: Final = 0.02
 RESERVE_MAX: Final = 500
+#: Who was refused and has not asked again for this long does not wait any more.
+PATIENCE: Final = timedelta(seconds=300)
 #: Rows worked on in one transaction.
 BATCH: Final = 1000
 _LOCK: Final = "address leases"
@@ -52,12 +55,15 @@ def take(session: DatabaseSession, pool_name: str, service_id: int, now: datetim
     lease = session.scalar(_of(pool, AddressLease.service_id == service_id, AddressLease.state == LeaseState.HELD))
     if lease is not None:
         return lease.address
-    lease = _free_again(session, pool, service_id) or _never_given(session, pool)
+    lease = _its_own(session, pool, service_id) or _free_again(session, pool, service_id) or _never_given(session, pool)
     if lease is None:
+        _wait(session, pool, service_id, now)
         _say_exhausted(session, pool, service_id)
         return None
+    session.execute(delete(LeaseWait).where(LeaseWait.pool_id == pool.id, LeaseWait.service_id == service_id))
     lease.service_id, lease.state = service_id, LeaseState.HELD
     lease.given_at = lease.used_at = lease.changed_at = now
+    lease.revoked_revision = lease.confirmed_at = None
     session.add(lease)
     session.flush()
     changes.note(session, ChangeKind.LEASE, lease.id)
@@ -68,9 +74,11 @@ def keep(session: DatabaseSession, now: datetime, *, grace: timedelta = GRACE) -
     """Every step that is due; run by the clock, one at a time."""
     if not session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtext(_LOCK)))):
         return
+    _lock_pools(session)
     confirm(session, now)
     settle(session, now, grace=grace)
     revoke_without_claim(session, now)
+    session.execute(delete(LeaseWait).where(LeaseWait.asked_at < now - PATIENCE))
     for pool in session.scalars(select(AddressPool).order_by(AddressPool.id)).all():
         revoke_for_reserve(session, pool, now)
 
@@ -108,7 +116,8 @@ def settle(session: DatabaseSession, now: datetime, *, grace: timedelta = GRACE)
 
 
 def revoke_without_claim(session: DatabaseSession, now: datetime) -> None:
-    """Leases of services that ended, or whose plan draws from other pools by now; whoever is online keeps his."""
+    """Leases of services that ended, or whose plan draws from other pools by now, and of addresses that became some
+    service's own; whoever is online keeps his."""
     claim = (
         select(Service.id)
         .join(Plan, Plan.id == Service.plan_id)
@@ -118,6 +127,7 @@ def revoke_without_claim(session: DatabaseSession, now: datetime) -> None:
             Service.status == ServiceStatus.ACTIVE,
             # What a NAS calls otherwise cannot be told from here: such a pool's leases go by the reserve alone.
             or_(AddressPool.name.in_(_PLAN_POOLS), ~_named_by_plans()),
+            ~or_(*(and_(AddressPool.kind == kind, _is_static(kind, AddressLease.address)) for kind in PoolKind)),
         )
         .correlate(AddressLease)
     )
@@ -125,14 +135,17 @@ def revoke_without_claim(session: DatabaseSession, now: datetime) -> None:
 
 
 def revoke_for_reserve(session: DatabaseSession, pool: AddressPool, now: datetime) -> None:
-    """Where a pool runs low, take back from those who have been offline the longest, as many as the reserve lacks."""
+    """Where a pool runs low, take back from those who have been offline the longest: as many as wait for one, and as
+    the reserve lacks."""
     ranges = session.scalars(select(PoolRange).where(PoolRange.pool_id == pool.id)).all()
     total = sum(capacity(one.network, pool.prefix_length) for one in ranges)
     never_given = total - sum(one.given for one in ranges)
     coming = session.scalar(
         select(func.count()).where(AddressLease.pool_id == pool.id, AddressLease.state != LeaseState.HELD)
     )
-    lacking = min(RESERVE_MAX, max(1, round(total * RESERVE))) - never_given - (coming or 0)
+    waiting = session.scalar(select(func.count()).where(LeaseWait.pool_id == pool.id))
+    wanted = (waiting or 0) + min(RESERVE_MAX, max(1, round(total * RESERVE)))
+    lacking = wanted - never_given - (coming or 0)
     if lacking > 0:
         _revoke(session, now, _idle().where(AddressLease.pool_id == pool.id).limit(min(lacking, BATCH)))
 
@@ -156,10 +169,26 @@ def _of(pool: AddressPool, *conditions: ColumnElement[bool]) -> Select[AddressLe
     return select(AddressLease).where(AddressLease.pool_id == pool.id, *conditions)
 
 
+def _lock_pools(session: DatabaseSession) -> None:
+    """Nobody takes a lease meanwhile. In the order in which a feeder's questions lock them."""
+    for name in sorted(session.scalars(select(AddressPool.name))):
+        session.scalar(select(AddressPool.id).where(AddressPool.name == name).with_for_update())
+
+
+def _its_own(session: DatabaseSession, pool: AddressPool, service_id: int) -> AddressLease | None:
+    """The one that is being taken back from it: nobody else has had it yet."""
+    return session.scalar(
+        _of(pool, AddressLease.service_id == service_id, AddressLease.state == LeaseState.REVOKED)
+        .order_by(AddressLease.changed_at.desc(), AddressLease.id)
+        .limit(1)
+        .with_for_update()
+    )
+
+
 def _free_again(session: DatabaseSession, pool: AddressPool, service_id: int) -> AddressLease | None:
     """The one that was its own before, where it is free still; else the one that is free for the longest."""
     return session.scalar(
-        _of(pool, AddressLease.state == LeaseState.FREE)
+        _of(pool, AddressLease.state == LeaseState.FREE, ~_is_static(pool.kind, AddressLease.address))
         .order_by((AddressLease.service_id == service_id).is_not(True), AddressLease.changed_at, AddressLease.id)
         .limit(1)
         .with_for_update()
@@ -173,17 +202,18 @@ def _never_given(session: DatabaseSession, pool: AddressPool) -> AddressLease | 
         while one.given < capacity(one.network, pool.prefix_length):
             address = nth(one.network, pool.prefix_length, one.given)
             one.given += 1
-            if not session.scalar(
-                select(exists().where(_static(pool.kind) == address, Service.cancelled_at.is_(None)))
-            ):
+            if not session.scalar(select(_is_static(pool.kind, address))):
                 return AddressLease(pool_id=pool.id, range_id=one.id, address=address)
     return None
 
 
-def _static(kind: PoolKind) -> InstrumentedAttribute[str | None]:
-    """What of a service is its own where it needs no lease of this kind."""
-    own = {PoolKind.IPV4: Service.ipv4_address, PoolKind.IPV6: Service.ipv6_prefix}
-    return own.get(kind, Service.delegated_ipv6_prefix)
+def _is_static(kind: PoolKind, address: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """It is some service's own, which needs no lease of this kind."""
+    owner = aliased(Service, name="owner")
+    own = {PoolKind.IPV4: owner.ipv4_address, PoolKind.IPV6: owner.ipv6_prefix}
+    # A literal, as in the condition of the index: a parameter would not be taken for it.
+    alive = text("owner.status <> 'cancelled'")
+    return exists(select(owner.id).where(own.get(kind, owner.delegated_ipv6_prefix) == address, alive))
 
 
 def _hold_again(session: DatabaseSession, lease: AddressLease, now: datetime) -> None:
@@ -248,15 +278,31 @@ def _update_revoked(session: DatabaseSession, *conditions: ColumnElement[bool], 
 
 
 def _in_use(session: DatabaseSession, leases: Sequence[AddressLease]) -> set[int]:
-    """Those of them that a live session of their service has."""
-    addresses = (Session.framed_ipv4, Session.framed_ipv6_prefix, Session.delegated_ipv6_prefix)
-    found = select(AddressLease.id).join(
-        Session,
-        (Session.service_id == AddressLease.service_id)
-        & Session.stopped_at.is_(None)
-        & or_(*(address == AddressLease.address for address in addresses)),
+    """Those of them that a live session of their service has, or may have: many a box tells no delegated prefix."""
+    told = case(
+        (AddressPool.kind == PoolKind.IPV4, Session.framed_ipv4),
+        (AddressPool.kind == PoolKind.IPV6, Session.framed_ipv6_prefix),
+        else_=Session.delegated_ipv6_prefix,
+    )
+    found = (
+        select(AddressLease.id)
+        .join(AddressPool, AddressPool.id == AddressLease.pool_id)
+        .join(Session, (Session.service_id == AddressLease.service_id) & Session.stopped_at.is_(None))
+        .where(or_(told == AddressLease.address, told.is_(None) & (Session.kind == SessionKind.LINE)))
     )
     return set(session.scalars(found.where(AddressLease.id.in_([lease.id for lease in leases]))))
+
+
+def _wait(session: DatabaseSession, pool: AddressPool, service_id: int, now: datetime) -> None:
+    """Whoever asks again after a moment is still waiting; it is written down now and then."""
+    asked = insert(LeaseWait).values(pool_id=pool.id, service_id=service_id, asked_at=now)
+    session.execute(
+        asked.on_conflict_do_update(
+            index_elements=[LeaseWait.pool_id, LeaseWait.service_id],
+            set_={"asked_at": now},
+            where=LeaseWait.asked_at < now - PATIENCE / 10,
+        )
+    )
 
 
 def _say_exhausted(session: DatabaseSession, pool: AddressPool, service_id: int) -> None:

@@ -84,8 +84,18 @@ class AddressLease(Base):
     confirmed_at: Mapped[datetime | None]
 
 
+class LeaseWait(Base):
+    """A service that found no address free, and when it asked last."""
+
+    __tablename__ = "lease_wait"
+
+    pool_id: Mapped[int] = mapped_column(ForeignKey("address_pool.id", ondelete="CASCADE"), primary_key=True)
+    service_id: Mapped[int] = mapped_column(primary_key=True)
+    asked_at: Mapped[datetime]
+
+
 class RadiusNode(Base):
-    """How far a node's RADIUS workers are, as its feeder last said."""
+    """How far a node's RADIUS workers are, as its feeder last said. Addresses change hands only once it knows."""
 
     __tablename__ = "radius_node"
 
@@ -93,3 +103,5 @@ class RadiusNode(Base):
     #: All its authentication workers work from this revision or a later one.
     revision: Mapped[int]
     seen_at: Mapped[CreatedAt]
+    #: An operator said that it will not come back (see aaa.pools.nodes).
+    forgotten_at: Mapped[datetime | None]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from aaa.pools.models import AddressLease, AddressPool, LeaseState, PoolKind, PoolRange
+from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange
 from aaa.pools.ranges import capacity, check_apart, check_range
 from core import audit, changes, events
 from core.audit import Actor
@@ -33,6 +33,8 @@ class Use:
     online: int
     #: Taken back, while nodes are being told and sessions may still turn up.
     revoked: int
+    #: Services that found none free, and still ask.
+    waiting: int
 
     @property
     def free(self) -> int:
@@ -97,8 +99,10 @@ def use_of(session: DatabaseSession, pool: AddressPool) -> Use:
     counts = {row.state: row.held for row in session.execute(by_state.group_by(AddressLease.state))}
     live = exists().where(Session.service_id == AddressLease.service_id, Session.stopped_at.is_(None))
     online = select(func.count()).where(AddressLease.pool_id == pool.id, AddressLease.state == LeaseState.HELD, live)
+    waiting = select(func.count()).where(LeaseWait.pool_id == pool.id)
     total = sum(capacity(one.network, pool.prefix_length) for one in ranges_of(session, pool))
-    return Use(total, counts.get(LeaseState.HELD, 0), session.scalar(online) or 0, counts.get(LeaseState.REVOKED, 0))
+    held, revoked = counts.get(LeaseState.HELD, 0), counts.get(LeaseState.REVOKED, 0)
+    return Use(total, held, session.scalar(online) or 0, revoked, session.scalar(waiting) or 0)
 
 
 def _add_ranges(session: DatabaseSession, pool: AddressPool, networks: Sequence[str]) -> None:

@@ -43,6 +43,7 @@ class PoolUse(Output):
     online: int
     revoked: int
     free: int
+    waiting: int
 
 
 class PoolOut(Output):
@@ -119,7 +120,8 @@ def _view(session: Db, pool: AddressPool) -> PoolOut:
         id=str(pool.id), name=pool.name, kind=pool.kind, prefix_length=pool.prefix_length,
         ranges=[one.network for one in pools.ranges_of(session, pool)],
         use=PoolUse(
-            capacity=use.capacity, held=use.held, online=use.online, revoked=use.revoked, free=use.free
+            capacity=use.capacity, held=use.held, online=use.online, revoked=use.revoked, free=use.free,
+            waiting=use.waiting,
         ),
         version=pool.version,
     )  # fmt: skip

@@ -124,6 +124,12 @@ class Service(Versioned, Base):
             unique=True,
             postgresql_where=text("status <> 'cancelled' AND ipv4_address IS NOT NULL"),
         ),
+        Index("ix_service_ipv6_prefix", "ipv6_prefix", postgresql_where=text("ipv6_prefix IS NOT NULL")),
+        Index(
+            "ix_service_delegated_ipv6_prefix",
+            "delegated_ipv6_prefix",
+            postgresql_where=text("delegated_ipv6_prefix IS NOT NULL"),
+        ),
         Index("ix_service_plan_id", "plan_id", "id"),
         Index("ix_service_contract_id", "contract_id"),
         Index("ix_service_login_key", text(LOGIN_KEY.format("login")), postgresql_where=text("login IS NOT NULL")),

@@ -23,7 +23,7 @@ from aaa.feed_source import FeedSource
 from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
 from aaa.pools import leases, pools
-from aaa.pools.leases import GRACE, SILENT_NODE
+from aaa.pools.leases import GRACE, PATIENCE, SILENT_NODE
 from aaa.pools.models import AddressLease, PoolKind
 from aaa.pools.ranges import capacity, nth
 from aaa.vendors.base import lease_attributes
@@ -207,6 +207,73 @@ def test_a_session_that_turns_up_keeps_its_address(database: Database, keyring: 
     keep(database, NOW + 2 * GRACE)
     assert states(database) == {"192.0.2.4": "held", "192.0.2.5": "held"}
     assert take(database, first) == "192.0.2.4"
+
+
+def test_who_comes_back_while_its_lease_is_being_taken_back_keeps_it(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "192.0.2.4/31")
+    first, second = make_services(database, keyring, 2)
+    take(database, first)
+    take(database, second)
+    go_online(database, second, "192.0.2.5")
+    keep(database, NOW)
+    keep(database, NOW)  # revoked, and confirmed
+    assert states(database)["192.0.2.4"] == "revoked"
+    assert take(database, first) == "192.0.2.4", "nobody else has it yet"
+    keep(database, NOW + 2 * GRACE)
+    assert states(database)["192.0.2.4"] != "free", "its revocation began anew, if at all"
+
+
+def test_a_prefix_that_its_box_does_not_tell_of_stays_with_whoever_is_online(
+    database: Database, keyring: Keyring
+) -> None:
+    make_pool(database, "2001:db8::/55", name="pd", kind=PoolKind.DELEGATED)
+    first, second = make_services(database, keyring, 2)
+    assert take(database, first, pool="pd") == "2001:db8::/56"
+    take(database, second, pool="pd")
+    go_online(database, second, "192.0.2.5")
+    keep(database, NOW)
+    go_online(database, first, "192.0.2.4")  # accepted just before, with the prefix, of which accounting says nothing
+    keep(database, NOW + GRACE)
+    keep(database, NOW + 2 * GRACE)
+    assert states(database)["2001:db8::/56"] == "held"
+
+
+def test_an_address_that_became_somebodys_own_is_given_no_more(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "192.0.2.0/29")
+    (gone, other) = make_services(database, keyring, 2)
+    assert take(database, gone) == "192.0.2.1"
+    with database.transaction() as session:
+        make_service(session, keyring, ipv4_address="192.0.2.1")
+    keep(database, NOW)
+    keep(database, NOW)
+    keep(database, NOW + GRACE)
+    assert states(database)["192.0.2.1"] == "free"
+    assert take(database, other) == "192.0.2.2"
+
+
+def test_as_many_are_taken_back_as_wait_for_one(database: Database, keyring: Keyring) -> None:
+    pool_id = make_pool(database, "192.0.2.0/26")
+    ids = make_services(database, keyring, 82)
+    for one in ids:
+        take(database, one)
+    with database.transaction() as session:
+        assert pools.use_of(session, pools.get_pool(session, pool_id)).waiting == 20
+    keep(database, NOW)
+    keep(database, NOW)
+    keep(database, NOW + GRACE)
+    assert list(states(database).values()).count("free") == 21, "those who wait, and the reserve"
+    assert all(take(database, one, NOW + GRACE) for one in ids[62:])
+    with database.transaction() as session:
+        assert pools.use_of(session, pools.get_pool(session, pool_id)).waiting == 0
+
+
+def test_who_does_not_ask_any_more_does_not_wait(database: Database, keyring: Keyring) -> None:
+    pool_id = make_pool(database, "192.0.2.4/31")
+    for one in make_services(database, keyring, 3):
+        take(database, one)
+    keep(database, NOW + 2 * PATIENCE)
+    with database.transaction() as session:
+        assert pools.use_of(session, pools.get_pool(session, pool_id)).waiting == 0
 
 
 def test_an_address_is_not_given_on_while_accounting_waits_in_a_spool(database: Database, keyring: Keyring) -> None:
