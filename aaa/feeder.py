@@ -22,14 +22,14 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FOR_AUTHENTICATORS, LEASE_TRUST_S, FeedPosition, FrameReader, Message, decode, frame
+from aaa.feed import FOR_AUTHENTICATORS, FeedPosition, FrameReader, Message, decode, frame
 from aaa.feed_source import FeedSource
 from aaa.snapshot_file import NewFile, SnapshotFile
 from aaa.tracing import TracedExchange, TraceFilter
@@ -60,6 +60,7 @@ FRESH_EVERY_S: Final = 5.0
 WANTED_MAX: Final = 200
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Follower:
@@ -98,8 +99,9 @@ class Follower:
 
 class Feeder:
     """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS, `on_wanted` asks for leases
-    as (pool, service id), `on_position(revision)` says how far the workers named `authenticators` all are, and
-    `on_locks` keeps what they learned about services.
+    as (pool, service id), `on_locks` keeps what they learned about services. `on_position(revision)` says how far the
+    workers named `authenticators` all are; where it answers False, leases do not wait for this node: it calls `on_join`
+    and begins anew.
     """
 
     def __init__(
@@ -112,7 +114,8 @@ class Feeder:
         on_ready: Callable[[], None],
         on_learned: Callable[[int, str], None],
         on_wanted: Callable[[list[tuple[str, int]]], None],
-        on_position: Callable[[int], None],
+        on_position: Callable[[int], bool],
+        on_join: Callable[[], None],
         on_locks: Callable[[list[LearnedLocks]], None],
         authenticators: Collection[str] = (),
         compact_after_octets: int = COMPACT_AFTER_OCTETS,
@@ -125,6 +128,7 @@ class Feeder:
         self._on_learned = on_learned
         self._on_wanted = on_wanted
         self._on_position = on_position
+        self._on_join = on_join
         self._authenticators = authenticators
         self._wanted: queue.Queue[tuple[str, int]] = queue.Queue(QUEUE_MAX)
         #: When the copy last stood where the database stands; seconds since 1970.
@@ -137,8 +141,8 @@ class Feeder:
         self._followers: set[Follower] = set()
         self._stopped = threading.Event()
         self._loaded = threading.Event()
-        #: The file was found damaged while it was read to a worker.
-        self._damaged = threading.Event()
+        #: What we know cannot be trusted: the file was found damaged while it was read, or the node was forgotten.
+        self._void = threading.Event()
         #: The disk did not take a change: until the copy is written anew, it stands behind.
         self._behind = False
         self._renew_at = 0.0
@@ -196,7 +200,7 @@ class Feeder:
             if self._must_reload(source):
                 self._reload(source)
             while not self._stopped.is_set():
-                if self._damaged.is_set():
+                if self._void.is_set():
                     self._reload(source)
                 self._keep_learned()
                 changed = self._take_changes(source)
@@ -211,10 +215,10 @@ class Feeder:
     def _must_reload(self, source: FeedSource) -> bool:
         """Whether the changes since our revision do not lead from what we know to what is so.
 
-        A database that stands before our revision lost its last transactions (a replica took over). Who was away for
-        longer than leases are trusted was not waited for: a change tells whose a lease is now, not whose it was then.
+        A database that stands before our revision lost its last transactions (a replica took over). Who was forgotten
+        was not waited for: a change tells whose a lease is now, not whose it was then.
         """
-        if source.epoch() != self.epoch or time.time() - self._fresh_at > LEASE_TRUST_S:
+        if source.epoch() != self.epoch or not self._tell(lambda: self._on_position(0)):
             return True
         return not source.oldest_revision() - 1 <= self.revision <= source.newest_revision()
 
@@ -232,9 +236,20 @@ class Feeder:
                 self._durable_revision = self.revision  # the file was made durable just before (_keep_copy)
         workers = [self._position_of(name) for name in self._authenticators]
         try:
-            self._on_position(min([self._durable_revision, *workers]))
+            known = self._on_position(min([self._durable_revision, *workers]))
         except SQLAlchemyError as error:
             log.warning("feeder: the node's position is told later", error=type(error).__name__)
+            return
+        if not known:
+            log.error("feeder: this node was forgotten while it was away, it begins anew")
+            self._void.set()
+
+    def _tell(self, told: Callable[[], T]) -> T:
+        """Raises psycopg.OperationalError where the database does not take it."""
+        try:
+            return told()
+        except SQLAlchemyError as error:
+            raise psycopg.OperationalError(type(error).__name__) from error
 
     def _position_of(self, name: str) -> int:
         """What a worker last said; one that never said anything holds the others up."""
@@ -279,13 +294,14 @@ class Feeder:
 
     def _reload(self, source: FeedSource) -> None:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
+        self._tell(self._on_join)
         fresh, position = self._write_anew(source)
         with self._lock:
             self._adopt(fresh)
             self.epoch, self.revision = position.epoch, position.revision or 0
             for follower in self._followers:
                 follower.close()
-        self._damaged.clear()
+        self._void.clear()
         self._become_loaded()
 
     def _keep_copy(self, source: FeedSource) -> None:
@@ -433,7 +449,7 @@ class Feeder:
                 follower.connection.sendall(queued)
         except SealBroken as error:
             log.error("feeder: the copy is damaged and will be written anew", error=error.detail)
-            self._damaged.set()
+            self._void.set()
         except OSError:
             pass
         finally:

@@ -284,8 +284,9 @@ ON CONFLICT (node, spool) DO UPDATE SET segment = excluded.segment, position = e
   shipped_until = coalesce(excluded.shipped_until, p.shipped_until)
 """
 _EMPTY: Final = """
-UPDATE spool_position p SET shipped_until = greatest(p.shipped_until, to_timestamp(empty.at))
-FROM unnest(%s::text[], %s::float8[]) AS empty (spool, at) WHERE p.node = %s AND p.spool = empty.spool
+INSERT INTO spool_position AS p (node, spool, segment, position, shipped_until)
+SELECT %s, empty.spool, 0, 0, to_timestamp(empty.at) FROM unnest(%s::text[], %s::float8[]) AS empty (spool, at)
+ON CONFLICT (node, spool) DO UPDATE SET shipped_until = greatest(p.shipped_until, excluded.shipped_until)
 """
 #: All that was told of these sessions. Of a session that has no end yet, what came since may lie days behind.
 _POINTS: Final = """
@@ -344,7 +345,7 @@ def store_batch(
 def note_empty(connection: Connection, node: str, empty_at: dict[str, float]) -> None:
     """Nothing was waiting in these spools then (seconds since 1970): what was acknowledged before is stored."""
     spools = sorted(empty_at)
-    connection.execute(_EMPTY, (spools, [empty_at[spool] for spool in spools], node))
+    connection.execute(_EMPTY, (node, spools, [empty_at[spool] for spool in spools]))
 
 
 def forget_lost_spools(connection: Connection, node: str, present: Iterable[str]) -> None:

@@ -1,12 +1,12 @@
-"""Until when everything that was acknowledged is stored: what is not heard of by then was not said."""
+"""Until when everything that was acknowledged is stored: what is not heard of by then was not said.
+
+A session that is taken for ended by mistake comes back with its next word; for addresses, which do not, `pools.nodes`
+has a stricter rule.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
-
-from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 #: A node none of whose spools was shipped for so long after another's is not waited for: it is gone for good, and so
 #: is what it had heard.
@@ -20,10 +20,3 @@ SHIPPED: Final = """
       SELECT least(min(shipped_until), :now) AS until
       FROM node WHERE alive_at > (SELECT max(alive_at) FROM node) - make_interval(secs => :node_gone))
 """
-
-
-def shipped_until(session: Session, now: datetime) -> datetime:
-    """Not later than `now`."""
-    query = text(f"WITH {SHIPPED} SELECT until FROM shipped")  # noqa: S608
-    until: datetime = session.execute(query, {"now": now, "node_gone": NODE_GONE_S}).scalar_one()
-    return until

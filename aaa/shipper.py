@@ -191,13 +191,14 @@ class Shipper:
     def _ship_spool(self, connection: Connection, spool: str) -> Shipped:
         """Ship one batch of one spool."""
         directory = self._directory / spool
+        looked_at = self._clock().timestamp()
         segments = list_segments(directory)
         if not segments:
+            self._empty_at[spool] = looked_at
             return Shipped.NOTHING
         if spool not in self._places:
             self._places[spool] = self._first_place(connection, spool, segments)
         segment, offset = self._places[spool]
-        looked_at = self._clock().timestamp()
         spooled, broken = read_segment(segment_path(directory, segment), offset, BATCH_RECORDS)
         if spooled:
             self._store(connection, spool, segment, [Decoded(one, self._decode(one)) for one in spooled])

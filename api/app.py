@@ -24,6 +24,7 @@ from api.resources.explain import explain_routes, finding_routes
 from api.resources.judicial import case_routes, no_key
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
+from api.resources.nodes import node_routes
 from api.resources.people import contract_routes, customer_routes
 from api.resources.pools import pool_routes
 from api.resources.system import audit_routes, event_routes, token_routes
@@ -59,8 +60,8 @@ def create_app(
     for routes in (
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
-        token_routes, pool_routes, usage_routes, explain_routes, finding_routes, home_server_routes, takeover_routes,
-        log_routes, lookup_routes, rule_routes, case_routes,
+        token_routes, pool_routes, node_routes, usage_routes, explain_routes, finding_routes, home_server_routes,
+        takeover_routes, log_routes, lookup_routes, rule_routes, case_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

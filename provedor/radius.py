@@ -16,7 +16,7 @@ from aaa.auth_worker import AuthenticationWorker
 from aaa.coa import CoaClient
 from aaa.feeder import Feeder
 from aaa.liveness import CoaProbe, close_gone
-from aaa.pools import leases
+from aaa.pools import leases, nodes
 from aaa.registrar import LiveSessions, Registrar
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
@@ -121,9 +121,13 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
             for pool, service_id in leases_wanted:
                 leases.take(session, pool, service_id, runtime.clock())
 
-    def position(revision: int) -> None:
+    def position(revision: int) -> bool:
         with runtime.database.transaction() as session:
-            leases.hear_node(session, settings.node, revision, runtime.clock())
+            return nodes.hear(session, settings.node, revision, runtime.clock())
+
+    def join() -> None:
+        with runtime.database.transaction() as session:
+            nodes.join(session, settings.node, runtime.clock())
 
     def learned_locks(locks: list[LearnedLocks]) -> None:
         with runtime.database.transaction() as session:
@@ -138,6 +142,7 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         on_learned=learned,
         on_wanted=wanted,
         on_position=position,
+        on_join=join,
         authenticators=[f"auth-{n}" for n in range(settings.radius_workers)],
         on_locks=learned_locks,
     )

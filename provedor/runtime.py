@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
@@ -93,6 +93,9 @@ class Runtime:
     def keep_connection_log(self, session: Session) -> list[str]:
         return connection_log.keep_partitions(session, now=self.clock(), months=self.settings.connection_log_months)
 
+    def keep_leases(self, session: Session) -> None:
+        leases.keep(session, self.clock(), grace=timedelta(seconds=self.settings.lease_grace_s))
+
     def handlers(self) -> dict[str, Handler]:
         return {
             topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
@@ -114,7 +117,7 @@ class Runtime:
             Periodic("core.check_prepaid", 30.0, lambda session: prepaid.check(session, self.clock(), self.zone)),
             Periodic("core.follow_windows", 15.0, lambda session: plans.follow_windows(session, self._local_now())),
             Periodic("core.forget_usage", 86400.0, usage.forget_usage),
-            Periodic("aaa.keep_leases", 5.0, lambda session: leases.keep(session, self.clock())),
+            Periodic("aaa.keep_leases", 5.0, self.keep_leases),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 600.0, forget_attempts),
             Periodic("aaa.forget_findings", 600.0, forget_findings),

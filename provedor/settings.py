@@ -47,6 +47,13 @@ class Settings(BaseSettings):
     coa_source: str = Field(default="", description="address that CoA leaves from; empty: routing decides")
     metrics_port: int = Field(default=9180, ge=1, le=65000, description="first of the /metrics ports on loopback")
     node: str = Field(default=socket.gethostname(), description="name of this node, fixed for its lifetime")
+    lease_grace_s: int = Field(
+        default=120,
+        ge=5,
+        le=3600,
+        description="seconds until an address that was taken back is another's; must exceed what a NAS takes from an "
+        "accept to its acknowledged Start, retransmissions included, and the difference of the nodes' clocks",
+    )
     timezone: str = Field(default="America/Sao_Paulo", description="zone of calendar rules")
     language: Literal["pt_BR", "en"] = Field(default="pt_BR", description="of what is written for people")
     public_url: str = Field(default="", description="URL under which the API is reached from outside")

@@ -1,11 +1,13 @@
 """Giving leases and taking them back, safe with any number of RADIUS nodes.
 
-    take      a service connects and has none: a free address, else one that was never given, becomes held
-    revoke    a pool runs low, a service ended or moved: nodes are told (the revision feed) to forget the lease
-    confirm   every node's workers stand at that revision or later; a node that has been silent for longer than nodes
-              trust their own copy (LEASE_TRUST_S, see aaa.feed) gives none any more and is not waited for
-    settle    GRACE later, and when the spools are shipped as far, so that whatever was accepted before has come to
-              accounting: still in use by its service, it is held again; else free, and another's at the next `take`
+    take      a service connects and has none: what is being taken back from it becomes held again, else a free
+              address, else one that was never given; where there is none, it is written down as waiting
+    revoke    services wait, a pool runs low, a service ended or moved: nodes are told (the revision feed) to forget
+              the lease
+    confirm   every node's workers stand at that revision or later; a node that is silent is waited for (see `nodes`)
+    settle    GRACE later, and when every node's spools are shipped as far, so that whatever was accepted before has
+              come to accounting: still in use by its service, it is held again; else free, and another's at the next
+              `take`
 
 Each step is a short transaction and may be done again; what dies in between is taken up by the next `keep`.
 """
@@ -21,20 +23,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.orm import Session as DatabaseSession
 
-from aaa.feed import LEASE_TRUST_S
-from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange, RadiusNode
+from aaa.pools import nodes
+from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange
 from aaa.pools.ranges import capacity, nth
-from aaa.shipped import shipped_until
 from core import changes, events
 from core.models.network import Session, SessionKind
 from core.models.service import Plan, Service, ServiceStatus
 from core.models.system import Change, ChangeKind, Event
 
 #: From a confirmed revocation until its address may be another's: a session that was accepted just before has begun,
-#: and its NAS has said so, retransmissions included.
+#: and its NAS has said so, retransmissions included (RFC 5080's duplicates, too: an accept is repeated as it was).
 GRACE: Final = timedelta(seconds=120)
-#: A node that nobody heard of for this long gives no leases: longer than it trusts its copy, and some for its clock.
-SILENT_NODE: Final = timedelta(seconds=LEASE_TRUST_S + 600)
 #: Share of a pool that is kept free, as far as there is anybody offline to take from.
 RESERVE: Final = 0.02
 RESERVE_MAX: Final = 500
@@ -90,14 +89,14 @@ def confirm(session: DatabaseSession, now: datetime) -> None:
     """
     newest = session.scalar(select(func.coalesce(func.max(Change.revision), 0)))
     _update_revoked(session, AddressLease.revoked_revision.is_(None), revoked_revision=newest)
-    lowest = session.scalar(select(func.min(RadiusNode.revision)).where(RadiusNode.seen_at > now - SILENT_NODE))
+    lowest = nodes.lowest_revision(session)
     known = () if lowest is None else (AddressLease.revoked_revision <= lowest,)
     _update_revoked(session, AddressLease.confirmed_at.is_(None), *known, confirmed_at=now)
 
 
 def settle(session: DatabaseSession, now: datetime, *, grace: timedelta = GRACE) -> None:
     """Free what was confirmed long enough ago and is in nobody's use, as far as accounting is stored."""
-    heard_until = shipped_until(session, now)
+    heard_until = nodes.stored_until(session, now)
     due = session.scalars(
         select(AddressLease)
         .where(AddressLease.state == LeaseState.REVOKED, AddressLease.confirmed_at <= heard_until - grace)
@@ -158,11 +157,6 @@ def note_use(session: DatabaseSession, now: datetime) -> None:
         .values(used_at=now)
         .execution_options(synchronize_session=False)
     )
-
-
-def hear_node(session: DatabaseSession, name: str, revision: int, now: datetime) -> None:
-    """A node's feeder says how far all its workers are."""
-    session.merge(RadiusNode(name=name, revision=revision, seen_at=now))
 
 
 def _of(pool: AddressPool, *conditions: ColumnElement[bool]) -> Select[AddressLease]:

@@ -12,6 +12,7 @@ from provedor.cli import (
     exports,
     imports,
     node,
+    nodes,
     radius,
     simulate,
     takeover,
@@ -35,6 +36,7 @@ app.add_typer(exports.export_app, name="export")
 app.add_typer(takeover.takeover_app, name="takeover")
 app.add_typer(enforcement.enforcement_app, name="enforcement")
 app.add_typer(enforcement.nas_app, name="nas")
+app.add_typer(nodes.node_app, name="node")
 app.add_typer(billing.billing_app, name="billing")
 app.add_typer(radius.radius_app, name="radius")
 app.add_typer(simulate.simulate_app, name="simulate")

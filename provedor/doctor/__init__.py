@@ -25,6 +25,7 @@ from provedor.doctor.radius import (
     check_feed,
     check_nas_clocks,
     check_nas_findings,
+    check_nodes,
     check_snapshot,
     check_spool,
 )
@@ -50,6 +51,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("RADIUS accounting", check_accounting, True),
     ("accounting spool", check_spool, False),
     ("copy of the snapshot", check_snapshot, True),
+    ("RADIUS nodes", check_nodes, True),
     ("enforcement", check_enforcement, True),
     ("NAS clocks", check_nas_clocks, True),
     ("NAS findings", check_nas_findings, True),

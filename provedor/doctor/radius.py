@@ -13,6 +13,7 @@ from aaa import testclient
 from aaa.authenticator import SharedSecret, sign_access_request
 from aaa.feed import FeedPosition
 from aaa.packet import Code
+from aaa.pools import nodes
 from aaa.snapshot_file import SnapshotFile
 from aaa.spool import SPOOL_OCTETS_MAX, list_segments, segment_path
 from core import network, switches
@@ -189,6 +190,18 @@ def check_enforcement(settings: Settings) -> str | None:
         names = ", ".join(f"{name} (port {port})" for name, port in silent)
         raise Wrong(f"{names} does not answer CoA: check its CoA port, secret and firewall")
     return "frozen: `provedor enforcement resume` ends that" if frozen else None
+
+
+def check_nodes(settings: Settings) -> str | None:
+    runtime = resolve_runtime(settings)
+    with runtime.database.transaction() as session:
+        missed = nodes.missed(session, runtime.clock())
+    if missed:
+        raise Wrong(
+            f"{', '.join(missed)} is silent or ships no accounting: no address of our pools changes hands until "
+            "it is back, or, where its machine is off for good, until `provedor node forget NAME`"
+        )
+    return None
 
 
 def check_nas_clocks(settings: Settings) -> str | None:

@@ -64,7 +64,8 @@ def run(tmp_path: Path, database_url: str, keyring: Keyring, monkeypatch: pytest
         values: dict[str, Any] = {
             "database_url": libpq_url(database_url), "keyring": keyring, "file": tmp_path / "snapshot.bin",
             "socket_path": tmp_path / "feed.sock", "on_ready": ready.set, "on_learned": lambda *_: None,
-            "on_wanted": lambda *_: None, "on_position": lambda *_: None, "on_locks": lambda _: None,
+            "on_wanted": lambda *_: None, "on_position": lambda _: True, "on_join": lambda: None,
+            "on_locks": lambda _: None,
         }  # fmt: skip
         feeder = Feeder(**values | changed)
         thread = threading.Thread(target=feeder.run)
@@ -372,7 +373,7 @@ def test_a_killed_feeders_successor_goes_on_where_the_copy_ends(
     feeder = Feeder(
         database_url=libpq_url(database_url), keyring=keyring, file=tmp_path / "snapshot.bin",
         socket_path=tmp_path / "feed.sock", on_ready=lambda: None, on_learned=lambda *_: None,
-        on_wanted=lambda *_: None, on_position=lambda *_: None, on_locks=lambda _: None,
+        on_wanted=lambda *_: None, on_position=lambda _: True, on_join=lambda: None, on_locks=lambda _: None,
     )  # fmt: skip
     process = multiprocessing.get_context("fork").Process(target=feeder.run)
     process.start()

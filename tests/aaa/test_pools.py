@@ -22,14 +22,15 @@ from aaa.feed import LEASE_TRUST_S, FrameReader, Message, SnapshotFollower, fram
 from aaa.feed_source import FeedSource
 from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
-from aaa.pools import leases, pools
-from aaa.pools.leases import GRACE, PATIENCE, SILENT_NODE
+from aaa.pools import leases, nodes, pools
+from aaa.pools.leases import GRACE, PATIENCE
 from aaa.pools.models import AddressLease, PoolKind
+from aaa.pools.nodes import MISSED_AFTER, SETTLED_AFTER
 from aaa.pools.ranges import capacity, nth
 from aaa.vendors.base import lease_attributes
 from core.audit import Actor
 from core.database import Database, libpq_url
-from core.errors import Conflict, InvalidInput
+from core.errors import Conflict, InvalidInput, NotFound
 from core.keyring import Keyring
 from core.models.network import Session
 from core.models.service import Service, ServiceStatus
@@ -190,6 +191,10 @@ def test_a_lease_changes_hands_only_when_every_node_knows_and_nobody_uses_it(
     keep(database, NOW + 2 * GRACE)
     keep(database, NOW + 2 * GRACE + GRACE / 2)
     assert take(database, third) is None, "a session may still turn up"
+    hear("a", newest, NOW + 3 * GRACE)
+    keep(database, NOW + 3 * GRACE)
+    assert take(database, third) is None, "b may have heard of one"
+    hear("b", newest, NOW + 3 * GRACE)
     keep(database, NOW + 3 * GRACE)
     assert states(database)["192.0.2.4"] == "free"
     assert take(database, third) == "192.0.2.4"
@@ -281,30 +286,51 @@ def test_an_address_is_not_given_on_while_accounting_waits_in_a_spool(database: 
     for one in make_services(database, keyring, 2):
         take(database, one)
     keep(database, NOW)
+    _hear(database, "a", _newest(database), NOW, shipped_until=None)
     keep(database, NOW)  # revoked, and confirmed
-    with database.transaction() as session:
-        session.add(SpoolPosition(node="a", spool="acct-0", segment=1, position=0, shipped_until=NOW))
+    keep(database, NOW + 2 * GRACE)
+    assert "free" not in states(database).values(), "none of its spools was heard of yet"
+    _hear(database, "a", _newest(database), NOW + 2 * GRACE, shipped_until=NOW)
     keep(database, NOW + 2 * GRACE)
     assert "free" not in states(database).values(), "what was accepted may be in there"
-    with database.transaction() as session:
-        session.execute(update(SpoolPosition).values(shipped_until=NOW + 2 * GRACE))
+    _hear(database, "a", _newest(database), NOW + 2 * GRACE)
     keep(database, NOW + 2 * GRACE)
     assert "free" in states(database).values()
 
 
-def test_a_node_that_is_lost_is_not_waited_for_longer_than_it_trusts_its_copy(
-    database: Database, keyring: Keyring
-) -> None:
+def test_a_node_that_is_lost_is_waited_for_until_an_operator_forgets_it(database: Database, keyring: Keyring) -> None:
     make_pool(database, "192.0.2.4/31")
     for one in make_services(database, keyring, 2):
         take(database, one)
     _hear(database, "lost", 0, NOW)
     keep(database, NOW)
-    keep(database, NOW + SILENT_NODE - timedelta(seconds=1))
-    assert "free" not in states(database).values()
-    keep(database, NOW + SILENT_NODE + timedelta(seconds=1))
-    keep(database, NOW + SILENT_NODE + GRACE + timedelta(seconds=2))
+    with database.transaction() as session, pytest.raises(Conflict, match="lost is alive"):
+        nodes.forget(session, "lost", ACTOR, NOW + timedelta(seconds=30))
+    later = NOW + timedelta(days=3)
+    keep(database, later)
+    keep(database, later)
+    assert "free" not in states(database).values(), "its spool may tell who has it"
+    with database.transaction() as session:
+        assert nodes.missed(session, later) == ["lost"]
+        nodes.forget(session, "lost", ACTOR, later)
+        assert nodes.missed(session, later) == []
+    keep(database, later)
+    keep(database, later + GRACE)
+    assert "free" not in states(database).values(), "sessions whose Start it had are told of by their boxes"
+    keep(database, later + SETTLED_AFTER + GRACE)
     assert "free" in states(database).values()
+
+
+def test_a_forgotten_node_that_comes_back_must_join_anew(database: Database) -> None:
+    _hear(database, "a", 7, NOW)
+    with database.transaction() as session:
+        nodes.forget(session, "a", ACTOR, NOW + MISSED_AFTER)
+    with database.transaction() as session:
+        assert not nodes.hear(session, "a", 8, NOW + MISSED_AFTER)
+        assert nodes.lowest_revision(session) is None
+        nodes.join(session, "a", NOW + MISSED_AFTER)
+        assert nodes.lowest_revision(session) == 0, "it reads a snapshot, and knows nothing yet"
+        assert nodes.hear(session, "a", 8, NOW + MISSED_AFTER)
 
 
 def test_a_cancelled_service_and_one_that_moved_give_their_leases_back(database: Database, keyring: Keyring) -> None:
@@ -319,9 +345,19 @@ def test_a_cancelled_service_and_one_that_moved_give_their_leases_back(database:
     assert [states(database)[one or ""] for one in addresses] == ["revoked", "revoked", "held"]
 
 
-def _hear(database: Database, name: str, revision: int, now: datetime) -> None:
+_AT_ONCE: Any = object()
+
+
+def _hear(
+    database: Database, name: str, revision: int, now: datetime, shipped_until: datetime | None = _AT_ONCE
+) -> None:
+    """A node says how far it is, and ships what it has acknowledged."""
+    until = now if shipped_until is _AT_ONCE else shipped_until
     with database.transaction() as session:
-        leases.hear_node(session, name, revision, now)
+        if not nodes.hear(session, name, revision, now):
+            nodes.join(session, name, now)
+            nodes.hear(session, name, revision, now)
+        session.merge(SpoolPosition(node=name, spool="acct-0", segment=1, position=0, shipped_until=until))
 
 
 def _newest(database: Database) -> int:
@@ -407,34 +443,46 @@ def test_a_nas_may_draw_from_a_pool_of_its_own_under_the_plans_name(start_node: 
 
 @dataclass
 class Node:
-    """A RADIUS node as far as leases go: its copy follows the real feed, and it answers as a worker does."""
+    """A RADIUS node as far as leases go: its copy follows the real feed, it answers as a worker does, and it has a
+    spool."""
 
     name: str
     source: FeedSource
     follower: SnapshotFollower = field(default_factory=lambda: SnapshotFollower(with_services=True))
     fresh_at: datetime = NOW
+    #: Whether the database can be reached.
     reads: bool = True
+    alive: bool = True
+    forgotten_at: datetime | None = None
 
-    def start(self) -> None:
-        for octets in self.source.full():
-            self._hear(octets)
-        self._hear(frame(Message.UP_TO_DATE, None))
+    @property
+    def ships(self) -> bool:
+        return self.alive and self.reads
 
     def follow(self, database: Database, now: datetime) -> None:
-        if not self.reads:
+        if not self.ships:
             return
-        if now - self.fresh_at > timedelta(seconds=LEASE_TRUST_S):
-            self.start()  # as Feeder._must_reload has it
+        with database.transaction() as session:
+            known = nodes.hear(session, self.name, 0, now)
+        if not known:
+            self._join(database, now)
         while (delta := self.source.changes_after(self.follower.current.revision)) is not None:
             for octets in delta.frames:
                 self._hear(octets)
-        self.fresh_at = now
+        self.fresh_at, self.forgotten_at = now, None
         _hear(database, self.name, self.follower.current.revision, now)
 
     def lease(self, service_id: int, now: datetime) -> bytes | None:
-        if now - self.fresh_at > timedelta(seconds=LEASE_TRUST_S):
+        if not self.alive or now - self.fresh_at > timedelta(seconds=LEASE_TRUST_S):
             return None
         return self.follower.current.leases["homes"].get(service_id)
+
+    def _join(self, database: Database, now: datetime) -> None:
+        with database.transaction() as session:
+            nodes.join(session, self.name, now)
+        for octets in self.source.full():
+            self._hear(octets)
+        self._hear(frame(Message.UP_TO_DATE, None))
 
     def _hear(self, octets: bytes) -> None:
         reader = FrameReader()
@@ -445,15 +493,19 @@ class Node:
 
 @dataclass
 class Line:
-    """A subscriber who is online with an address; accounting may not have told yet."""
+    """A subscriber who is online with an address; the node that has his Start may not have shipped it yet."""
 
     address: str
+    node: Node
     recorded: int | None
     due: datetime
 
 
 class Provider:
     """Subscribers who come and go at two nodes, more of them than addresses."""
+
+    #: Once its node is forgotten, a box tells the other one of its sessions.
+    INTERIM = timedelta(minutes=5)
 
     def __init__(self, database: Database, nodes: list[Node], service_ids: list[int], seed: int) -> None:
         self.database, self.nodes, self.service_ids = database, nodes, service_ids
@@ -476,12 +528,12 @@ class Provider:
             return
         leased = node.lease(service_id, self.now)
         if leased is None:
-            if node.reads and take(self.database, service_id, self.now):
+            if node.ships and take(self.database, service_id, self.now):
                 self.taken += 1
             return
         address = ".".join(map(str, leased[2:6]))
         # The NAS says Start within a minute: less than GRACE.
-        self.online[service_id] = Line(address, None, self.now + timedelta(seconds=self.random.uniform(0, 60)))
+        self.online[service_id] = Line(address, node, None, self.now + timedelta(seconds=self.random.uniform(0, 60)))
 
     def disconnect(self) -> None:
         recorded = [service_id for service_id, line in self.online.items() if line.recorded is not None]
@@ -492,20 +544,40 @@ class Provider:
     def clock(self) -> None:
         for node in self.nodes:
             if self.random.random() < 0.7:
+                self.record()
                 node.follow(self.database, self.now)
         with self.database.transaction() as session:
             leases.note_use(session, self.now)
         keep(self.database, self.now)
 
     def trouble(self) -> None:
-        """A node loses the database, or finds it again."""
+        """A node loses the database or finds it again, dies or is started again, or is forgotten."""
         node = self.random.choice(self.nodes)
-        node.reads = not node.reads or self.random.random() < 0.5
+        match self.random.choice(("database", "database", "life", "operator")):
+            case "database":
+                node.reads = not node.reads or self.random.random() < 0.5
+            case "life":
+                node.alive = not node.alive or self.random.random() < 0.5
+            case "operator" if not node.alive and node.forgotten_at is None:
+                self.forget(node)
+
+    def forget(self, node: Node) -> None:
+        try:
+            with self.database.transaction() as session:
+                nodes.forget(session, node.name, ACTOR, self.now)
+        except (Conflict, NotFound):
+            return
+        node.forgotten_at = self.now
 
     def record(self) -> None:
         for service_id, line in self.online.items():
-            if line.recorded is None and line.due <= self.now:
+            if line.recorded is None and line.due <= self.now and self.is_told(line.node):
                 line.recorded = go_online(self.database, service_id, line.address, self.now)
+
+    def is_told(self, node: Node) -> bool:
+        """Whether the spool is shipped, or a box tells of its sessions elsewhere."""
+        lost = node.forgotten_at is not None and self.now - node.forgotten_at > self.INTERIM
+        return node.ships or (lost and any(other.ships for other in self.nodes))
 
 
 @pytest.fixture
@@ -520,10 +592,9 @@ def test_no_address_is_held_twice_whatever_two_nodes_hear_and_miss(
 ) -> None:
     make_pool(database, "192.0.2.0/28")
     service_ids = make_services(database, keyring, 25)
-    nodes = [Node(name, FeedSource(connection, keyring)) for name in ("a", "b")]
-    for node in nodes:
-        node.start()
+    both = [Node(name, FeedSource(connection, keyring)) for name in ("a", "b")]
+    for node in both:
         node.follow(database, NOW)
-    provider = Provider(database, nodes, service_ids, seed)
-    provider.run(400)
+    provider = Provider(database, both, service_ids, seed)
+    provider.run(600)
     assert provider.taken > 14, "no address ever changed hands"
