@@ -57,7 +57,7 @@ QUEUE_MAX: Final = 20_000
 #: its workers are.
 FRESH_EVERY_S: Final = 5.0
 #: Leases that are asked for in one transaction.
-WANTED_MAX: Final = 200
+WANTED_MAX: Final = 1000
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from aaa.auth_worker import AuthenticationWorker
 from aaa.coa import CoaClient
 from aaa.feeder import Feeder
 from aaa.liveness import CoaProbe, close_gone
-from aaa.pools import leases, nodes
+from aaa.pools import nodes
+from aaa.pools.taking import take
 from aaa.registrar import LiveSessions, Registrar
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
@@ -118,8 +121,8 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
 
     def wanted(leases_wanted: list[tuple[str, int]]) -> None:
         with runtime.database.transaction() as session:
-            for pool, service_id in leases_wanted:
-                leases.take(session, pool, service_id, runtime.clock())
+            for pool, asked in groupby(leases_wanted, key=itemgetter(0)):
+                take(session, pool, [service_id for _, service_id in asked], runtime.clock())
 
     def position(revision: int) -> bool:
         with runtime.database.transaction() as session:

@@ -5,5 +5,6 @@ and a service has the same address wherever it connects. It stays with its servi
 runs low is the lease of whoever was offline the longest given up. An address changes hands in steps (`leases`), never
 before every node has confirmed that it forgot the old lease and no session is left that has it.
 
-`ranges` counts addresses and prefixes, `leases` gives and takes them, `pools` is what operators edit and look at.
+`ranges` counts addresses and prefixes, `taking` gives them, `leases` takes them back, `nodes` is who must know, `pools`
+is what operators edit and look at.
 """

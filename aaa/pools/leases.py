@@ -1,7 +1,7 @@
-"""Giving leases and taking them back, safe with any number of RADIUS nodes.
+"""Taking leases back from those who do not use them, safe with any number of RADIUS nodes.
 
-    take      a service connects and has none: what is being taken back from it becomes held again, else a free
-              address, else one that was never given; where there is none, it is written down as waiting
+    take      a service connects and has none: one that is free becomes held, or that was never given (see `taking`);
+              where there is none, it waits
     revoke    services wait, a pool runs low, a service ended or moved: nodes are told (the revision feed) to forget
               the lease
     confirm   every node's workers stand at that revision or later; a node that is silent is waited for (see `nodes`)
@@ -18,18 +18,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import ColumnElement, Select, and_, case, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 
 from aaa.pools import nodes
 from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange
-from aaa.pools.ranges import capacity, nth
-from core import changes, events
+from aaa.pools.ranges import capacity
+from aaa.pools.taking import PATIENCE, is_static
+from core import changes
 from core.models.network import Session, SessionKind
 from core.models.service import Plan, Service, ServiceStatus
-from core.models.system import Change, ChangeKind, Event
+from core.models.system import Change, ChangeKind
 
 #: From a confirmed revocation until its address may be another's: a session that was accepted just before has begun,
 #: and its NAS has said so, retransmissions included (RFC 5080's duplicates, too: an accept is repeated as it was).
@@ -37,36 +36,10 @@ GRACE: Final = timedelta(seconds=120)
 #: Share of a pool that is kept free, as far as there is anybody offline to take from.
 RESERVE: Final = 0.02
 RESERVE_MAX: Final = 500
-#: Who was refused and has not asked again for this long does not wait any more.
-PATIENCE: Final = timedelta(seconds=300)
 #: Rows worked on in one transaction.
 BATCH: Final = 1000
 _LOCK: Final = "address leases"
 _PLAN_POOLS: Final = (Plan.address_pool, Plan.ipv6_pool, Plan.delegated_ipv6_pool)
-
-
-def take(session: DatabaseSession, pool_name: str, service_id: int, now: datetime) -> str | None:
-    """The address that this service holds in the pool from now on (or held already); None where none is free."""
-    pool = session.scalar(select(AddressPool).where(AddressPool.name == pool_name).with_for_update())
-    service = session.get(Service, service_id)
-    if pool is None or service is None or service.status is not ServiceStatus.ACTIVE:
-        return None
-    lease = session.scalar(_of(pool, AddressLease.service_id == service_id, AddressLease.state == LeaseState.HELD))
-    if lease is not None:
-        return lease.address
-    lease = _its_own(session, pool, service_id) or _free_again(session, pool, service_id) or _never_given(session, pool)
-    if lease is None:
-        _wait(session, pool, service_id, now)
-        _say_exhausted(session, pool, service_id)
-        return None
-    session.execute(delete(LeaseWait).where(LeaseWait.pool_id == pool.id, LeaseWait.service_id == service_id))
-    lease.service_id, lease.state = service_id, LeaseState.HELD
-    lease.given_at = lease.used_at = lease.changed_at = now
-    lease.revoked_revision = lease.confirmed_at = None
-    session.add(lease)
-    session.flush()
-    changes.note(session, ChangeKind.LEASE, lease.id)
-    return lease.address
 
 
 def keep(session: DatabaseSession, now: datetime, *, grace: timedelta = GRACE) -> None:
@@ -126,7 +99,7 @@ def revoke_without_claim(session: DatabaseSession, now: datetime) -> None:
             Service.status == ServiceStatus.ACTIVE,
             # What a NAS calls otherwise cannot be told from here: such a pool's leases go by the reserve alone.
             or_(AddressPool.name.in_(_PLAN_POOLS), ~_named_by_plans()),
-            ~or_(*(and_(AddressPool.kind == kind, _is_static(kind, AddressLease.address)) for kind in PoolKind)),
+            ~or_(*(and_(AddressPool.kind == kind, is_static(kind, AddressLease.address)) for kind in PoolKind)),
         )
         .correlate(AddressLease)
     )
@@ -167,47 +140,6 @@ def _lock_pools(session: DatabaseSession) -> None:
     """Nobody takes a lease meanwhile. In the order in which a feeder's questions lock them."""
     for name in sorted(session.scalars(select(AddressPool.name))):
         session.scalar(select(AddressPool.id).where(AddressPool.name == name).with_for_update())
-
-
-def _its_own(session: DatabaseSession, pool: AddressPool, service_id: int) -> AddressLease | None:
-    """The one that is being taken back from it: nobody else has had it yet."""
-    return session.scalar(
-        _of(pool, AddressLease.service_id == service_id, AddressLease.state == LeaseState.REVOKED)
-        .order_by(AddressLease.changed_at.desc(), AddressLease.id)
-        .limit(1)
-        .with_for_update()
-    )
-
-
-def _free_again(session: DatabaseSession, pool: AddressPool, service_id: int) -> AddressLease | None:
-    """The one that was its own before, where it is free still; else the one that is free for the longest."""
-    return session.scalar(
-        _of(pool, AddressLease.state == LeaseState.FREE, ~_is_static(pool.kind, AddressLease.address))
-        .order_by((AddressLease.service_id == service_id).is_not(True), AddressLease.changed_at, AddressLease.id)
-        .limit(1)
-        .with_for_update()
-    )
-
-
-def _never_given(session: DatabaseSession, pool: AddressPool) -> AddressLease | None:
-    """The next one that was never given, and is nobody's own (a service's static address)."""
-    ranges = session.scalars(select(PoolRange).where(PoolRange.pool_id == pool.id).order_by(PoolRange.id)).all()
-    for one in ranges:
-        while one.given < capacity(one.network, pool.prefix_length):
-            address = nth(one.network, pool.prefix_length, one.given)
-            one.given += 1
-            if not session.scalar(select(_is_static(pool.kind, address))):
-                return AddressLease(pool_id=pool.id, range_id=one.id, address=address)
-    return None
-
-
-def _is_static(kind: PoolKind, address: str | InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """It is some service's own, which needs no lease of this kind."""
-    owner = aliased(Service, name="owner")
-    own = {PoolKind.IPV4: owner.ipv4_address, PoolKind.IPV6: owner.ipv6_prefix}
-    # A literal, as in the condition of the index: a parameter would not be taken for it.
-    alive = text("owner.status <> 'cancelled'")
-    return exists(select(owner.id).where(own.get(kind, owner.delegated_ipv6_prefix) == address, alive))
 
 
 def _hold_again(session: DatabaseSession, lease: AddressLease, now: datetime) -> None:
@@ -285,28 +217,3 @@ def _in_use(session: DatabaseSession, leases: Sequence[AddressLease]) -> set[int
         .where(or_(told == AddressLease.address, told.is_(None) & (Session.kind == SessionKind.LINE)))
     )
     return set(session.scalars(found.where(AddressLease.id.in_([lease.id for lease in leases]))))
-
-
-def _wait(session: DatabaseSession, pool: AddressPool, service_id: int, now: datetime) -> None:
-    """Whoever asks again after a moment is still waiting; it is written down now and then."""
-    asked = insert(LeaseWait).values(pool_id=pool.id, service_id=service_id, asked_at=now)
-    session.execute(
-        asked.on_conflict_do_update(
-            index_elements=[LeaseWait.pool_id, LeaseWait.service_id],
-            set_={"asked_at": now},
-            where=LeaseWait.asked_at < now - PATIENCE / 10,
-        )
-    )
-
-
-def _say_exhausted(session: DatabaseSession, pool: AddressPool, service_id: int) -> None:
-    """Once an hour: every login of everybody who is left out would say it again."""
-    recent = select(
-        exists().where(
-            Event.type == "pool.exhausted",
-            Event.subject == f"address_pool:{pool.id}",
-            Event.at > func.now() - timedelta(hours=1),
-        )
-    )
-    if not session.scalar(recent):
-        events.record(session, "pool.exhausted", "address_pool", pool.id, name=pool.name, service_id=service_id)

@@ -22,11 +22,12 @@ from aaa.feed import LEASE_TRUST_S, FrameReader, Message, SnapshotFollower, fram
 from aaa.feed_source import FeedSource
 from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
-from aaa.pools import leases, nodes, pools
-from aaa.pools.leases import GRACE, PATIENCE
+from aaa.pools import leases, nodes, pools, taking
+from aaa.pools.leases import GRACE
 from aaa.pools.models import AddressLease, PoolKind
 from aaa.pools.nodes import MISSED_AFTER, SETTLED_AFTER
 from aaa.pools.ranges import capacity, nth
+from aaa.pools.taking import PATIENCE
 from aaa.vendors.base import lease_attributes
 from core.audit import Actor
 from core.database import Database, libpq_url
@@ -53,7 +54,7 @@ def make_services(database: Database, keyring: Keyring, count: int, pool: str = 
 
 def take(database: Database, service_id: int, now: datetime = NOW, pool: str = "homes") -> str | None:
     with database.transaction() as session:
-        return leases.take(session, pool, service_id, now)
+        return taking.take(session, pool, [service_id], now).get(service_id)
 
 
 def keep(database: Database, now: datetime) -> None:
@@ -151,6 +152,17 @@ def test_a_lease_stays_with_its_service(database: Database, keyring: Keyring) ->
     one, other = make_services(database, keyring, 2)
     assert (take(database, one), take(database, other)) == ("192.0.2.1", "192.0.2.2")
     assert take(database, one, NOW + timedelta(days=400)) == "192.0.2.1"
+
+
+def test_many_are_given_at_once_each_its_own(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "192.0.2.0/28", "198.51.100.0/29")
+    ids = make_services(database, keyring, 22)
+    with database.transaction() as session:
+        make_service(session, keyring, ipv4_address="192.0.2.3")
+        given = taking.take(session, "homes", [*ids, ids[0]], NOW)
+        assert sorted(given) == ids[:19], "who asks first is given first; of 20, one is a service's own"
+        assert len(set(given.values())) == 19
+        assert taking.take(session, "homes", ids, NOW) == given
 
 
 def test_a_static_address_inside_a_pool_is_given_to_nobody(database: Database, keyring: Keyring) -> None:
