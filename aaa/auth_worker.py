@@ -49,6 +49,8 @@ _ACCESS_REQUEST: Final = int(Code.ACCESS_REQUEST)
 _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 #: RFC 2865 leaves it to the server; a second makes guessing slow and costs an honest CPE nothing.
 REJECT_DELAY_S: Final = 1.0
+#: At most for so long somebody is refused because there was no lease for him; then the database is asked once more.
+NO_LEASE_S: Final = 10.0
 #: Rejects that may be waiting; more are discarded, and the NAS asks again.
 DELAYED_REJECTS_MAX: Final = 50_000
 
@@ -78,6 +80,7 @@ class AuthenticationWorker(Worker):
         self._random = random.Random(os.urandom(16))  # noqa: S311
         #: Leases that the feeder was asked for in this second.
         self._wanted: set[tuple[str, int]] = set()
+        self._ask_again_at = 0.0
         self._accepts = RecentAccepts()
         comparisons_path = str(Path(reports_path).with_name(COMPARISONS_SOCKET))
         self._shadow = Shadow(self, lambda: self.now, self._conclude, self._our_attributes, comparisons_path)
@@ -139,6 +142,9 @@ class AuthenticationWorker(Worker):
     def tick(self) -> None:
         self._duplicates.expire(self.now)
         self._wanted.clear()
+        if self.now >= self._ask_again_at:
+            self.follower.current.without_lease.clear()
+            self._ask_again_at = self.now + NO_LEASE_S
         self._shadow.tick(
             lambda: {one.forwards_to.row for one in self.follower.current.clients.all() if one.forwards_to}
         )
@@ -186,6 +192,9 @@ class AuthenticationWorker(Worker):
         of_policy, pools = entry.attributes_for(client, self.follower.current.pools)
         if pools and service_id:
             leased = self._leased(pools, service_id)
+            if leased is Reason.POOL_EXHAUSTED:
+                refused = Decision(leased, decision.method, decision.subscriber, None, b"")
+                return self._reject(packet, client, arrival, refused)
             if isinstance(leased, Reason):
                 return self._without_lease(packet, client, arrival, leased)
             of_policy += leased
@@ -217,6 +226,8 @@ class AuthenticationWorker(Worker):
             return Reason.LEASES_STALE
         found = [(pool, snapshot.leases[pool].get(service_id)) for pool in pools]
         missing = [pool for pool, attributes in found if attributes is None]
+        if missing and service_id in snapshot.without_lease:
+            return Reason.POOL_EXHAUSTED
         for pool in missing:
             if (pool, service_id) not in self._wanted:
                 self._wanted.add((pool, service_id))

@@ -11,6 +11,7 @@ A frame is `length (4) | kind (1) | MessagePack body`. Towards workers:
     O  all our address pools      [[name, kind], ...]
     A  leases out of them         [[pool, service id, encoded attributes or nil], ...]   nil = taken back
     V  prepaid balances           [[service id, octets or nil, seconds or nil], ...]   both nil = none
+    X  no lease is free for       [service id, ...]                          (never in the file)
     F  fresh                      seconds since 1970 when the feeder last stood where the database stands
     R  everything up to here is   revision       (the first R after B ends the full snapshot)
     U  up to date                 nil            (never in the file: the feeder says it where the file ends)
@@ -53,6 +54,7 @@ class Message(IntEnum):
     POOLS = ord("O")
     LEASES = ord("A")
     BALANCES = ord("V")
+    NO_LEASE = ord("X")
     FRESH = ord("F")
     UP_TO_DATE = ord("U")
     TRACE = ord("T")
@@ -83,6 +85,7 @@ FOR_AUTHENTICATORS: Final = frozenset(
         Message.POLICIES,
         Message.POOLS,
         Message.LEASES,
+        Message.NO_LEASE,
         Message.STRICT,
         Message.BALANCES,
         Message.LOCKS,
@@ -93,6 +96,7 @@ _CHANGES: Final[dict[int, Callable[[Snapshot, Any], None]]] = {
     Message.POLICIES: Snapshot.add_policies,
     Message.POOLS: Snapshot.set_pools,
     Message.LEASES: Snapshot.set_leases,
+    Message.NO_LEASE: lambda snapshot, service_ids: snapshot.without_lease.update(service_ids),
     Message.STRICT: lambda snapshot, body: snapshot.set_strict(*body),
     Message.BALANCES: Snapshot.set_balances,
     Message.LOCKS: Snapshot.set_locks,

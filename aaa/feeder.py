@@ -98,10 +98,10 @@ class Follower:
 
 
 class Feeder:
-    """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS, `on_wanted` asks for leases
-    as (pool, service id), `on_locks` keeps what they learned about services. `on_position(revision)` says how far the
-    workers named `authenticators` all are; where it answers False, leases do not wait for this node: it calls `on_join`
-    and begins anew.
+    """Runs until `stop`. `on_learned(nas_id, mode)` keeps what workers learned about a NAS, and `on_locks` what they
+    learned about services. `on_wanted` asks for leases as (pool, service id) and returns the services without one.
+    `on_position(revision)` says how far the workers named `authenticators` all are; where it answers False, leases do
+    not wait for this node: it calls `on_join` and begins anew.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Feeder:
         socket_path: Path,
         on_ready: Callable[[], None],
         on_learned: Callable[[int, str], None],
-        on_wanted: Callable[[list[tuple[str, int]]], None],
+        on_wanted: Callable[[list[tuple[str, int]]], set[int]],
         on_position: Callable[[int], bool],
         on_join: Callable[[], None],
         on_locks: Callable[[list[LearnedLocks]], None],
@@ -265,9 +265,14 @@ class Feeder:
             while not self._wanted.empty() and len(wanted) < WANTED_MAX:
                 wanted.add(self._wanted.get())
             try:
-                self._on_wanted(sorted(wanted))
+                refused = self._on_wanted(sorted(wanted))
             except SQLAlchemyError as error:
                 log.warning("feeder: no leases now", wanted=len(wanted), error=type(error).__name__)
+                self._stopped.wait(RECONNECT_S)
+                continue
+            if refused:
+                with self._lock:
+                    self._broadcast(frame(Message.NO_LEASE, sorted(refused)))
 
     def _keep_learned(self) -> None:
         for nas_id, mode in list(self._learned.items()):

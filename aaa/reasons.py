@@ -18,6 +18,8 @@ class Reason(StrEnum):
     CREDENTIALS_CONTRADICTORY = "credentials_contradictory"
     METHOD_UNSUPPORTED = "method_unsupported"
     AUTHORIZE_ONLY = "authorize_only"
+    #: No address is free in the pool; more are being taken back from those who are offline.
+    POOL_EXHAUSTED = "pool_exhausted"
     LOCKED_MAC = "locked_mac"
     LOCKED_CIRCUIT = "locked_circuit"
     LOCKED_NAS = "locked_nas"
@@ -62,6 +64,7 @@ REJECTS = frozenset(
         Reason.CREDENTIALS_CONTRADICTORY,
         Reason.METHOD_UNSUPPORTED,
         Reason.AUTHORIZE_ONLY,
+        Reason.POOL_EXHAUSTED,
         Reason.LOCKED_MAC,
         Reason.LOCKED_CIRCUIT,
         Reason.LOCKED_NAS,

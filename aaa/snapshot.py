@@ -212,6 +212,8 @@ class Snapshot:
         self.pools: dict[str, str] = {}
         #: By pool and service: the attributes that give the lease.
         self.leases: dict[str, dict[int, bytes]] = {}
+        #: Services that asked for a lease lately, when there was none.
+        self.without_lease: set[int] = set()
         #: What is left to prepaid services: octets, seconds.
         self.balances: dict[int, tuple[int | None, int | None]] = {}
         #: Seconds since 1970 when the feeder last stood where the database stands.

@@ -119,10 +119,13 @@ def run_feeder(runtime: Runtime, ready: Callable[[], None]) -> None:
         with runtime.database.transaction() as session:
             network.learn_message_authenticator(session, nas_id, mode)
 
-    def wanted(leases_wanted: list[tuple[str, int]]) -> None:
+    def wanted(leases_wanted: list[tuple[str, int]]) -> set[int]:
+        refused: set[int] = set()
         with runtime.database.transaction() as session:
             for pool, asked in groupby(leases_wanted, key=itemgetter(0)):
-                take(session, pool, [service_id for _, service_id in asked], runtime.clock())
+                service_ids = [service_id for _, service_id in asked]
+                refused.update(set(service_ids) - take(session, pool, service_ids, runtime.clock()).keys())
+        return refused
 
     def position(revision: int) -> bool:
         with runtime.database.transaction() as session:

@@ -26,7 +26,7 @@ _UNIQUE = {"uq_address_pool_name": "name", "uq_pool_range_network": "ranges"}
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How much of a pool is given. `held` may be offline; `online` has a session now."""
+    """How much of a pool is given. `held` may be offline; `online` are services that have one and a session now."""
 
     capacity: int
     held: int
@@ -98,7 +98,9 @@ def use_of(session: DatabaseSession, pool: AddressPool) -> Use:
     by_state = select(AddressLease.state, func.count().label("held")).where(AddressLease.pool_id == pool.id)
     counts = {row.state: row.held for row in session.execute(by_state.group_by(AddressLease.state))}
     live = exists().where(Session.service_id == AddressLease.service_id, Session.stopped_at.is_(None))
-    online = select(func.count()).where(AddressLease.pool_id == pool.id, AddressLease.state == LeaseState.HELD, live)
+    online = select(func.count(AddressLease.service_id.distinct())).where(
+        AddressLease.pool_id == pool.id, AddressLease.state != LeaseState.FREE, live
+    )
     waiting = select(func.count()).where(LeaseWait.pool_id == pool.id)
     total = sum(capacity(one.network, pool.prefix_length) for one in ranges_of(session, pool))
     held, revoked = counts.get(LeaseState.HELD, 0), counts.get(LeaseState.REVOKED, 0)

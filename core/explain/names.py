@@ -117,6 +117,11 @@ REASONS: Final[dict[str, Refusal]] = {
         ("O NAS pergunta de novo em segundos; se continua, veja se o pool está cheio.",
          "The NAS asks again in seconds; if it goes on, see whether the pool is full."),
     ),
+    "pool_exhausted": Refusal(
+        ("nenhum endereço está livre no pool", "no address is free in the pool"),
+        ("Em minutos voltam endereços de quem está desligado; se não, amplie o pool ou veja `provedor doctor`.",
+         "Within minutes, those of subscribers offline come back; if not, enlarge the pool, or see `provedor doctor`."),
+    ),
     "leases_stale": Refusal(
         ("este servidor está sem o banco de dados há tempo demais para dar endereços",
          "this server has been without the database for too long to give addresses"),

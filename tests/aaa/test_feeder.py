@@ -64,7 +64,7 @@ def run(tmp_path: Path, database_url: str, keyring: Keyring, monkeypatch: pytest
         values: dict[str, Any] = {
             "database_url": libpq_url(database_url), "keyring": keyring, "file": tmp_path / "snapshot.bin",
             "socket_path": tmp_path / "feed.sock", "on_ready": ready.set, "on_learned": lambda *_: None,
-            "on_wanted": lambda *_: None, "on_position": lambda _: True, "on_join": lambda: None,
+            "on_wanted": lambda _: set(), "on_position": lambda _: True, "on_join": lambda: None,
             "on_locks": lambda _: None,
         }  # fmt: skip
         feeder = Feeder(**values | changed)
@@ -373,7 +373,7 @@ def test_a_killed_feeders_successor_goes_on_where_the_copy_ends(
     feeder = Feeder(
         database_url=libpq_url(database_url), keyring=keyring, file=tmp_path / "snapshot.bin",
         socket_path=tmp_path / "feed.sock", on_ready=lambda: None, on_learned=lambda *_: None,
-        on_wanted=lambda *_: None, on_position=lambda _: True, on_join=lambda: None, on_locks=lambda _: None,
+        on_wanted=lambda _: set(), on_position=lambda _: True, on_join=lambda: None, on_locks=lambda _: None,
     )  # fmt: skip
     process = multiprocessing.get_context("fork").Process(target=feeder.run)
     process.start()
@@ -432,6 +432,40 @@ def test_a_copy_that_changes_do_not_lead_on_from_is_read_anew(
     with run():
         one.hear(lambda: set(one.snapshot.subscribers) == {b"restored"})
         assert_equal_to_database(one, connection, keyring)
+
+
+def test_a_node_that_was_forgotten_joins_and_begins_anew(
+    run: Run, listen: Callable[..., Listener], connection: Connection, database: Database, keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Before it reads the snapshot, so that what is taken back from then on waits for it; while it runs, and when it
+    starts."""
+    monkeypatch.setattr(feeder_module, "FRESH_EVERY_S", 0.05)
+    waited_for = [False]
+    joined = []
+
+    def join() -> None:
+        joined.append(newest(connection))
+        waited_for[0] = True
+
+    with database.transaction() as session:
+        make_service(session, keyring)
+    membership = {"on_position": lambda _: waited_for[0], "on_join": join}
+    with run(**membership):
+        one = listen()
+        one.hear_revision(newest(connection))
+        assert len(joined) == 1
+        waited_for[0] = False
+        one.hear(lambda: one.connections == 2)
+        one.hear_revision(newest(connection))
+        assert len(joined) == 2
+    with run(**membership):
+        listen().hear_revision(newest(connection))
+        assert len(joined) == 2, "it was away and not forgotten: what changed is enough"
+    waited_for[0] = False
+    with run(**membership):
+        listen().hear_revision(newest(connection))
+        assert len(joined) == 3
 
 
 def test_a_copy_that_is_damaged_under_the_feeder_is_written_anew(

@@ -419,6 +419,21 @@ def test_who_has_no_lease_gets_one_asked_for_and_is_answered_once_it_is_there(
     assert parse(box.ask(login.octets)).first(Kind.FRAMED_IP_ADDRESS) == bytes((192, 0, 2, 9))
 
 
+def test_who_asks_again_when_there_is_no_lease_is_refused_in_words(start_node: Callable[..., RadiusNode]) -> None:
+    node = start_node(pooled(frame(Message.LEASES, [("pd", 1, PD)])))
+    box = Box(node)
+    login = box.login("ana")
+    box.send(login.octets)
+    node.wait_counted({"lease_awaited": 1})
+    node.feed.tell(frame(Message.NO_LEASE, [1]), frame(Message.REVISION, 2))
+    node.wait_revision(2)
+    assert parse(box.ask(login.octets)).code == Code.ACCESS_REJECT
+    node.wait_counted({"lease_awaited": 1, "pool_exhausted": 1})
+    node.feed.tell(frame(Message.LEASES, [("homes", 1, V4)]), frame(Message.REVISION, 3))
+    node.wait_revision(3)
+    assert parse(box.ask(box.login("ana", identifier=2).octets)).code == Code.ACCESS_ACCEPT
+
+
 def test_a_lease_that_was_taken_back_is_given_no_more(start_node: Callable[..., RadiusNode]) -> None:
     node = start_node(pooled(frame(Message.LEASES, [("homes", 1, V4), ("pd", 1, PD)])))
     box = Box(node)

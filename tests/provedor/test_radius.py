@@ -58,7 +58,7 @@ def wired(database_url: str, database: Database, keyring: Keyring) -> Iterator[W
         feeder = Feeder(
             database_url=libpq_url(database_url), keyring=keyring, file=place / "snapshot.bin",
             socket_path=place / "feed.sock", on_ready=lambda: None, on_learned=learned,
-            on_wanted=lambda *_: None, on_position=lambda _: True, on_join=lambda: None, on_locks=learned_locks,
+            on_wanted=lambda _: set(), on_position=lambda _: True, on_join=lambda: None, on_locks=learned_locks,
         )  # fmt: skip
         thread = threading.Thread(target=feeder.run)
         thread.start()
