@@ -97,6 +97,27 @@ class Node:
 
 
 @contextmanager
+def radius_node(data: Path, first: Node, **environment: str) -> Iterator[Node]:
+    """RADIUS alone, beside a whole node: the same database and key file, and everything else of its own."""
+    auth, acct, metrics = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port()
+    settings = {
+        **first.environment,
+        "PROVEDOR_DATA": str(data),
+        "PROVEDOR_SECRET_KEY_FILE": str(first.data / "secret.key"),
+        "PROVEDOR_RADIUS_AUTH_PORT": str(auth),
+        "PROVEDOR_RADIUS_ACCT_PORT": str(acct),
+        "PROVEDOR_METRICS_PORT": str(metrics % 50000 + 10000),
+        **environment,
+    }
+    node = Node(settings, first.api, first.url, auth, acct, data)
+    node.launch("--only", "radius")
+    try:
+        yield node
+    finally:
+        node.terminate()
+
+
+@contextmanager
 def whole_node(data: Path, **environment: str) -> Iterator[Node]:
     """A node on ports of its own, everything started and somebody logged in."""
     auth, acct, http, metrics = (free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port(), free_port())
