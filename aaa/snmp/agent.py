@@ -30,8 +30,6 @@ from gufo.snmp.aio import SnmpSession
 
 from aaa.snmp.access import SnmpAccess
 
-__all__ = ["READ_S_MAX", "ROWS_MAX", "AgentFailed", "TooManyRows", "get", "get_column"]
-
 #: For one answer. A login waits a second for the registrar, which is to hear of a silent agent before.
 ANSWER_S: Final = 0.8
 #: For each answer in the reading of a column, and for all of it.
@@ -73,6 +71,14 @@ async def get_column(access: SnmpAccess, oid: str, around: str) -> tuple[list[ob
                 raise TooManyRows(f"more than {ROWS_MAX} rows")
         after = (await session.get_many([around])).get(around)
     return values, (before, after)
+
+
+async def shows(access: SnmpAccess, oid: str) -> bool:
+    """Whether the column has any row."""
+    async with _session(access, ANSWER_S) as session:
+        async for _ in session.getbulk(oid, max_repetitions=1):
+            return True
+    return False
 
 
 def _session(access: SnmpAccess, timeout_s: float) -> SnmpSession:
