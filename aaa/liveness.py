@@ -8,6 +8,8 @@ What any other answer is worth depends on the NAS: one that prohibits CoA, or mi
 the session, answers the same whatever is asked. So a NAS is asked now and then about a session that cannot be. Only if
 it says 503 to that does its other answer to a real one mean that the session lives. Silence means nothing.
 
+Who does not tell over CoA may do so over SNMP (see `aaa.snmp`). `Probes` asks in every way there is.
+
 `Verifier` asks about sessions that were silent for long (topic SESSION_VERIFY): as enforcement does, the question is
 asked after the commit, and what the NAS says is written in another transaction.
 """

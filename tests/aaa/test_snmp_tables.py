@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -195,3 +197,13 @@ def test_a_realm_is_left_out_on_one_side_only(name: str, login: str) -> None:
 
 def test_no_session_of_a_nokia_or_an_unknown_box_is_looked_for() -> None:
     assert set(Vendor) - set(TABLES) == {Vendor.NOKIA, Vendor.GENERIC}
+
+
+def test_the_documentation_names_every_table_of_every_vendor() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sessions.md").read_text()
+    written = re.findall(r"^\| (\S+) \| \w+ `([0-9.]+)`", page, re.MULTILINE)
+    called = {"MikroTik": Vendor.MIKROTIK, "Huawei": Vendor.HUAWEI, "Cisco": Vendor.CISCO, "Juniper": Vendor.JUNIPER,
+              "accel-ppp": Vendor.ACCEL_PPP}  # fmt: skip
+    assert [(called[vendor], oid) for vendor, oid in written] == [
+        (vendor, table.oid) for vendor, tables in TABLES.items() for table in tables
+    ]
