@@ -34,6 +34,8 @@ class Agent:
         self.asked: list[str] = []
         self.silent = False
         self.before: Callable[[str], None] = lambda _: None
+        #: What becomes of an answer on its way.
+        self.mangle: Callable[[bytes], bytes] = bytes
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         threading.Thread(target=self._serve, daemon=True).start()
@@ -57,7 +59,7 @@ class Agent:
                 octets, source = self._socket.recvfrom(65_535)
                 answer = self._answer(octets) if octets else None
                 if answer is not None:
-                    self._socket.sendto(answer, source)
+                    self._socket.sendto(self.mangle(answer), source)
             except OSError:
                 return
             if not octets:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 
 from core.keyring import Keyring
 from core.models.network import Nas, Vendor
@@ -30,8 +31,11 @@ class SnmpAccess:
 
 
 def snmp_access(nas: Nas, address: str, keyring: Keyring) -> SnmpAccess | None:
-    """Of the box at this address; None where the NAS entry has none. Raises SealBroken."""
-    if not nas.snmp:
+    """Of the box at this address; None where the NAS entry has none. Raises SealBroken.
+
+    A box of a network says itself where it is (NAS-IP-Address): a community goes to no address outside of that.
+    """
+    if not nas.snmp or ip_address(address) not in ip_network(nas.address, strict=False):
         return None
     secrets = kept_secrets(nas, keyring)
     return SnmpAccess(

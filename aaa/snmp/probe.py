@@ -95,7 +95,7 @@ class SnmpProbe:
     def _tell(self, done: Future[Liveness], told: Told) -> None:
         with self._lock:
             self._under_way -= 1
-        told(Liveness.UNKNOWN if done.cancelled() else done.result())
+        told(Liveness.UNKNOWN if done.cancelled() or done.exception() else done.result())
 
     async def _answer(self, addressee: Addressee, access: SnmpAccess) -> Liveness:
         try:

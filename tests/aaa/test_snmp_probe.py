@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
+from random import Random
 
 import pytest
 from factories import make_nas
@@ -213,6 +215,40 @@ def test_who_waits_when_the_probe_is_closed_is_told(house: House) -> None:
     assert told.get(timeout=5) is UNKNOWN
 
 
+@pytest.mark.parametrize("length", [1, 2, 9, 20, 40])
+def test_an_answer_that_is_cut_short_is_a_failure_of_the_agent(house: House, length: int) -> None:
+    house.agent.mangle = lambda octets: octets[:length]
+    access = house.session("ana").snmp
+    assert access is not None
+    with pytest.raises(asking.AgentFailed):
+        asyncio.run(asking.get(access, [SYS_UP_TIME]))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_whatever_an_agent_sends_whoever_asked_is_told(house: House) -> None:
+    random = Random(7)
+    house.agent.mangle = lambda octets: _mangled(octets, random)
+    said = []
+    for _ in range(60):
+        house.now += 1000.0
+        said.append(house.ask("ana"))
+    assert UNKNOWN in said
+    assert GONE not in said
+    house.agent.mangle = bytes
+    house.now += 1000.0
+    assert house.ask("ana") is ALIVE
+
+
+def _mangled(octets: bytes, random: Random) -> bytes:
+    """Cut short, or with some octets changed."""
+    if random.random() < 0.3:
+        return octets[: random.randrange(len(octets))]
+    changed = bytearray(octets)
+    for _ in range(random.randrange(4)):
+        changed[random.randrange(len(octets))] = random.randrange(256)
+    return bytes(changed)
+
+
 @pytest.fixture
 def entry(database: Database, keyring: Keyring, clock: ManualClock) -> Callable[..., Addressee]:
     """The addressee of a session at 10.0.0.7 of a NAS entry with this address."""
@@ -244,6 +280,10 @@ def test_a_box_is_asked_at_its_own_address_and_of_a_network_at_the_sessions(entr
     )  # fmt: skip
     assert "particular" not in repr(boxes)
     assert "autenticar" not in repr(boxes)
+
+
+def test_no_community_is_sent_to_where_a_box_only_says_that_it_is(entry: Callable[..., Addressee]) -> None:
+    assert entry("10.0.1.0/24", {}, {"community": "leitura"}).snmp is None
 
 
 def test_a_nas_without_snmp_is_not_asked(database: Database, keyring: Keyring) -> None:

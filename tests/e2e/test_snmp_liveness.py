@@ -183,5 +183,3 @@ def test_an_agent_that_is_down_keeps_nobody_out(house: House) -> None:
     house.box.kill()
     wait_for(lambda: house.accepts("bob"), every_s=0.2)
     assert house.ended("bob") == ""
-    told = " ".join(house.node.run("doctor", check=False).replace("│", " ").split())
-    assert "does not answer SNMP" in told
