@@ -8,6 +8,8 @@ What any other answer is worth depends on the NAS: one that prohibits CoA, or mi
 the session, answers the same whatever is asked. So a NAS is asked now and then about a session that cannot be. Only if
 it says 503 to that does its other answer to a real one mean that the session lives. Silence means nothing.
 
+Who does not tell over CoA may do so over SNMP (see `aaa.snmp`). `Probes` asks in every way there is.
+
 `Verifier` asks about sessions that were silent for long (topic SESSION_VERIFY): as enforcement does, the question is
 asked after the commit, and what the NAS says is written in another transaction.
 """
@@ -30,6 +32,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from aaa.authenticator import SharedSecret
 from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind, Target
 from aaa.packet import Kind, text_attribute
+from aaa.snmp.access import SnmpAccess, snmp_access
 from aaa.vendors import SessionKeys, adapter
 from core import outbox, sessions, topics
 from core.clock import Clock
@@ -67,6 +70,8 @@ class Addressee:
     acct_session_id: str = ""
     calling_station_id: str | None = None
     nas_port_id: str | None = None
+    started_at: datetime | None = None
+    snmp: SnmpAccess | None = None
 
 
 #: Called once, perhaps from another thread: it must be quick and must not raise.
@@ -89,7 +94,8 @@ def addressee_of(live: Session, nas: Nas, keyring: Keyring) -> Addressee:
     only_id = text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id)
     return Addressee(
         live.id, Target(address, nas.coa_port, secret), keys, only_id, live.login, live.acct_session_id,
-        live.calling_station_id, live.nas_port_id,
+        live.calling_station_id, live.nas_port_id, started_at=live.started_at,
+        snmp=snmp_access(nas, address, keyring),
     )  # fmt: skip
 
 

@@ -441,6 +441,25 @@ class NasNames(Input):
 NasOptions = Annotated[dict[Name, Name], Field(max_length=20)]
 
 
+class NasSnmp(Input):
+    """How its SNMP agent is asked whether a session lives; docs/sessions.md says what is asked of which vendor."""
+
+    version: Literal["v2c", "v3"] = "v2c"
+    port: Annotated[int, Field(ge=1, le=65535), Number] = 161
+    user: Annotated[str, StringConstraints(min_length=1, max_length=32), Plain] | None = None
+    auth: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] | None = None
+    priv: Literal["des", "aes128", "aes192", "aes256"] | None = None
+    ppp_only: Flag = Field(False, description="Every subscriber of this MikroTik is a PPP interface of it.")
+
+
+class NasSnmpSecret(Input):
+    """v2c: the community. v3: the passphrases. Goes in only."""
+
+    community: Secret | None = None
+    auth: Secret | None = None
+    priv: Secret | None = None
+
+
 class LoginRules(Input):
     """What is done to a login before it is looked up."""
 
@@ -467,6 +486,8 @@ class NasIn(Input):
     emergency_plan_id: Ref | None = None
     mode: NasMode | None = None
     home_server_id: Ref | None = None
+    snmp: NasSnmp | None = None
+    snmp_secret: NasSnmpSecret | None = None
 
 
 class NasPatch(Input):
@@ -486,6 +507,8 @@ class NasPatch(Input):
     emergency_plan_id: Ref | None = None
     mode: NasMode = NasMode.SERVE
     home_server_id: Ref | None = None
+    snmp: NasSnmp | None = None
+    snmp_secret: NasSnmpSecret | None = None
 
 
 class NasOut(Output):
@@ -507,6 +530,7 @@ class NasOut(Output):
     mode: str
     home_server_id: str | None
     version: int
+    snmp: dict[str, Any] | None
 
 
 class SessionOut(Output):

@@ -67,6 +67,7 @@ class Keyring:
 #: Purposes, authenticated with each sealed value.
 SERVICE_PASSWORD = "service.password"  # noqa: S105
 NAS_SECRET = "nas.secret"  # noqa: S105
+NAS_SNMP = "nas.snmp"
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 SNAPSHOT = "aaa.snapshot"
 HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105

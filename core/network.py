@@ -19,25 +19,29 @@ from core.models.network import HomeServer, Nas, NasMode
 from core.models.service import Plan
 from core.models.system import ChangeKind
 from core.nas_options import check_names, check_options
+from core.nas_snmp import set_snmp
 from core.policy import Policy, ServiceTerms, intended_policy
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
+#: What does not go into a column as it is given.
+_SEALED = {"secret", "snmp", "snmp_secret"}
 
 
 def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
-    plain = {key: value for key, value in values.items() if value is not None and key != "secret"}
+    plain = {key: value for key, value in values.items() if value is not None and key not in _SEALED}
     check_names(plain.get("names", {}))
     nas = Nas(
         **{"names": {}, "options": {}, "login_rules": {}, **plain, "address": check_nas_address(values["address"])},
         secret_encrypted=_sealed(keyring, values["secret"]),
     )
     check_options(nas.vendor, nas.options)
+    snmp = set_snmp(nas, keyring, values)
     _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
     _set_emergency_policy(session, nas)
     changes.note(session, ChangeKind.NAS, nas.id)
-    audit.record(session, actor, "create", "nas", nas.id, {**_json(plain), "secret": "(changed)"})
+    audit.record(session, actor, "create", "nas", nas.id, {**_json(plain), "secret": "(changed)", **snmp})
     events.record(session, "nas.created", "nas", nas.id)
     return nas
 
@@ -64,14 +68,14 @@ def find_by_address(session: Session, address: str) -> Nas:
 
 
 def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str, Any], actor: Actor) -> Nas:
-    plain = dict(values)
-    secret = plain.pop("secret", None)
+    plain = {key: value for key, value in values.items() if key not in _SEALED}
+    secret = values.get("secret")
     check_names(plain.get("names", {}))
     if "address" in plain:
         plain["address"] = check_nas_address(plain["address"])
     if "message_authenticator" in plain:
         plain["message_authenticator_learned"] = None  # `auto` learns anew
-    changed = _json(apply_changes(nas, plain))
+    changed = _json(apply_changes(nas, plain)) | set_snmp(nas, keyring, values)
     check_options(nas.vendor, nas.options)
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)

@@ -17,7 +17,7 @@ from aaa.acct_worker import AccountingWorker
 from aaa.auth_worker import AuthenticationWorker
 from aaa.coa import CoaClient
 from aaa.feeder import Feeder
-from aaa.liveness import CoaProbe, close_gone
+from aaa.liveness import close_gone
 from aaa.pools import nodes
 from aaa.pools.taking import take
 from aaa.registrar import LiveSessions, Registrar
@@ -30,7 +30,7 @@ from aaa.worker import WorkerOptions
 from core import network, services
 from core.locks import LearnedLocks
 from provedor.processes import run_until_term
-from provedor.runtime import Runtime
+from provedor.runtime import Runtime, liveness_probe
 from provedor.settings import Settings
 from provedor.supervisor import Child
 
@@ -161,7 +161,8 @@ def run_registrar(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     client = CoaClient(source=settings.coa_source or None)
     registrar = Registrar(
-        LiveSessions(runtime.database, runtime.keyring), CoaProbe(client), settings.run_directory / REGISTRAR_SOCKET,
+        LiveSessions(runtime.database, runtime.keyring), liveness_probe(client),
+        settings.run_directory / REGISTRAR_SOCKET,
         on_gone=lambda session_id: close_gone(runtime.database, session_id, runtime.clock()),
     )  # fmt: skip
     ready()

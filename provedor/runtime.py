@@ -15,8 +15,9 @@ from aaa.coa import CoaClient
 from aaa.connection_log import store as connection_log
 from aaa.connection_log.cases import expire_preservations
 from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
-from aaa.liveness import CoaProbe, Verifier
+from aaa.liveness import CoaProbe, LivenessProbe, Probes, Verifier
 from aaa.pools import leases
+from aaa.snmp.probe import SnmpProbe
 from aaa.staleness import close_stale
 from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
@@ -33,6 +34,11 @@ from provisioning.enforce import Enforcer
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
 CONCLUSION_THREADS = 4
+
+
+def liveness_probe(client: CoaClient) -> LivenessProbe:
+    """Every way in which this node asks NASes whether a session lives."""
+    return Probes(CoaProbe(client), SnmpProbe())
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class Runtime:
     @cached_property
     def verifier(self) -> Verifier:
         enforcer = self.enforcer
-        return Verifier(self.database, CoaProbe(enforcer.client), enforcer.conclusions, self.keyring, self.clock)
+        probe = liveness_probe(enforcer.client)
+        return Verifier(self.database, probe, enforcer.conclusions, self.keyring, self.clock)
 
     def window_open(self, now: datetime) -> bool:
         hour = now.astimezone(self.zone).hour

@@ -120,6 +120,9 @@ class Nas(Versioned, Base):
     emergency_fingerprint: Mapped[str | None] = mapped_column(ForeignKey("policy_version.fingerprint"))
     mode: Mapped[NasMode] = mapped_column(enum_column(NasMode), default=NasMode.SERVE, server_default="serve")
     home_server_id: Mapped[int | None] = mapped_column(ForeignKey("home_server.id"))
+    #: How its SNMP agent is asked whether a session lives; empty: it is not (see core.nas_snmp).
+    snmp: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    snmp_secret_encrypted: Mapped[bytes | None]
 
 
 class HomeServer(Versioned, Base):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from api_rows import PLAN, make_contract, make_service
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from api.access import may
 from core import policies
@@ -142,14 +142,21 @@ def test_personal_data_is_masked_for_who_does_not_need_it(client: TestClient, cl
 
 
 def test_secrets_are_in_no_answer_and_no_audit_entry(client: TestClient, database: Database) -> None:
-    body = {"name": "n", "address": "192.0.2.1", "secret": "very-secret-1", "vendor": "mikrotik"}
-    answer = client.post("/api/v1/nas", json=body)
+    body = {"name": "n", "address": "192.0.2.1", "secret": "very-secret-1", "vendor": "mikrotik", "snmp": {},
+            "snmp_secret": {"community": "very-secret-3"}}  # fmt: skip
+    answers = [client.post("/api/v1/nas", json=body, headers={"Idempotency-Key": "once"}) for _ in range(2)]
+    answers.append(client.patch("/api/v1/nas/1", json={"snmp_secret": {"community": "very-secret-4"}}))
     make_service(client, password="very-secret-2")
-    assert "very-secret" not in answer.text
+    assert [answer.status_code for answer in answers] == [201, 201, 200]
+    assert answers[2].json()["snmp"] == {"version": "v2c", "port": 161, "ppp_only": False}
+    assert not any("very-secret" in answer.text for answer in answers)
     with database.transaction() as session:
         entries = session.scalars(select(AuditEntry)).all()
         assert not any("very-secret" in str(entry.changes) for entry in entries)
         assert any(entry.changes.get("secret") == "(changed)" for entry in entries)
+        assert any(entry.changes.get("snmp_secret") == "(changed)" for entry in entries)
+        kept = session.execute(text("SELECT string_agg(t::text, ' ') FROM idempotent_reply t")).scalar_one()
+        assert "very-secret" not in kept
 
 
 def test_large_bodies_and_strange_paths_are_problems(client: TestClient) -> None:

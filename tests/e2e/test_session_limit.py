@@ -85,7 +85,7 @@ def test_strictly_a_second_cpe_is_refused_while_the_first_is_online(
     set_strict(node, provider, True)
     wait_for(lambda: log_in(node, 1).code == Code.ACCESS_REJECT)
     assert len(provider.sessions(provider.services[1])) == 1
-    wait_for(lambda: "limite de sessões simultâneas" in node.run("explain", "cliente1"), every_s=0.2)
+    wait_for(lambda: "já há sessões demais com este login" in node.run("explain", "cliente1"), every_s=0.2)
 
 
 def test_after_a_power_cut_nobody_is_kept_out_by_yesterdays_session(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from factories import make_nas
+from snmp_agent import SYS_UP_TIME, Agent, column
 from sqlalchemy import text
 
 from aaa.models import NasFindingRow
+from aaa.snmp.tables import HW_ACCESS_USER_NAME
 from aaa.spool import SPOOL_OCTETS_MAX, segment_path
-from core import outbox, switches, topics
+from core import network, outbox, switches, topics
 from core.audit import Actor
 from core.database import Database
 from core.keyring import Keyring, load_keyring
+from core.models.network import Session, Vendor
 from provedor.doctor import Check, examine
 from provedor.embedded import EmbeddedValkey
 from provedor.settings import Settings, load_settings
@@ -205,3 +209,48 @@ def test_what_is_wrong_with_a_nas_is_noted_and_strangers_are_counted(
     assert noted.ok
     assert "bras-1 wrong secret (7), 2 senders unknown client (10)" in noted.advice
     assert "`provedor explain NAS`" in noted.advice
+
+
+@pytest.fixture
+def agent() -> Iterator[Agent]:
+    agent = Agent(column(HW_ACCESS_USER_NAME.oid, "ana@isp"))
+    yield agent
+    agent.close()
+
+
+def test_each_snmp_agent_is_asked_and_what_it_lacks_is_told(
+    settings: Settings, database: Database, keyring: Keyring, agent: Agent
+) -> None:
+    assert check(settings, "SNMP") == Check("SNMP", None, "no NAS entry has `snmp`, or none with `snmp` has sessions")
+    with database.transaction() as session:
+        nas = make_nas(session, keyring, name="bras-1", vendor=Vendor.HUAWEI)
+        given = {"snmp": {"port": agent.port}, "snmp_secret": {"community": "leitura"}}
+        network.update_nas(session, keyring, nas, given, Actor("test"))
+    assert check(settings, "SNMP") == Check("SNMP", True, "1 agents answer")
+    del agent.has[f"{HW_ACCESS_USER_NAME.oid}.1"]
+    assert "bras-1 (127.0.0.1 port" in check(settings, "SNMP").advice
+    assert "shows no sessions" in check(settings, "SNMP").advice
+    del agent.has[SYS_UP_TIME]
+    agent.has["1.3.6.1.2.1.1.5.0"] = "bras-1"
+    assert_wrong(settings, "SNMP", "bras-1", "let its view include 1.3.6.1.2.1.1.3")
+    agent.community = "another"
+    assert_wrong(settings, "SNMP", "bras-1", "does not answer SNMP", "community")
+
+
+def test_of_a_network_of_boxes_those_with_sessions_are_asked(
+    settings: Settings, database: Database, keyring: Keyring, agent: Agent
+) -> None:
+    with database.transaction() as session:
+        nas = make_nas(session, keyring, name="boxes", vendor=Vendor.HUAWEI, address="127.0.0.0/24")
+        given = {"snmp": {"port": agent.port}, "snmp_secret": {"community": "leitura"}}
+        network.update_nas(session, keyring, nas, given, Actor("test"))
+    assert check(settings, "SNMP").advice == "no NAS entry has `snmp`, or none with `snmp` has sessions"
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        for number, address in enumerate(["127.0.0.1", "127.0.0.1", "127.0.0.2"]):
+            session.add(
+                Session(nas_id=nas.id, box="b", acct_session_id=str(number), login="ana", nas_address=address,
+                        started_at=now, updated_at=now)
+            )  # fmt: skip
+    assert_wrong(settings, "SNMP", "boxes (127.0.0.2 port")
+    assert "127.0.0.1" not in check(settings, "SNMP").advice
