@@ -42,7 +42,8 @@ typedef struct {
   int tries, class_n, len, line, id; /* line: index of the socket it uses now */
   uint8_t class_value[CLASS_MAX], pkt[PACKET];
 } cpe_t;
-typedef struct { int fd; int nfree; uint8_t freeids[256]; int32_t owner[256]; } line_t;
+/* Free Identifiers are a ring, the longest free first: what a NAS gave up on may still be answered. */
+typedef struct { int fd, nfree; uint8_t head, freeids[256]; int32_t owner[256]; } line_t;
 
 static cpe_t *C;
 static line_t *L[2]; /* towards the authentication and the accounting port */
@@ -105,7 +106,7 @@ static void begin(long user, int side, double t) {
   cpe_t *c = &C[user]; int i = take(side, user);
   if (i < 0) { c->state = side ? ACCEPTED : DARK; c->due = t + 0.02; return; }
   line_t *l = &L[side][i];
-  c->line = i; c->id = l->freeids[--l->nfree]; l->owner[c->id] = (int32_t)user;
+  c->line = i; c->id = l->freeids[l->head++]; l->nfree--; l->owner[c->id] = (int32_t)user;
   c->state = side ? STARTING : ASKING; c->tries = 0; c->first = t;
   if (side) build_start(c, user); else build_login(c, user);
   send_now(c, side, t);
@@ -113,7 +114,7 @@ static void begin(long user, int side, double t) {
 
 static void release(cpe_t *c, int side) {
   line_t *l = &L[side][c->line];
-  l->owner[c->id] = -1; l->freeids[l->nfree++] = (uint8_t)c->id;
+  l->owner[c->id] = -1; l->freeids[(l->head + l->nfree++) & 255] = (uint8_t)c->id;
 }
 
 static void timer(long user, double t) {
@@ -167,7 +168,7 @@ static void open_lines(struct pollfd *pf) {
       l->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
       setsockopt(l->fd, SOL_SOCKET, SO_RCVBUF, &b, sizeof b);
       if (bind(l->fd, (void *)&from, sizeof from) || connect(l->fd, (void *)&to, sizeof to)) { perror("socket"); exit(2); }
-      for (int k = 0; k < 256; k++) { l->freeids[k] = (uint8_t)(255 - k); l->owner[k] = -1; }
+      for (int k = 0; k < 256; k++) { l->freeids[k] = (uint8_t)k; l->owner[k] = -1; }
       l->nfree = 256;
       pf[side * boxes * PORTS + i] = (struct pollfd){.fd = l->fd, .events = POLLIN};
     }
