@@ -9,6 +9,8 @@ can say.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
@@ -32,6 +34,10 @@ JOIN service v ON v.id = s.service_id AND v.status = 'active'
 WHERE s.address IS NOT NULL AND s.address IS DISTINCT FROM
   CASE p.kind WHEN 'ipv4' THEN v.ipv4_address WHEN 'ipv6' THEN v.ipv6_prefix ELSE v.delegated_ipv6_prefix END
 """
+#: Of tables that were filled a moment ago (an import, a new pool) the planner knows nothing, and would compare each
+#: session with each service or lease.
+_BY_HASH: Final = "SET LOCAL enable_nestloop = off"
+_AS_USUAL: Final = "SET LOCAL enable_nestloop = on"
 _LOCK_POOLS: Final = "SELECT id FROM address_pool ORDER BY name FOR UPDATE"
 #: One for each service and pool: the session that was heard of last tells what it has.
 _ADOPT: Final = f"""
@@ -73,12 +79,21 @@ def adopt(session: DatabaseSession) -> int:
     """How many addresses are held now that no lease was known of."""
     if not session.scalars(text(_LOCK_POOLS)).all():  # against `taking.take`, which may be giving one of them
         return 0
-    lease_ids = session.scalars(text(_ADOPT)).all()
+    with _hashed(session):
+        lease_ids = session.scalars(text(_ADOPT)).all()
     for lease_id in lease_ids:
         changes.note(session, ChangeKind.LEASE, lease_id)
     return len(lease_ids)
 
 
 def conflicts(session: DatabaseSession) -> list[Conflict]:
-    rows: Any = session.execute(text(_CONFLICTS))
+    with _hashed(session):
+        rows: Any = session.execute(text(_CONFLICTS)).all()
     return [Conflict(*row) for row in rows]
+
+
+@contextmanager
+def _hashed(session: DatabaseSession) -> Iterator[None]:
+    session.execute(text(_BY_HASH))
+    yield
+    session.execute(text(_AS_USUAL))

@@ -35,7 +35,8 @@ REDIALS = SERVICES // 20
 SECRET = "testing123"
 METHODS = ("pap", "chap", "mschapv2")
 RATE = "50000k/200000k"
-IMPORT_S_MAX = 60.0
+#: Of its own processor time, as the clock depends on what else the machine does.
+IMPORT_CPU_S_MAX = 30.0
 IMPORT_MB_MAX = 400.0
 #: The FreeRADIUS lets these in as well: with any password, in another case (it looks for lower case), with a blank
 #: that its database has, too; and somebody whom nobody has told us of.
@@ -134,8 +135,10 @@ class Move:
             _, _, usage = os.wait4(process.pid, 0)
             process.returncode = 0
         seconds, megabytes = time.monotonic() - began, usage.ru_maxrss / 1024
-        self.took[f"import {' '.join(arguments) or len(self.took)}"] = f"{seconds:.1f} s, {megabytes:.0f} MB"
-        assert seconds < IMPORT_S_MAX
+        cpu_s = usage.ru_utime + usage.ru_stime
+        what = f"import {' '.join(arguments)}".strip()
+        self.took[what] = f"{seconds:.1f} s ({cpu_s:.1f} s of a processor), {megabytes:.0f} MB"
+        assert cpu_s < IMPORT_CPU_S_MAX
         assert megabytes < IMPORT_MB_MAX
         return said  # type: ignore[no-any-return]
 

@@ -12,7 +12,7 @@ from factories import make_nas, make_plan, make_service
 from freeradius_tables import OldDatabase
 from sqlalchemy import select, update
 
-from aaa.pools import leases, pools
+from aaa.pools import pools, taking
 from aaa.pools.models import AddressLease, LeaseState
 from core import changes, holds, network, services
 from core.access import HoldEffect, HoldReason
@@ -232,7 +232,7 @@ def test_who_has_a_lease_gets_the_same_address_there(
     assert "Framed-Pool" not in {name for name, _, _ in group_replies(old, group[0])}
     assert rows(old, "ana")[1] == []
     with database.transaction() as session:
-        address = leases.take(session, "residential", ana_id, NOW)
+        address = taking.take(session, "residential", [ana_id], NOW)[ana_id]
     revision, _ = export.follow(export.newest_revision() - 1)
     assert ("Framed-IP-Address", ":=", address) in rows(old, "ana")[1]
     assert groups_in_order(old, "ana") == group  # shared with all others still
@@ -251,7 +251,7 @@ def test_a_lease_that_only_some_nases_give_stands_in_groups_of_the_logins_own(
         pools.create_pool(session, {"name": "casa", "kind": "ipv4", "ranges": ["100.64.0.0/24"]}, PERSON)
         ana = services.find_by_login(session, "ana")
         assert ana is not None
-        address = leases.take(session, "casa", ana.id, NOW)
+        address = taking.take(session, "casa", [ana.id], NOW)[ana.id]
     export.write_all()
     there, elsewhere = groups_in_order(old, "ana")
     assert ("Framed-IP-Address", ":=", address) in group_replies(old, there)

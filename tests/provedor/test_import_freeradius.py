@@ -11,7 +11,7 @@ from freeradius_tables import OldDatabase
 from sqlalchemy import func, select
 
 from aaa.models import AccountingRow
-from aaa.pools import leases, pools
+from aaa.pools import pools, taking
 from core import holds, plans, services
 from core.audit import Actor
 from core.database import Database, libpq_url
@@ -160,7 +160,10 @@ def test_addresses_of_seeded_sessions_out_of_pools_of_ours_are_leased_to_them(
     run()
     with database.transaction() as session:
         pools.create_pool(session, {"name": "residential", "kind": "ipv4", "ranges": ["100.64.0.0/24"]}, Actor("test"))
-        assert leases.take(session, "residential", service(database, "bia").id, NOW) == "100.64.0.1"
+        assert (
+            taking.take(session, "residential", [service(database, "bia").id], NOW)[service(database, "bia").id]
+            == "100.64.0.1"
+        )
     for number, login in enumerate(("ana", "bia"), 9):
         old.insert("radacct", acctsessionid=f"s{number}", acctuniqueid=login, username=login, nasipaddress="192.0.2.1",
                    acctstarttime=NOW, acctupdatetime=NOW, framedipaddress=f"100.64.0.{number}")  # fmt: skip
@@ -170,7 +173,10 @@ def test_addresses_of_seeded_sessions_out_of_pools_of_ours_are_leased_to_them(
         ("bia", "has 100.64.0.10 of the pool residential in its session, and 100.64.0.1 is leased to it")
     ]
     with database.transaction() as session:
-        assert leases.take(session, "residential", service(database, "ana").id, NOW) == "100.64.0.9"
+        assert (
+            taking.take(session, "residential", [service(database, "ana").id], NOW)[service(database, "ana").id]
+            == "100.64.0.9"
+        )
 
 
 def test_an_import_by_other_rules_renames_what_an_earlier_one_made(
