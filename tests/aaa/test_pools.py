@@ -674,11 +674,11 @@ def test_a_lease_that_is_free_is_adopted_and_one_that_is_being_taken_back_is_not
     database: Database, keyring: Keyring
 ) -> None:
     make_pool(database, "192.0.2.0/29")
-    one, other = make_services(database, keyring, 2)
-    for _ in range(2):
-        take(database, one)
+    one, other, third = make_services(database, keyring, 3)
+    for service_id in (one, third):
+        take(database, service_id)
         with database.transaction() as session:
-            session.execute(update(AddressLease).values(state="revoked"))
+            session.execute(update(AddressLease).where(AddressLease.service_id == service_id).values(state="revoked"))
     with database.transaction() as session:
         session.execute(update(AddressLease).where(AddressLease.address == "192.0.2.1").values(state="free"))
     go_online(database, other, "192.0.2.2")
