@@ -39,9 +39,10 @@ from aaa.packet import (
 from aaa.reasons import Reason
 from aaa.reports import ACCEPTED_AGAIN, DETAIL_CHARACTERS_MAX, DOUBTFUL, AttemptReport, FindingKind
 from aaa.snapshot import Client, PolicyEntry
+from aaa.takeover.compare import Ours
 from aaa.takeover.shadow import Answered, Asked, Shadow
 from aaa.takeover.sink import COMPARISONS_SOCKET
-from aaa.vendors.base import within_balance
+from aaa.vendors.base import LEASED_BY, within_balance
 from aaa.worker import Arrival, Peer, Worker, WorkerOptions
 from core.locks import LearnedLocks
 
@@ -83,7 +84,7 @@ class AuthenticationWorker(Worker):
         self._ask_again_at = 0.0
         self._accepts = RecentAccepts()
         comparisons_path = str(Path(reports_path).with_name(COMPARISONS_SOCKET))
-        self._shadow = Shadow(self, lambda: self.now, self._conclude, self._our_attributes, comparisons_path)
+        self._shadow = Shadow(self, lambda: self.now, self._conclude, self._ours, comparisons_path)
 
     def handle(self, arrival: Arrival) -> None:
         client = arrival.peer.client
@@ -272,12 +273,16 @@ class AuthenticationWorker(Worker):
             return self.count(Reason.HOME_SILENT, arrival.peer)
         return self._pass_on(asked, answered)
 
-    def _our_attributes(self, asked: Asked) -> bytes:
-        """What an accept of ours would carry, but for the exchange's own and an address out of a pool of ours."""
-        decision = asked.decision
-        if decision.entry is None:
-            return b""
-        return decision.entry.attributes_for(asked.client, self.follower.current.pools)[0] + decision.attributes
+    def _ours(self, asked: Asked) -> Ours:
+        """What we would answer ourselves; a lease of the subscriber's is part of it, and none is taken for this."""
+        decision, snapshot = asked.decision, self.follower.current
+        if decision.entry is None or decision.subscriber is None:
+            return Ours(decision.entry is not None, decision.reason)
+        attributes, pools = decision.entry.attributes_for(asked.client, snapshot.pools)
+        held = {pool: snapshot.leases[pool].get(decision.subscriber.service_id) for pool in pools}
+        leases = b"".join(lease for lease in held.values() if lease)
+        unleased = {LEASED_BY[snapshot.pools[pool]]: pool for pool, lease in held.items() if lease is None}
+        return Ours(True, decision.reason, attributes + leases + decision.attributes, unleased)
 
     def _pass_on(self, asked: Asked, answered: Answered) -> None:
         packet, client, arrival = asked.packet, asked.client, asked.arrival

@@ -8,7 +8,8 @@ id ties them, else one that is open still, else the first that began. The others
 A plan may limit the sessions of a service. Who comes is let in, and on the Start the oldest above the limit are
 disconnected: a CPE that was replaced, or whose Stop was lost, is in at once. The session that has just come counts as
 later than any that began up to CLOCK_SKEW_MAX_S after it by its box's clock, so that two boxes whose clocks differ
-never cost the new session its place.
+never cost the new session its place. A session without our Class counts, and is not ended: another server let it in, by
+rules of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ WITH begun AS (
   SELECT DISTINCT nas_id, box, acct_session_id, accept_id, service_id
   FROM arriving WHERE status = 1 AND service_id IS NOT NULL AND kind <> 'service'),
 placed AS (
-  SELECT s.id, s.started_at, p.session_limit, row_number() OVER (
+  SELECT s.id, s.started_at, s.class_fingerprint, p.session_limit, row_number() OVER (
     PARTITION BY s.service_id ORDER BY s.started_at + CASE WHEN EXISTS (
       SELECT FROM begun b WHERE b.nas_id = s.nas_id AND b.box = s.box AND b.acct_session_id = s.acct_session_id
         AND b.accept_id = s.accept_id) THEN %(skew)s::interval ELSE interval '0' END DESC, s.id DESC) AS place
@@ -50,7 +51,7 @@ placed AS (
 INSERT INTO outbox (topic, queue, payload)
 SELECT 'provisioning.session_disconnect', 'enforce',
   jsonb_build_object('session_id', id, 'reason', 'over the plan''s limit of sessions')
-FROM placed WHERE place > session_limit ORDER BY started_at, id
+FROM placed WHERE place > session_limit AND class_fingerprint IS NOT NULL ORDER BY started_at, id
 """
 
 

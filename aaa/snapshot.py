@@ -170,14 +170,20 @@ class PolicyEntry:
         self._encoded.clear()
 
     def _encode(self, client: Client, own_pools: Mapping[str, str]) -> tuple[bytes, tuple[str, ...]]:
-        ours: dict[str, str] = {}
-        for name, kind in _POOL_FIELDS:
-            pool = getattr(self.policy, name)
-            local = client.local.name("pools", pool) if pool else ""
-            if own_pools.get(local) == kind:
-                ours[name] = local
-        policy = replace(self.policy, **dict.fromkeys(ours)) if ours else self.policy  # type: ignore[arg-type]
-        return client.adapter.accept_attributes(policy, client.local), tuple(ours.values())
+        policy, pools = without_own_pools(self.policy, client.local, own_pools)
+        return client.adapter.accept_attributes(policy, client.local), pools
+
+
+def without_own_pools(policy: Policy, local: Local, own_pools: Mapping[str, str]) -> tuple[Policy, tuple[str, ...]]:
+    """The policy without the pools that are ours by the NAS's names for them, and those pools."""
+    ours: dict[str, str] = {}
+    for name, kind in _POOL_FIELDS:
+        pool = getattr(policy, name)
+        named = local.name("pools", pool) if pool else ""
+        if own_pools.get(named) == kind:
+            ours[name] = named
+    left = replace(policy, **dict.fromkeys(ours)) if ours else policy  # type: ignore[arg-type]
+    return left, tuple(ours.values())
 
 
 class Subscriber:

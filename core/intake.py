@@ -71,9 +71,11 @@ def _insert_services(
     session: Session, keyring: Keyring, rows: Sequence[NewService], contracts: Sequence[int]
 ) -> list[int]:
     plans = {plan_id: session.get_one(Plan, plan_id).terms() for plan_id in {row.plan_id for row in rows}}
-    wanted = [intended_policy(plans[row.plan_id], row.terms, Access.FULL) for row in rows]
-    for policy in {policy.fingerprint: policy for policy in wanted}.values():
-        policies.keep(session, policy)
+    alike = {(row.plan_id, repr(row.terms)): row for row in rows}
+    fingerprints = {
+        key: policies.keep(session, intended_policy(plans[row.plan_id], row.terms, Access.FULL))
+        for key, row in alike.items()
+    }
     values = [
         {
             "contract_id": contract_id,
@@ -87,9 +89,9 @@ def _insert_services(
             "ipv4_routes": list(row.terms.ipv4_routes),
             "ipv6_prefix": row.terms.ipv6_prefix,
             "delegated_ipv6_prefix": row.terms.delegated_ipv6_prefix,
-            "policy_fingerprint": policy.fingerprint,
+            "policy_fingerprint": fingerprints[row.plan_id, repr(row.terms)],
         }
-        for contract_id, row, policy in zip(contracts, rows, wanted, strict=True)
+        for contract_id, row in zip(contracts, rows, strict=True)
     ]
     return _insert(session, Service, values)
 

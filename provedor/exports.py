@@ -3,9 +3,10 @@
 What is ours there, and nothing else is touched:
 
 - the rows of every login that is an active service here, in radcheck, radreply and radusergroup: they are replaced
-- groups called `provedor-…`, one for each policy, with their radgroupreply
+- groups called `provedor-…`, one for each policy, with their radgroupcheck and radgroupreply (see `export_dialects`)
 - the nas rows with the address of a NAS entry of ours (an address, not a network)
 - a login that was a service here and no longer is: known by its membership of a group of ours, and removed
+- open radacct rows of sessions that ended here: they are closed, for who counts sessions there
 
 A blocked login is refused (Auth-Type := Reject); one that is throttled or in the walled garden has the group of that
 policy. Reply attributes are the vendor adapter's, by the names of FreeRADIUS's dictionary.
@@ -15,16 +16,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from aaa.dictionary import HIDDEN, describe
-from aaa.packet import Code, header, parse
-from aaa.vendors import Local, adapter
+from aaa.pools.models import AddressLease, AddressPool, LeaseState
 from core.access import Access
 from core.database import Database
 from core.errors import InvalidInput
@@ -33,15 +32,13 @@ from core.models.network import Nas, PolicyVersion, Vendor
 from core.models.service import Service, ServiceStatus
 from core.models.system import Change, ChangeKind
 from core.policy import Policy
+from provedor.export_accounting import close_ended
+from provedor.export_dialects import GROUP, Dialects, Group, Leases, Rows, Said, dialects_of
 
-GROUP: Final = "provedor-"
 BLOCKED: Final = f"{GROUP}blocked"
 #: Services read, compared and written at a time.
 CHUNK: Final = 1000
 CHANGES_MAX: Final = 2000
-
-Rows = Counter[tuple[str, ...]]
-
 
 _ATTRIBUTES: Final = "attribute, op, value"
 _GROUPS: Final = "groupname, priority"
@@ -63,45 +60,7 @@ class Wanted:
     """What the old database is to hold of one chunk. A login of None rows is to be gone."""
 
     logins: Mapping[str, LoginRows | None]
-    groups: Mapping[str, Rows]
-
-
-class Dialect:
-    """A policy as FreeRADIUS's attributes, the part of it that services share apart from what is one service's own."""
-
-    def __init__(self, vendor: Vendor) -> None:
-        self._adapter = adapter(vendor)
-        self._known: dict[str, tuple[str, Rows, Rows]] = {}
-
-    def of(self, fingerprint: str, policy: Policy) -> tuple[str, Rows, Rows]:
-        """The group's name, its replies, and the replies of the service's own."""
-        known = self._known.get(fingerprint)
-        if known is None:
-            shared = replace(policy, ipv4_address=None, ipv4_routes=(), ipv6_prefix=None, delegated_ipv6_prefix=None)
-            of_group, of_all = self._replies(shared), self._replies(policy)
-            known = (f"{GROUP}{shared.fingerprint}", _operators(of_group), _operators(of_all - of_group))
-            self._known[fingerprint] = known
-        return known
-
-    def _replies(self, policy: Policy) -> Counter[tuple[str, str]]:
-        attributes = self._adapter.accept_attributes(policy, Local())
-        packet = parse(header(Code.ACCESS_ACCEPT, 0, len(attributes)) + bytes(16) + attributes)
-        return Counter((name, _octets(name, value)) for name, value in describe(packet) if value != HIDDEN)
-
-
-def _octets(name: str, value: str) -> str:
-    """What our dictionary has no name for, FreeRADIUS takes by number and in hexadecimal."""
-    return f"0x{value}" if name.startswith("Attr-") else value
-
-
-def _operators(replies: Counter[tuple[str, str]]) -> Rows:
-    """The first of a name takes the place of what is there, the others stand besides."""
-    rows: Rows = Counter()
-    named: set[str] = set()
-    for name, value in sorted(replies.elements()):
-        rows[name, "+=" if name in named else ":=", value] += 1
-        named.add(name)
-    return rows
+    groups: Mapping[str, Group]
 
 
 @dataclass
@@ -112,15 +71,17 @@ class FreeradiusExport:
     keyring: Keyring
     connection: psycopg.Connection[Any]
     vendor: Vendor | None = None
-    dialect: Dialect | None = None
+    dialects: Dialects = field(default_factory=lambda: Dialects(()))
     #: What each service was called when it was written, so that a renamed one leaves nothing behind.
     logins: dict[int, str] = field(default_factory=dict)
+    #: Whose each lease was when it was written.
+    holders: dict[int, int] = field(default_factory=dict)
 
     def write_all(self) -> Counter[str]:
         """Everything; returns how many logins, groups and NASes were written or removed."""
         done: Counter[str] = Counter()
         with self.database.transaction() as session:
-            self.dialect = Dialect(self.vendor or _only_vendor(session))
+            self.dialects = _dialects(session, self.vendor)
             done += self._write_nas(session)
         after = 0
         while True:
@@ -132,7 +93,11 @@ class FreeradiusExport:
                 break
             done += self._write(wanted)
             after = services[-1].id
-        return done + self._drop_strangers()
+        return done + self._drop_strangers() + self.close_ended()
+
+    def close_ended(self) -> Counter[str]:
+        """Of sessions that ended here, what is open there."""
+        return close_ended(self.database, self.connection)
 
     def follow(self, revision: int) -> tuple[int, Counter[str]]:
         """What changed after this revision; the revision that is reached, the same while nothing changed."""
@@ -141,23 +106,34 @@ class FreeradiusExport:
             changes = session.scalars(query).all()
             if not changes:
                 return revision, Counter()
-            ids = {change.ref_id for change in changes if change.kind is ChangeKind.SERVICE}
-            services = session.scalars(select(Service).where(Service.id.in_(ids)).order_by(Service.id)).all()
+            kinds = {change.kind for change in changes}
+            services = session.scalars(
+                select(Service).where(Service.id.in_(self._concerned(session, changes))).order_by(Service.id)
+            ).all()
             wanted = self._wanted(session, services)
-            done = self._write_nas(session) if any(one.kind is ChangeKind.NAS for one in changes) else Counter()
-        return changes[-1].revision, done + self._write(wanted)
+        if kinds & {ChangeKind.NAS, ChangeKind.POOL}:  # who is told what depends on them
+            return changes[-1].revision, self.write_all()
+        return changes[-1].revision, self._write(wanted)
+
+    def _concerned(self, session: Session, changes: Sequence[Change]) -> set[int]:
+        """Services by id; of a lease, whose it was and whose it is."""
+        ids = {change.ref_id for change in changes if change.kind is ChangeKind.SERVICE}
+        lease_ids = {change.ref_id for change in changes if change.kind is ChangeKind.LEASE}
+        ids |= {self.holders[lease_id] for lease_id in lease_ids if lease_id in self.holders}
+        query = select(AddressLease.service_id).where(AddressLease.id.in_(lease_ids))
+        return ids | {service_id for service_id in session.scalars(query) if service_id is not None}
 
     def newest_revision(self) -> int:
         with self.database.transaction() as session:
             return session.scalar(select(func.max(Change.revision))) or 0
 
     def _wanted(self, session: Session, services: Sequence[Service]) -> Wanted:
-        assert self.dialect is not None  # noqa: S101  (write_all comes first)
         fingerprints = {service.policy_fingerprint for service in services}
         rows = session.scalars(select(PolicyVersion).where(PolicyVersion.fingerprint.in_(fingerprints)))
         policies = {row.fingerprint: Policy.from_body(row.body) for row in rows}
+        leases = self._leases(session, [service.id for service in services])
         logins: dict[str, LoginRows | None] = {}
-        groups: dict[str, Rows] = {BLOCKED: Counter()}
+        groups: dict[str, Group] = {}
         gone = [one.login for one in services if one.login and one.status is not ServiceStatus.ACTIVE]
         gone += [self.logins[one.id] for one in services if self.logins.get(one.id) not in {None, one.login}]
         self.logins |= {one.id: one.login for one in services if one.login}
@@ -165,21 +141,32 @@ class FreeradiusExport:
             if service.login and service.password_encrypted and service.status is ServiceStatus.ACTIVE:
                 password = self.keyring.open_text(service.password_encrypted, SERVICE_PASSWORD)
                 policy = policies[service.policy_fingerprint]
-                group, shared, own = self.dialect.of(service.policy_fingerprint, policy)
-                logins[service.login] = _login_rows(password, policy, group, own)
-                if policy.access is not Access.BLOCKED:
-                    groups[group] = shared
+                blocked = policy.access is Access.BLOCKED
+                said = self.dialects.say(service.id, service.policy_fingerprint, policy, leases.get(service.id, {}))
+                logins[service.login] = _blocked_rows(password) if blocked else _login_rows(password, said)
+                groups |= {} if blocked else said.groups
         taken_over = select(Service.login).where(Service.login.in_(gone), Service.status == ServiceStatus.ACTIVE)
         alive = set(session.scalars(taken_over)) if gone else set()
         return Wanted(logins | {login: None for login in gone if login not in alive | logins.keys()}, groups)
+
+    def _leases(self, session: Session, service_ids: Sequence[int]) -> dict[int, Leases]:
+        query = (
+            select(AddressLease.id, AddressLease.service_id, AddressPool.name, AddressPool.kind, AddressLease.address)
+            .join(AddressPool, AddressPool.id == AddressLease.pool_id)
+            .where(AddressLease.service_id.in_(service_ids), AddressLease.state == LeaseState.HELD)
+        )
+        found: dict[int, dict[str, tuple[str, str]]] = {}
+        for lease_id, service_id, pool, kind, address in session.execute(query):
+            assert service_id is not None  # noqa: S101  (asked for by it)
+            found.setdefault(service_id, {})[pool] = (kind, address)
+            self.holders[lease_id] = service_id
+        return dict(found)
 
     def _write(self, wanted: Wanted) -> Counter[str]:
         """Only what differs, in one transaction: a login's rows are never half there."""
         done: Counter[str] = Counter()
         with self.connection.transaction():
-            differing = self._differing("radgroupreply", "groupname", wanted.groups)
-            self._replace("radgroupreply", "groupname", _ATTRIBUTES, differing)
-            done["groups"] += len(differing)
+            done["groups"] += self._write_groups(wanted.groups)
             names = list(wanted.logins)
             have = (
                 self._present("radcheck", "username", _ATTRIBUTES, names),
@@ -197,6 +184,15 @@ class FreeradiusExport:
                     done["logins" if rows else "logins removed"] += 1
             self._replace_logins(changed)
         return done
+
+    def _write_groups(self, groups: Mapping[str, Group]) -> int:
+        """How many differed."""
+        checks, replies = ({name: group[place] for name, group in groups.items()} for place in (0, 1))
+        differing = self._differing("radgroupcheck", "groupname", checks)
+        self._replace("radgroupcheck", "groupname", _ATTRIBUTES, differing)
+        others = self._differing("radgroupreply", "groupname", replies)
+        self._replace("radgroupreply", "groupname", _ATTRIBUTES, others)
+        return len(differing.keys() | others.keys())
 
     def _replace_logins(self, logins: Mapping[str, LoginRows | None]) -> None:
         present = {login: rows or _NOTHING for login, rows in logins.items()}
@@ -242,12 +238,15 @@ class FreeradiusExport:
         gone = [name for name in owned if name not in living]
         with self.connection.transaction():
             self._replace_logins(dict.fromkeys(gone))
-            unused = self.connection.execute(
-                "DELETE FROM radgroupreply g WHERE groupname LIKE %s AND NOT EXISTS "
-                "(SELECT FROM radusergroup u WHERE u.groupname = g.groupname)",
-                (f"{GROUP}%",),
-            ).rowcount
+            unused = sum(self._drop_unused(table) for table in ("radgroupreply", "radgroupcheck"))
         return Counter({"logins removed": len(gone), "group rows removed": unused})
+
+    def _drop_unused(self, table: str) -> int:
+        return self.connection.execute(
+            f"DELETE FROM {table} g WHERE groupname LIKE %s AND NOT EXISTS "  # noqa: S608
+            "(SELECT FROM radusergroup u WHERE u.groupname = g.groupname)",
+            (f"{GROUP}%",),
+        ).rowcount
 
     def _write_nas(self, session: Session) -> Counter[str]:
         done: Counter[str] = Counter()
@@ -267,22 +266,22 @@ class FreeradiusExport:
         return done
 
 
-def _login_rows(password: str, policy: Policy, group: str, own: Rows) -> LoginRows:
-    checks: Rows = Counter({("Cleartext-Password", ":=", password): 1})
-    if policy.access is Access.BLOCKED:
-        checks["Auth-Type", ":=", "Reject"] += 1
-        return LoginRows(checks, Counter(), Counter({(BLOCKED, "1"): 1}))
-    return LoginRows(checks, own, Counter({(group, "1"): 1}))
+def _login_rows(password: str, said: Said) -> LoginRows:
+    groups: Rows = Counter({(name, str(priority)): 1 for priority, name in enumerate(said.groups, 1)})
+    return LoginRows(Counter({("Cleartext-Password", ":=", password): 1}), said.replies, groups)
 
 
-def _only_vendor(session: Session) -> Vendor:
-    vendors = sorted(set(session.scalars(select(Nas.vendor))))
-    if len(vendors) != 1:
-        raise InvalidInput(
-            f"there are NASes of {', '.join(vendors) or 'no vendor'}: say whose attributes the old server is to send",
-            field="--vendor",
-        )
-    return vendors[0]
+def _blocked_rows(password: str) -> LoginRows:
+    checks: Rows = Counter({("Cleartext-Password", ":=", password): 1, ("Auth-Type", ":=", "Reject"): 1})
+    return LoginRows(checks, Counter(), Counter({(BLOCKED, "1"): 1}))
+
+
+def _dialects(session: Session, vendor: Vendor | None) -> Dialects:
+    nases = session.scalars(select(Nas).order_by(Nas.id)).all()
+    if not nases and vendor is None:
+        raise InvalidInput("there is no NAS: say whose attributes the old server is to send", field="--vendor")
+    pools = {pool.name: str(pool.kind) for pool in session.scalars(select(AddressPool))}
+    return dialects_of(nases, pools, vendor)
 
 
 def changes_lost(database: Database, revision: int) -> bool:

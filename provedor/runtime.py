@@ -16,7 +16,7 @@ from aaa.connection_log import store as connection_log
 from aaa.connection_log.cases import expire_preservations
 from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
 from aaa.liveness import CoaProbe, LivenessProbe, Probes, Verifier
-from aaa.pools import leases
+from aaa.pools import adoption, leases
 from aaa.snmp.probe import SnmpProbe
 from aaa.staleness import close_stale
 from aaa.takeover.sink import forget_comparisons
@@ -125,6 +125,7 @@ class Runtime:
             Periodic("core.follow_windows", 15.0, lambda session: plans.follow_windows(session, self._local_now())),
             Periodic("core.forget_usage", 86400.0, usage.forget_usage),
             Periodic("aaa.keep_leases", 5.0, self.keep_leases),
+            Periodic("aaa.adopt_leases", 60.0, adoption.adopt),
             Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
             Periodic("aaa.forget_attempts", 600.0, forget_attempts),
             Periodic("aaa.forget_findings", 600.0, forget_findings),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the end-to-end tests (and, with `bench`, the benchmark) need from Debian. Needs root.
 set -e
-packages="freeradius freeradius-postgresql freeradius-utils gcc libc6-dev snmpd"
+packages="freeradius freeradius-postgresql freeradius-utils mariadb-client-core mariadb-server-core gcc libc6-dev snmpd"
 if [ "$1" = bench ]; then packages="$packages postgresql libssl-dev"; fi
 missing=""
 for package in $packages; do dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"; done

@@ -163,6 +163,11 @@ class Box:
         if redial:
             self._redial(subscriber, now)
 
+    def report(self, now: float) -> None:
+        """Every session sends an Interim-Update, besides those that are due."""
+        for subscriber in list(self.by_session.values()):
+            self._account(subscriber, INTERIM, now)
+
     def reboot(self, now: float) -> None:
         """Every session is lost without a word, then the box says that it is back."""
         for subscriber in self.subscribers:

@@ -1,7 +1,7 @@
 """The simulated BRAS on real sockets, with a small control socket for people and tests.
 
 Control: connect to the Unix socket, send one JSON line, read one: {"do": "status" | "sessions" | "dial" | "hang_up" |
-"drop" | "reboot" | "pause" | "resume", "login": …}.
+"drop" | "report" | "reboot" | "pause" | "resume", "login": …}.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Runner:
         self, options: BoxOptions, credentials: Iterable[Credential], *, server: str, auth_port: int, acct_port: int,
         coa_port: int, control: Path | None,
     ) -> None:  # fmt: skip
-        self._server = {False: (server, auth_port), True: (server, acct_port)}
+        self.point_at(server, auth_port, acct_port)
         self._selector = selectors.DefaultSelector()
         self._ports = [self._open(options.address) for _ in range(options.source_ports)]
         self._acct_ports = [self._open(options.address) for _ in range(options.source_ports)]
@@ -35,6 +35,10 @@ class Runner:
         self._control = _listen(control) if control else None
         self._register()
         self.box = Box(options, credentials, self._send, time.time())
+
+    def point_at(self, server: str, auth_port: int, acct_port: int) -> None:
+        """Ask this server from now on; what is under way goes there when it is sent again."""
+        self._server = {False: (server, auth_port), True: (server, acct_port)}
 
     def run(self, should_stop: Callable[[], bool], on_second: Callable[[Box], None]) -> None:
         """Until told to stop; then Stops and Accounting-Off are sent and waited for."""
@@ -105,6 +109,8 @@ class Runner:
             case "hang_up" | "drop" as how:
                 for one in chosen:
                     self.box.hang_up(one, now, TerminateCause.USER_REQUEST if how == "hang_up" else None)
+            case "report":
+                self.box.report(now)
             case "reboot":
                 self.box.reboot(now)
             case "pause" | "resume" as how:

@@ -111,10 +111,11 @@ def revoke_for_reserve(session: DatabaseSession, pool: AddressPool, now: datetim
     the reserve lacks."""
     ranges = session.scalars(select(PoolRange).where(PoolRange.pool_id == pool.id)).all()
     total = sum(capacity(one.network, pool.prefix_length) for one in ranges)
-    never_given = total - sum(one.given for one in ranges)
-    coming = session.scalar(
-        select(func.count()).where(AddressLease.pool_id == pool.id, AddressLease.state != LeaseState.HELD)
-    )
+    of_pool = AddressLease.pool_id == pool.id
+    leased = session.scalar(select(func.count()).where(of_pool)) or 0
+    # What was adopted is a lease that no range has counted; what a service has for its own is counted and no lease.
+    never_given = total - max(leased, sum(one.given for one in ranges))
+    coming = session.scalar(select(func.count()).where(of_pool, AddressLease.state != LeaseState.HELD))
     waiting = session.scalar(select(func.count()).where(LeaseWait.pool_id == pool.id))
     wanted = (waiting or 0) + min(RESERVE_MAX, max(1, round(total * RESERVE)))
     lacking = wanted - never_given - (coming or 0)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
+from aaa.pools.adoption import adopt
 from aaa.pools.models import AddressLease, AddressPool, LeaseState, LeaseWait, PoolKind, PoolRange
 from aaa.pools.ranges import capacity, check_apart, check_range
 from core import audit, changes, events
@@ -113,6 +114,7 @@ def _add_ranges(session: DatabaseSession, pool: AddressPool, networks: Sequence[
     check_apart(checked, session.scalars(select(PoolRange.network)))
     session.add_all(PoolRange(pool_id=pool.id, network=network) for network in checked)
     flush_unique(session, _UNIQUE)
+    adopt(session)
 
 
 def _replace_ranges(session: DatabaseSession, pool: AddressPool, wanted: Sequence[str]) -> list[str]:

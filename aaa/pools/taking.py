@@ -92,7 +92,8 @@ def _in_state(pool: AddressPool, state: LeaseState) -> Select[AddressLease]:
 
 
 def _never_given(session: DatabaseSession, pool: AddressPool, count: int) -> list[AddressLease]:
-    """The next ones that never were, and are nobody's own (a service's static address)."""
+    """The next ones that never were, and are nobody's own: a service's static address, or what a session had before it
+    was ours to give (`adoption`)."""
     found: list[AddressLease] = []
     if not count:
         return found
@@ -102,11 +103,11 @@ def _never_given(session: DatabaseSession, pool: AddressPool, count: int) -> lis
             numbers = range(one.given, min(total, one.given + count - len(found)))
             one.given = numbers.stop
             addresses = [nth(one.network, pool.prefix_length, number) for number in numbers]
-            static = _static(session, pool.kind, addresses)
+            taken = _static(session, pool.kind, addresses) | _leased(session, pool, addresses)
             found += [
                 AddressLease(pool_id=pool.id, range_id=one.id, address=address)
                 for address in addresses
-                if address not in static
+                if address not in taken
             ]
     return found
 
@@ -114,6 +115,11 @@ def _never_given(session: DatabaseSession, pool: AddressPool, count: int) -> lis
 def _static(session: DatabaseSession, kind: PoolKind, addresses: Sequence[str]) -> set[str | None]:
     _, own = _owned(kind)
     return set(session.scalars(select(own).where(own.in_(addresses), _ALIVE)))
+
+
+def _leased(session: DatabaseSession, pool: AddressPool, addresses: Sequence[str]) -> set[str | None]:
+    query = select(AddressLease.address).where(AddressLease.pool_id == pool.id, AddressLease.address.in_(addresses))
+    return set(session.scalars(query))
 
 
 def _owned(kind: PoolKind) -> tuple[type[Service], InstrumentedAttribute[str | None]]:

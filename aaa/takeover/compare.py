@@ -8,7 +8,7 @@ State, keys) is left out. Secrets are never in a difference.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from enum import StrEnum
 from typing import Final
@@ -23,6 +23,9 @@ from aaa.takeover.rates import parse_rate_limit
 SHOWN_MAX: Final = 200
 #: Differences of one login that are kept.
 DIFFERENCES_MAX: Final = 40
+#: Octets of comparisons that go to the sink at once: fewer than a receiver reads.
+DATAGRAM_OCTETS_MAX: Final = 48_000
+LONG_DIFFERENCES: Final = 10
 #: They belong to the exchange.
 _LEFT_OUT: Final = frozenset(
     {
@@ -46,6 +49,8 @@ class Kind(StrEnum):
     WE_REFUSE = "we_refuse"
     WE_ACCEPT = "we_accept"
     NO_ANSWER = "no_answer"
+    #: Theirs gives an address, and ours would give one that is free in the pool `ours`.
+    NO_LEASE = "no_lease"
     MISSING = "missing"
     EXTRA = "extra"
     DIFFERENT = "different"
@@ -71,18 +76,60 @@ class Comparison(msgspec.Struct, array_like=True):
         return sum(not difference.harmless for difference in self.differences)
 
 
-def compare(accepts: bool, reason: str, our_attributes: bytes, reply: Packet | None) -> tuple[Difference, ...]:
-    """Ours (whether it is an accept, why, with which attributes) against the home server's reply, None for silence."""
+class Encoded(msgspec.Struct, frozen=True):
+    octets: bytes
+    #: Comparisons in it, from the first on.
+    count: int
+
+
+def encode_comparisons(comparisons: Iterable[Comparison]) -> Encoded:
+    """One datagram's worth of them; one that is longer than a datagram may be keeps its first differences."""
+    parts: list[msgspec.Raw] = []
+    length = 0
+    for comparison in comparisons:
+        encoded = msgspec.msgpack.encode(comparison)
+        if len(encoded) > DATAGRAM_OCTETS_MAX:
+            first = comparison.differences[:LONG_DIFFERENCES]
+            encoded = msgspec.msgpack.encode(Comparison(comparison.nas_id, comparison.login, first))
+        length += len(encoded)
+        if parts and length > DATAGRAM_OCTETS_MAX:
+            break
+        parts.append(msgspec.Raw(encoded))
+    return Encoded(msgspec.msgpack.encode(parts), len(parts))
+
+
+class Ours(msgspec.Struct, frozen=True):
+    """What our own answer would be: an accept or not, why, and with which attributes."""
+
+    accepts: bool
+    reason: str
+    attributes: bytes = b""
+    #: Pools of ours of which the subscriber has no lease yet, by the attribute that will give it.
+    unleased: Mapping[str, str] = {}
+
+
+def compare(ours: Ours, reply: Packet | None) -> tuple[Difference, ...]:
+    """Ours against the home server's reply, None for silence."""
     if reply is None:
-        return (Difference(Kind.NO_ANSWER, ours=reason),)
+        return (Difference(Kind.NO_ANSWER, ours=ours.reason),)
     if reply.code == Code.ACCESS_CHALLENGE:
         return ()
     accepted = reply.code == Code.ACCESS_ACCEPT
-    if accepted and not accepts:
-        return (Difference(Kind.WE_REFUSE, ours=reason, theirs="accepted"),)
-    if accepts and not accepted:
-        return (Difference(Kind.WE_ACCEPT, ours=reason, theirs="rejected"),)
-    return tuple(_attribute_differences(_named(our_attributes), describe(reply))) if accepts else ()
+    if accepted and not ours.accepts:
+        return (Difference(Kind.WE_REFUSE, ours=ours.reason, theirs="accepted"),)
+    if ours.accepts and not accepted:
+        return (Difference(Kind.WE_ACCEPT, ours=ours.reason, theirs="rejected"),)
+    if not ours.accepts:
+        return ()
+    found = _attribute_differences(_named(ours.attributes), describe(reply))
+    return tuple(_without_lease(one, ours.unleased) for one in found)
+
+
+def _without_lease(found: Difference, unleased: Mapping[str, str]) -> Difference:
+    pool = unleased.get(found.attribute)
+    if pool is None or found.kind != Kind.MISSING:
+        return found
+    return Difference(Kind.NO_LEASE, found.attribute, pool, found.theirs)
 
 
 def _named(attributes: bytes) -> list[tuple[str, str]]:

@@ -1,20 +1,26 @@
-"""What was found different, for people and programs: by NAS, by login, in words."""
+"""What was found different, for people and programs: by NAS, in words; by what differs, and by login."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Integer, cast, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from aaa.models import TakeoverDifference, TakeoverLogin
+from aaa.reasons import Reason
 from aaa.takeover import words
+from core import services
 from core.models.network import Nas
 
 #: Differences that a report on a terminal shows; the API pages through all.
 SHOWN_MAX: Final = 2000
+#: Logins of a group that are named.
+EXAMPLES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,22 @@ class Line:
         return asdict(self) | {"id": str(self.id), "nas_id": str(self.nas_id)}
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Logins of one NAS that differ in the same. `near`: how some of them are spelled here."""
+
+    nas: str
+    text: str
+    harmless: bool
+    logins: int
+    examples: list[str]
+    near: dict[str, str]
+    last_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 Found = tuple[TakeoverDifference, str]
 
 
@@ -81,6 +103,37 @@ def differences(session: Session, nas_id: int | None = None, *, harmless: bool =
         query = query.where(~TakeoverDifference.harmless)
     rows = session.execute(query.order_by(TakeoverDifference.last_at.desc()).limit(SHOWN_MAX))
     return [(row, str(name)) for row, name in rows]
+
+
+def groups(session: Session, language: str, nas_id: int | None = None, *, harmless: bool = False) -> list[Group]:
+    """What most logins have first."""
+    row = TakeoverDifference
+    alike = (row.kind, row.attribute, row.ours, row.theirs, row.harmless)
+    logins = func.array_agg(aggregate_order_by(row.login, row.last_at.desc()))
+    count = func.count()
+    query = (
+        select(Nas.name, *alike, count.label("logins"), func.max(row.last_at), logins[1:EXAMPLES])
+        .join(Nas, Nas.id == row.nas_id)
+        .group_by(Nas.id, *alike)
+        .order_by(count.desc(), Nas.name, row.attribute)
+        .limit(SHOWN_MAX)
+    )
+    if nas_id is not None:
+        query = query.where(row.nas_id == nas_id)
+    if not harmless:
+        query = query.where(~row.harmless)
+    found = []
+    for nas, kind, attribute, ours, theirs, of_course, number, last_at, examples in session.execute(query):
+        said = words.say(kind, attribute, ours, theirs, language)
+        near = _near(session, examples) if ours == Reason.UNKNOWN_LOGIN else {}
+        found.append(Group(nas, said, of_course, number, examples, near, last_at))
+    return found
+
+
+def _near(session: Session, logins: Sequence[str]) -> dict[str, str]:
+    """Those of them that are services here in another spelling."""
+    found = {login: services.find_near_logins(session, login, limit=1) for login in logins}
+    return {login: str(near[0].login) for login, near in found.items() if near}
 
 
 def in_words(found: Found, language: str) -> Line:

@@ -9,18 +9,16 @@ refuse, and a login that is unknown to us, gets no answer, so that the NAS asks 
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from aaa.decision import Decision, local_login
+from aaa.decision import Decision
 from aaa.packet import Code, Kind, Packet, readable
 from aaa.snapshot import Client
-from aaa.takeover.compare import Comparison, Difference, compare
+from aaa.takeover.compare import Comparison, Difference, Ours, compare, encode_comparisons
 from aaa.takeover.forwarding import forwarded_access_request, returned_attributes
 from aaa.takeover.home import PROXY, HomeRow, HomeServer
 from aaa.takeover.relay import Question, Relay, Watcher
@@ -59,10 +57,10 @@ class Shadow:
         watcher: Watcher,
         now: Callable[[], float],
         conclude: Conclude,
-        ours: Callable[[Asked], bytes],
+        ours: Callable[[Asked], Ours],
         sink_path: str,
     ) -> None:
-        """`ours` tells the attributes of our own answer, empty for a refusal."""
+        """`ours` tells what our own answer would be."""
         self.relay = Relay(watcher, now)
         self._now = now
         self._conclude = conclude
@@ -74,6 +72,8 @@ class Shadow:
         self._sink_path = sink_path
         #: What was told of each login last, and when.
         self._told: dict[tuple[int, str], tuple[list[Difference], float]] = {}
+        #: The last comparison of each login that the sink has not taken yet.
+        self._to_tell: dict[tuple[int, str], Comparison] = {}
 
     def takes(self, asked: Asked, home: HomeServer) -> bool:
         """Whether the answer is the home server's affair, now that it has been asked."""
@@ -94,6 +94,7 @@ class Shadow:
 
     def tick(self, homes: Callable[[], set[HomeRow]]) -> None:
         self.relay.tick()
+        self._send()
         if self.relay.states():
             self.relay.forget(homes())
 
@@ -130,8 +131,9 @@ class Shadow:
         client, decision = asked.client, asked.decision
         if client.mode == PROXY or (decision.entry is None and (reply is None or reply.code != Code.ACCESS_ACCEPT)):
             return
-        differences = compare(decision.entry is not None, decision.reason, self._ours(asked), reply)
-        login = readable(local_login(asked.packet.first(Kind.USER_NAME) or b"", client))
+        differences = compare(self._ours(asked), reply)
+        # As the NAS writes it: what its login rules make of it may be what differs, and is what may be put right.
+        login = readable(asked.packet.first(Kind.USER_NAME) or b"")
         self._tell(Comparison(client.nas_id, login, list(differences)))
 
     def _tell(self, comparison: Comparison) -> None:
@@ -142,8 +144,20 @@ class Shadow:
         if len(self._told) >= TOLD_MAX:
             self._told.clear()
         self._told[key] = (comparison.differences, now_s)
-        with contextlib.suppress(OSError):  # nobody listens, or not fast enough: it is told another time
-            self._sink.sendto(msgspec.msgpack.encode(comparison), self._sink_path)
+        if key in self._to_tell or len(self._to_tell) < TOLD_MAX:
+            self._to_tell[key] = comparison
+        self._send()
+
+    def _send(self) -> None:
+        """As many as the sink takes now: when everybody dials at once, the rest goes a second later."""
+        while self._to_tell:
+            told = encode_comparisons(self._to_tell.values())
+            try:
+                self._sink.sendto(told.octets, self._sink_path)
+            except OSError:  # nobody listens, or not fast enough
+                return
+            for key in list(itertools.islice(self._to_tell, told.count)):
+                del self._to_tell[key]
 
 
 def _concerns(asked: Asked) -> bool:

@@ -52,7 +52,7 @@ ON CONFLICT (nas_id, login, kind, attribute) DO UPDATE SET ours = excluded.ours,
 """
 
 log = structlog.get_logger()
-_decoder: Final = msgspec.msgpack.Decoder(Comparison)
+_decoder: Final = msgspec.msgpack.Decoder(list[Comparison])
 
 
 class ComparisonSink:
@@ -80,10 +80,10 @@ class ComparisonSink:
         self._socket.close()
 
     def _receive(self) -> list[Comparison]:
-        found = []
-        for _ in range(BATCH):
+        found: list[Comparison] = []
+        while len(found) < BATCH:
             try:
-                found.append(_decoder.decode(self._socket.recv(65536)))
+                found += _decoder.decode(self._socket.recv(65536))
             except BlockingIOError:
                 break
         return found

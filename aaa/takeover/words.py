@@ -17,6 +17,10 @@ _WORDS: Final = {
         "O servidor antigo não respondeu a tempo; nossa resposta: {ours}.",
         "The old server did not answer in time; our answer: {ours}.",
     ),
+    Kind.NO_LEASE: (
+        "{attribute}: o servidor antigo envia {theirs}; nós daríamos um endereço livre do pool {ours}.",
+        "{attribute}: the old server sends {theirs}; we would give one that is free in the pool {ours}.",
+    ),
     Kind.MISSING: (
         "O servidor antigo envia {attribute} = {theirs}; nós não.",
         "The old server sends {attribute} = {theirs}; we do not.",

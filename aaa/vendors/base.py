@@ -149,6 +149,12 @@ def address_attributes(policy: Policy, local: Local) -> bytes:
     return b"".join(parts)
 
 
+#: The attribute that gives a lease, by its pool's kind.
+LEASED_BY: Final = {
+    "ipv4": "Framed-IP-Address", "ipv6": "Framed-IPv6-Prefix", "delegated": "Delegated-IPv6-Prefix",
+}  # fmt: skip
+
+
 def lease_attributes(kind: str, address: str) -> bytes:
     """What gives a lease out of a pool of ours (its kind as in aaa.pools): every vendor takes the RFCs' attributes."""
     if kind == "ipv4":

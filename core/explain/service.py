@@ -95,7 +95,9 @@ def _session_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:
     live = sum(one.stopped_at is None for one in facts.sessions)
     if live > 1:
         yield voice.finding("several_sessions", number=live)
-    if session.effective_fingerprint not in {None, facts.intended_fingerprint}:
+    if session.class_fingerprint is None:
+        yield voice.finding("observed")
+    elif session.effective_fingerprint != facts.intended_fingerprint:
         yield voice.finding("out_of_step")
         yield from _step_findings(facts, voice)
 

@@ -69,6 +69,14 @@ FINDINGS: Final[dict[str, Said]] = {
         "There are {number} sessions at the same time.",
         "If the plan allows one, end the older ones; see whether the NAS loses its Stops.",
     ),
+    "observed": Said(
+        "A sessão não traz a nossa Class (outro servidor a aceitou, ou o NAS não devolve Class): bloqueios e mudanças "
+        "de plano só valem na próxima conexão.",
+        "Se não puder esperar, desconecte o serviço: a próxima conexão é nossa.",
+        "The session has no Class of ours (another server let it in, or the NAS does not send Class back): holds and "
+        "changes of plan reach it when it connects next.",
+        "Disconnect the service if it cannot wait: its next login is ours.",
+    ),
     "out_of_step": Said(
         "A sessão ainda não tem a política pretendida.", "Veja os passos de aplicação; verifique a porta CoA do NAS.",
         "The session does not have the intended policy yet.", "Look at the enforcement steps and the NAS's CoA port.",

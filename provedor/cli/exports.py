@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from provedor.imports.old_tables import OldDatabaseAway
 export_app = typer.Typer(no_args_is_help=True, help="services, NASes and holds out")
 #: With nothing heard, the feed is looked at so often.
 POLL_S = 5.0
+#: How often sessions that ended here are looked for there.
+CLOSE_S = 30.0
 
 
 @export_app.callback()
@@ -29,7 +32,7 @@ def export_freeradius(
     database_url: DatabaseUrl,
     follow: Annotated[bool, typer.Option(help="stay, and write every change as it happens")] = False,
     vendor: Annotated[
-        Vendor | None, typer.Option(help="whose attributes; default: the NASes', if all are alike")
+        Vendor | None, typer.Option(help="whose attributes a NAS gets that is none of ours; default: the most NASes'")
     ] = None,
 ) -> None:
     """Write services, holds and NASes into a FreeRADIUS database (PostgreSQL). Only rows of ours are touched."""
@@ -48,7 +51,11 @@ def export_freeradius(
 
 
 def _follow(export: FreeradiusExport, revision: int, url: str) -> None:
+    close_at = time.monotonic() + CLOSE_S
     for _ in listen(url, POLL_S):
+        if time.monotonic() >= close_at:
+            close_at = time.monotonic() + CLOSE_S
+            _tell_closed(revision, export.close_ended())
         if changes_lost(export.database, revision):
             revision = export.newest_revision()
             _tell(revision, revision, export.write_all())
@@ -58,6 +65,11 @@ def _follow(export: FreeradiusExport, revision: int, url: str) -> None:
                 break
             revision = reached
             _tell(revision, export.newest_revision(), done)
+
+
+def _tell_closed(revision: int, done: Counter[str]) -> None:
+    if +done:
+        _tell(revision, revision, done)
 
 
 def _tell(revision: int, newest: int, done: Counter[str]) -> None:

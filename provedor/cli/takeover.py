@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from aaa.pools import adoption
 from aaa.takeover import report
 from core import home_servers, network
 from core.errors import InvalidInput, NotFound
@@ -15,6 +16,8 @@ from provedor.cli.common import Json, actor, print_json, runtime
 from provedor.cli.explain import Language
 
 takeover_app = typer.Typer(no_args_is_help=True, help="take over from another RADIUS server")
+#: What differs that is shown, the most frequent first.
+GROUPS_SHOWN = 40
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 
 
@@ -61,6 +64,8 @@ def mode(
         if home:
             values["home_server_id"] = home_servers.find_by_name(session, home).id
         network.update_nas(session, given.keyring, found, values, actor())
+        if mode is not NasMode.SHADOW:
+            adoption.adopt(session)  # from now on we give addresses there, and none that a session has
     typer.echo(f"{nas} is in mode {mode}")
 
 
@@ -71,26 +76,40 @@ def show_report(
     language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
     as_json: Json = False,
 ) -> None:
-    """In what the old server's answers and ours differ, and how many logins were compared. Exit 1 when any differs."""
+    """In what the old server's answers and ours differ, and for how many logins. Exit 1 when any differs."""
     given = runtime()
     with given.database.transaction() as session:
         nas_id = network.find_by_name(session, nas).id if nas else None
         progress = report.progress(session, nas_id)
-        found = report.differences(session, nas_id, harmless=everything)
-        lines = [report.in_words(one, language or given.settings.language) for one in found]
+        spoken = language or given.settings.language
+        groups = report.groups(session, spoken, nas_id, harmless=everything)
+        found = report.differences(session, nas_id, harmless=everything) if as_json else []
+        lines = [report.in_words(one, spoken) for one in found]
     if as_json:
-        print_json({"nas": [one.as_json() for one in progress], "differences": [one.as_json() for one in lines]})
+        print_json(
+            {
+                "nas": [one.as_json() for one in progress],
+                "groups": [one.as_json() for one in groups],
+                "differences": [one.as_json() for one in lines],
+            }
+        )
     else:
-        _print_report(progress, lines)
-    if any(not line.harmless for line in lines):
+        _print_report(progress, groups)
+    if any(not group.harmless for group in groups):
         raise typer.Exit(1)
 
 
-def _print_report(progress: list[report.Progress], lines: list[report.Line]) -> None:
+def _print_report(progress: list[report.Progress], groups: list[report.Group]) -> None:
     for one in progress:
         typer.echo(f"{one.nas} ({one.mode}): {one.logins} logins compared, {one.equal} equal, {one.differing} differ")
-    for line in lines:
-        typer.echo(f"{line.nas} {line.last_at:%Y-%m-%d %H:%M:%S} ({line.count} times) {line.login}: {line.text}")
+    for group in groups[:GROUPS_SHOWN]:
+        names = [f"{login} (= {group.near[login]})" if login in group.near else login for login in group.examples]
+        more = ", …" if group.logins > len(names) else ""
+        typer.echo(f"{group.nas}, {group.logins} of them ({', '.join(names)}{more}): {group.text}")
+    if len(groups) > GROUPS_SHOWN:
+        typer.echo(f"… and {len(groups) - GROUPS_SHOWN} more; --json has them all")
+    if any(group.near for group in groups):
+        typer.echo("“a (= b)”: a is b here; the NAS's login_rules can make it so, or the login at the CPE is corrected")
 
 
 def _secret(given: str) -> str:

@@ -32,6 +32,7 @@ _HASHED: Final = frozenset(
 _CLEAR_HEADERS: Final = ("{clear}", "{cleartext}")
 #: How a password is checked is the request's choice here.
 _OF_COURSE: Final = frozenset({"auth-type", "expiration", "fall-through"})
+_SESSION_LIMIT: Final = "simultaneous-use"
 NO_GROUP: Final = "FreeRADIUS"
 
 
@@ -85,6 +86,8 @@ class Account:
     #: Why the old server refuses it, if it does.
     blocked: str
     person: Person
+    #: Its spellings in the old database.
+    users: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,15 @@ class Judged:
     findings: Sequence[Finding]
     #: The account's login for every spelling in the old database.
     spellings: Mapping[str, str]
+
+
+class _Terms(NamedTuple):
+    """What replies say: a plan, if it has a rate, beside that of the groups alone, and what is the service's own."""
+
+    plan: PlanValues | None
+    base: PlanValues | None
+    terms: ServiceTerms
+    notes: Sequence[Note]
 
 
 class _Refused(Exception):
@@ -117,6 +129,7 @@ class _Judge:
         self._plans = _PlanNames()
         self._findings: list[Finding] = []
         self._left_out: dict[tuple[str, Note], list[str]] = defaultdict(list)
+        self._read: dict[tuple[tuple[str, ...], tuple[AttributeRow, ...], int | None], _Terms] = {}
 
     def judge(self) -> Judged:
         spelled: dict[str, list[str]] = defaultdict(list)
@@ -144,7 +157,7 @@ class _Judge:
     def _login(self, login: str, users: list[str]) -> Account | None:
         try:
             check_login(login)
-            accounts = [self._account(login, one) for one in self._as_the_old_server_finds_them(users)]
+            accounts = [self._account(login, one) for one in self._who_can_log_in(users)]
             _refuse_different(accounts, users)
         except (_Refused, InvalidInput) as error:
             reason, fix = (error.reason, error.fix) if isinstance(error, _Refused) else (error.detail, "change it")
@@ -153,6 +166,11 @@ class _Judge:
         if len(users) > 1:
             self._findings.append(Finding(Level.NOTE, "login", login, f"{len(users)} spellings of one account"))
         return accounts[0]
+
+    def _who_can_log_in(self, users: list[str]) -> list[list[str]]:
+        """Groups and replies that were left behind when a login was deleted or renamed stand in nobody's way."""
+        spelled = self._as_the_old_server_finds_them(users)
+        return [one for one in spelled if any(user in self._tables.checks for user in one)] or spelled
 
     def _as_the_old_server_finds_them(self, users: list[str]) -> list[list[str]]:
         """Those whose rows it takes together."""
@@ -173,7 +191,7 @@ class _Judge:
         plan, terms = self._terms(login, users, self._asked_groups(open_groups))
         self._note_checks(login, checks)
         person = next((self._tables.people[user] for user in users if user in self._tables.people), {})
-        return Account(login, password, plan, terms, blocked, _person(person, login))
+        return Account(login, password, plan, terms, blocked, _person(person, login), tuple(users))
 
     def _rows(self, table: Mapping[str, list[AttributeRow]], owners: Iterable[str]) -> list[AttributeRow]:
         return [row for owner in owners for row in table.get(owner, ())]
@@ -215,34 +233,48 @@ class _Judge:
 
     def _terms(self, login: str, users: Sequence[str], groups: Sequence[str]) -> tuple[str, ServiceTerms]:
         label = " + ".join(groups) or NO_GROUP
-        own, of_group = Replies(), Replies()
-        own.add(self._rows(self._tables.replies, users))
+        limit = _session_limit(self._rows(self._tables.checks, users))
+        key = (tuple(groups), tuple(self._rows(self._tables.replies, users)), limit)
+        if key not in self._read:  # most have no replies of their own, and say what their group says
+            self._read[key] = self._read_terms(label, *key)
+        plan, base, terms, notes = self._read[key]
         for group in groups:
-            own.add(self._tables.group_replies.get(group, ()))
-            of_group.add(self._tables.group_replies.get(group, ()))
             self._note_group_checks(group)
-        rate = next((self._rates[group] for group in [label, *groups] if group in self._rates), None)
-        plan, plan_notes = read_plan(own, rate)
-        terms, notes = read_service(own)
-        for note in (*plan_notes, *notes):
+        for note in notes:
             self._leave_out("login", note, login)
         if plan is None:
             raise _Refused(
                 f"no rate is known of {label}: none of its attributes tells one",
                 f"say it: --rate '{label}=DOWN/UP', such as 200M/100M",
             )
-        base, _ = read_plan(of_group, rate)
         return self._plans.name(label, base, plan), terms
+
+    def _read_terms(
+        self, label: str, groups: Sequence[str], replies: Sequence[AttributeRow], limit: int | None
+    ) -> _Terms:
+        own, of_group = Replies(), Replies()
+        own.add(replies)
+        for group in groups:
+            own.add(self._tables.group_replies.get(group, ()))
+            of_group.add(self._tables.group_replies.get(group, ()))
+        rate = next((self._rates[group] for group in [label, *groups] if group in self._rates), None)
+        plan, plan_notes = read_plan(own, rate)
+        terms, notes = read_service(own)
+        base, _ = read_plan(of_group, rate)
+        of_groups = _session_limit(self._rows(self._tables.group_checks, groups))
+        plan = plan and replace(plan, session_limit=limit or of_groups)
+        base = base and replace(base, session_limit=of_groups)
+        return _Terms(plan, base, terms, [*plan_notes, *notes])
 
     def _note_group_checks(self, group: str) -> None:
         for row in self._tables.group_checks.get(group, ()):
-            if row.attribute.lower() not in _OF_COURSE:
+            if row.attribute.lower() not in _OF_COURSE and _session_limit([row]) is None:
                 self._leave_out("group", Note(row.attribute, f"the check {row.op} {row.value!r} is not kept"), group)
 
     def _note_checks(self, login: str, checks: Sequence[AttributeRow]) -> None:
         for row in checks:
             name = row.attribute.lower()
-            if name not in _CLEAR | _HASHED | _OF_COURSE:
+            if name not in _CLEAR | _HASHED | _OF_COURSE and _session_limit([row]) is None:
                 self._leave_out("login", Note(row.attribute, "this check is not kept"), login)
 
     def _leave_out(self, what: str, note: Note, key: str) -> None:
@@ -316,6 +348,11 @@ def _auth_type(rows: Iterable[AttributeRow]) -> str:
     """The last one said, as FreeRADIUS sets it."""
     said = [row.value.strip().lower() for row in rows if row.attribute.strip().lower() == "auth-type"]
     return said[-1] if said else ""
+
+
+def _session_limit(rows: Iterable[AttributeRow]) -> int | None:
+    said = [row.value.strip() for row in rows if row.attribute.strip().lower() == _SESSION_LIMIT]
+    return int(said[-1]) if said and said[-1].isdecimal() and int(said[-1]) > 0 else None
 
 
 def _date(text: str) -> datetime | None:

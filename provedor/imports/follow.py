@@ -124,12 +124,14 @@ class Follower:
     def follow_services(self, session: Session, accounts: Sequence[Account], plan_ids: Mapping[str, int]) -> None:
         """One chunk."""
         logins = [account.login for account in accounts]
-        origins = self._origins(session, "service", logins)
+        origins = self._service_origins(session, accounts)
         live = select(Service).where(Service.login.in_(logins), Service.status != ServiceStatus.CANCELLED)
         present = {service.login: service for service in session.scalars(live)}
         new = []
         for account in accounts:
             service, origin = present.get(account.login), origins.get(account.login)
+            if service is None and origin is not None and origin.key != account.login:
+                service = self._respelled(session, account, origin)
             if service is None and origin is None:
                 new.append(account)
             elif service is None:
@@ -139,6 +141,26 @@ class Follower:
             else:
                 self._service(session, account, service, origin, plan_ids)
         self._create(session, self._with_free_addresses(session, new), plan_ids)
+
+    def _service_origins(self, session: Session, accounts: Sequence[Account]) -> dict[str, ImportedRow]:
+        """By the login that an account has now; it may have been imported under another spelling of it."""
+        spellings = {
+            account.login: (account.login, *account.users, *map(_trimmed, account.users)) for account in accounts
+        }
+        found = self._origins(session, "service", sorted({one for keys in spellings.values() for one in keys}))
+        known = {login: next((found[key] for key in keys if key in found), None) for login, keys in spellings.items()}
+        return {login: origin for login, origin in known.items() if origin is not None}
+
+    def _respelled(self, session: Session, account: Account, origin: ImportedRow) -> Service | None:
+        """The service that was imported under another spelling, called as it is now, unless a person renamed it."""
+        service = session.get(Service, origin.ref_id)
+        if service is None or service.status is ServiceStatus.CANCELLED:
+            return None
+        if service.login == origin.key:
+            services.update_service(session, self.keyring, service, {"login": account.login}, self.actor)
+            self.outcome.tell(Level.NOTE, "login", account.login, f"was {origin.key!r} here")
+            origin.key = account.login
+        return service
 
     def _service(
         self, session: Session, account: Account, service: Service, origin: ImportedRow, plan_ids: Mapping[str, int]
@@ -255,6 +277,10 @@ def _new_service(account: Account, plan_ids: Mapping[str, int]) -> NewService:
 
 def _plan_columns(plan: Plan, like: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in like}
+
+
+def _trimmed(user: str) -> str:
+    return user.strip(" ")
 
 
 def _vendor(line: NasLine, fallback: Vendor | None) -> Vendor:

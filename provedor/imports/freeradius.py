@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aaa.packet import readable
+from aaa.pools import adoption
 from aaa.takeover.seeding import OpenSession, seed_sessions
 from core.audit import Actor
 from core.database import Database
@@ -72,12 +73,23 @@ class FreeradiusImport:
         seeded = len(found) if dry_run else self._seed(found)
         outcome.count("session", "seeded", seeded)
         outcome.count("session", "known", len(found) - seeded)
+        if not dry_run:
+            self._adopt(outcome)
         outcome.count("login", "rejected", sum(_is_rejected_login(finding) for finding in outcome.findings))
         return outcome
 
     def _seed(self, found: Sequence[OpenSession]) -> int:
         with psycopg.connect(self.libpq_url, autocommit=True, application_name="provedor-import") as connection:
             return seed_sessions(connection, found)
+
+    def _adopt(self, outcome: Outcome) -> None:
+        """Addresses out of pools of ours that these sessions have stay theirs."""
+        with self.database.transaction() as session:
+            adopted = adoption.adopt(session)
+            for one in adoption.conflicts(session):
+                outcome.tell(Level.NOTE, "lease", one.login, _conflict(one), "let it dial anew, or give back the other")
+        if adopted:
+            outcome.count("lease", "adopted", adopted)
 
     @contextmanager
     def _transactions(self, *, dry_run: bool) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
@@ -156,6 +168,11 @@ def _open_session(row: Mapping[str, Any], nas_id: int, address: str, service_id:
         _text(row["callingstationid"]), _text(row["calledstationid"]), _host(row["framedipaddress"]),
         _prefix(row["framedipv6prefix"]), _prefix(row["delegatedipv6prefix"]),
     )  # fmt: skip
+
+
+def _conflict(one: adoption.Conflict) -> str:
+    other = f"{one.leased} is leased to it" if one.leased else f"that is leased to {one.holder}"
+    return f"has {one.address} of the pool {one.pool} in its session, and {other}"
 
 
 def _text(value: object) -> str | None:

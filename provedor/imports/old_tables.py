@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
+import pymysql
 
 from core.errors import InvalidInput, ProvedorError
 from provedor.imports.reply_terms import AttributeRow
@@ -188,10 +189,6 @@ def _postgresql_ignores_case(reader: _Reader) -> bool:
 
 @contextmanager
 def _mysql(url: str) -> Iterator[_Reader]:
-    try:
-        import pymysql  # noqa: PLC0415  (an extra: who has no MySQL needs it not)
-    except ImportError:
-        raise OldDatabaseAway("MySQL needs its driver: pip install 'provedor[mysql]'") from None
     parts = urlsplit(url)
     try:
         connection = pymysql.connect(

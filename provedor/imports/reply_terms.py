@@ -62,6 +62,8 @@ class PlanValues:
     idle_seconds: int | None = None
     #: Of rates and queues, by its name at the NAS.
     profile: str | None = None
+    #: FreeRADIUS lets a login in as often as it comes, unless it is told otherwise.
+    session_limit: int | None = None
 
     def columns(self) -> dict[str, Any]:
         names = ("down_kbps", "up_kbps", "down_threshold_kbps", "up_threshold_kbps", "seconds")

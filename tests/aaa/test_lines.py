@@ -130,6 +130,16 @@ def test_a_plan_without_a_limit_ends_nothing(connection: Connection, database: D
     assert ended(connection) == []
 
 
+def test_a_session_that_another_server_let_in_is_not_ended(connection: Connection, service_id: int) -> None:
+    """It has no Class of ours; an older one that has is still one too many."""
+    store(connection, start("theirs", 0, service_id))
+    connection.execute("UPDATE session SET class_fingerprint = NULL, accept_id = ''")
+    store(connection, start("ours", 200, service_id))
+    assert ended(connection) == []
+    store(connection, start("new", 500, service_id, box="south"))
+    assert ended(connection) == ["ours"]
+
+
 def test_a_session_that_ended_takes_no_place(connection: Connection, service_id: int) -> None:
     store(connection, start("old", 0, service_id), start("old", 100, service_id, status=STOP))
     store(connection, start("new", 500, service_id))

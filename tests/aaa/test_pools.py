@@ -22,7 +22,7 @@ from aaa.feed import LEASE_TRUST_S, FrameReader, Message, SnapshotFollower, fram
 from aaa.feed_source import FeedSource
 from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
-from aaa.pools import leases, nodes, pools, taking
+from aaa.pools import adoption, leases, nodes, pools, taking
 from aaa.pools.leases import GRACE
 from aaa.pools.models import AddressLease, PoolKind
 from aaa.pools.nodes import MISSED_AFTER, SETTLED_AFTER
@@ -35,7 +35,7 @@ from core.errors import Conflict, InvalidInput, NotFound
 from core.keyring import Keyring
 from core.models.network import Session
 from core.models.service import Service, ServiceStatus
-from core.models.system import Event
+from core.models.system import Change, ChangeKind, Event
 
 ACTOR = Actor("test")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -625,3 +625,75 @@ def test_no_address_is_held_twice_whatever_two_nodes_hear_and_miss(
     provider = Provider(database, both, service_ids, seed)
     provider.run(600)
     assert provider.taken > 14, "no address ever changed hands"
+
+
+def adopt(database: Database) -> int:
+    with database.transaction() as session:
+        return adoption.adopt(session)
+
+
+def test_addresses_that_sessions_have_when_a_pool_is_made_stay_theirs(database: Database, keyring: Keyring) -> None:
+    one, other, third = make_services(database, keyring, 3)
+    go_online(database, one, "192.0.2.2")
+    ended = go_online(database, other, "192.0.2.3")
+    go_offline(database, ended)
+    go_online(database, third, "198.51.100.1")  # of another network
+    make_pool(database, "192.0.2.0/29")
+    assert states(database) == {"192.0.2.2": "held"}
+    with database.transaction() as session:
+        assert session.scalar(select(func.count()).where(Change.kind == ChangeKind.LEASE)) == 1
+    assert take(database, one) == "192.0.2.2"
+    assert [take(database, other), take(database, third)] == ["192.0.2.1", "192.0.2.3"]
+    assert adopt(database) == 0
+
+
+def test_a_session_that_another_server_let_in_has_its_address_leased(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "192.0.2.0/29")
+    make_pool(database, "2001:db8::/48", name="pd", kind=PoolKind.DELEGATED)
+    one, other, third = make_services(database, keyring, 3)
+    assert take(database, other) == "192.0.2.1"
+    go_online(database, one, "192.0.2.4")
+    go_online(database, third, "192.0.2.1")  # what the old server gave is somebody else's here
+    with database.transaction() as session:
+        session.execute(
+            update(Session).where(Session.service_id == one).values(delegated_ipv6_prefix="2001:db8:0:100::/56")
+        )
+        session.execute(
+            update(Session).where(Session.service_id == third).values(delegated_ipv6_prefix="2001:db8:0:200::/60")
+        )
+    assert adopt(database) == 2
+    assert states(database) == {"192.0.2.1": "held", "192.0.2.4": "held", "2001:db8:0:100::/56": "held"}
+    assert take(database, one, pool="pd") == "2001:db8:0:100::/56"
+    with database.transaction() as session:
+        (conflict,) = adoption.conflicts(session)
+        logins = dict(session.execute(select(Service.id, Service.login)).all())
+    assert conflict == (logins[third], "homes", "192.0.2.1", None, logins[other])
+
+
+def test_a_lease_that_is_free_is_adopted_and_one_that_is_being_taken_back_is_not(
+    database: Database, keyring: Keyring
+) -> None:
+    make_pool(database, "192.0.2.0/29")
+    one, other, third = make_services(database, keyring, 3)
+    for service_id in (one, third):
+        take(database, service_id)
+        with database.transaction() as session:
+            session.execute(update(AddressLease).where(AddressLease.service_id == service_id).values(state="revoked"))
+    with database.transaction() as session:
+        session.execute(update(AddressLease).where(AddressLease.address == "192.0.2.1").values(state="free"))
+    go_online(database, other, "192.0.2.2")
+    assert adopt(database) == 0
+    go_online(database, one, "192.0.2.1", NOW + timedelta(seconds=1))
+    assert adopt(database) == 1
+    assert states(database) == {"192.0.2.1": "held", "192.0.2.2": "revoked"}
+
+
+def test_a_pool_full_of_adopted_addresses_has_none_in_reserve(database: Database, keyring: Keyring) -> None:
+    ids = make_services(database, keyring, 6)
+    sessions = [go_online(database, one, f"192.0.2.{number}") for number, one in enumerate(ids, 1)]
+    make_pool(database, "192.0.2.0/29")
+    keep(database, NOW)
+    assert set(states(database).values()) == {"held"}
+    go_offline(database, sessions[0])
+    keep(database, NOW)
+    assert list(states(database).values()).count("revoked") == 1

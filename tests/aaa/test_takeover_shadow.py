@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from aaa.takeover import relay
 from aaa.takeover.compare import Comparison, Difference
 from aaa.takeover.home import HomeRow
 from aaa.takeover.sink import COMPARISONS_SOCKET
+from aaa.vendors.base import lease_attributes
 from core.access import Access
 from core.policy import Policy
 
@@ -46,6 +48,7 @@ class Pair:
         self._start = start
         self.known = new
         self.new = start(whole([self.nas(mode)], new))
+        self.heard: list[Comparison] = []
         self.sink = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sink.bind(str(self.new.directory / COMPARISONS_SOCKET))
         self.sink.settimeout(10)
@@ -55,7 +58,10 @@ class Pair:
         return nas(mode=mode, home=self.row, **changed)
 
     def comparison(self) -> Comparison:
-        return msgspec.msgpack.decode(self.sink.recv(65536), type=Comparison)
+        """The next that was told."""
+        if not self.heard:
+            self.heard += msgspec.msgpack.decode(self.sink.recv(65536), type=list[Comparison])
+        return self.heard.pop(0)
 
 
 @pytest.fixture
@@ -136,6 +142,47 @@ def test_accepts_and_refusals_that_contradict_are_found_with_our_reason(pair: Ca
         assert both.comparison().differences == [difference]
     both.new.wait_counted({"forwarded": 3, "home_rejected": 1})
     assert [one.reason for one in both.new.reported_attempts()] == ["home_rejected"]
+
+
+def test_an_address_out_of_a_pool_of_ours_is_compared_and_none_is_taken_for_it(pair: Callable[..., Pair]) -> None:
+    """The old server gives ana and bia addresses; here ana has a lease of another, and bia none yet."""
+    fixed = [Known(login, policy=replace(FULL, address_pool=None, ipv4_address=f"192.0.2.{number}"))
+             for number, login in enumerate(("ana", "bia"), 1)]  # fmt: skip
+    both = pair("shadow", fixed, [Known("ana"), Known("bia")])
+    lease = ("residential", 1, lease_attributes("ipv4", "192.0.2.9"))
+    both.new.feed.tell(
+        frame(Message.POOLS, [("residential", "ipv4")]), frame(Message.LEASES, [lease]), frame(Message.REVISION, 2)
+    )
+    both.new.wait_revision(2)
+    for number, (login, difference) in enumerate(
+        (
+            ("ana", Difference("different", "Framed-IP-Address", "192.0.2.9", "192.0.2.1")),
+            ("bia", Difference("no_lease", "Framed-IP-Address", "residential", "192.0.2.2")),
+        )
+    ):
+        assert parse(both.box.ask(both.box.login(login, identifier=number).octets)).code == Code.ACCESS_ACCEPT
+        assert [one for one in both.comparison().differences if not one.harmless] == [difference]
+    assert both.new.feed.wanted == []
+
+
+def test_a_login_is_compared_under_the_spelling_that_the_nas_sends(pair: Callable[..., Pair]) -> None:
+    """What was found before its login rules were put right is found again under the same name, and is gone."""
+    both = pair("shadow", [Known("ANA")], [Known("ana")])
+    both.box.ask(both.box.login("ANA").octets)
+    assert both.comparison().differences == [Difference("we_refuse", "", "unknown_login", "accepted")]
+    both.new.feed.tell(frame(Message.NAS, [both.nas("shadow", lowercase=True)]), frame(Message.REVISION, 2))
+    both.new.wait_revision(2)
+    both.box.ask(both.box.login("ANA", identifier=2).octets)
+    assert both.comparison() == Comparison(1, "ANA", [])
+
+
+def test_comparisons_that_come_faster_than_they_are_kept_are_not_lost(pair: Callable[..., Pair]) -> None:
+    """The sink's queue holds ten datagrams on most systems, and nobody reads it while they all dial."""
+    logins = [f"user{number}" for number in range(700)]
+    both = pair("shadow", [Known(login) for login in logins], [Known(login) for login in logins])
+    for number, login in enumerate(logins):
+        both.box.ask(both.box.login(login, identifier=number % 256).octets)
+    assert {both.comparison().login for _ in logins} == set(logins)
 
 
 def test_what_both_refuse_is_no_difference(pair: Callable[..., Pair]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from factories import make_service
 from fastapi.testclient import TestClient
 
 from aaa.feed_source import FeedSource
+from aaa.takeover import report
 from aaa.takeover.compare import Comparison, Difference
 from aaa.takeover.sink import forget_comparisons, store_comparisons
 from core.database import Database, libpq_url
@@ -91,3 +93,21 @@ def test_a_logins_last_comparison_is_what_is_listed(client: TestClient, database
         session.connection().exec_driver_sql("UPDATE takeover_login SET last_at = now() - interval '31 days'")
         forget_comparisons(session)
     assert client.get("/api/v1/takeover/progress").json()["items"] == []
+
+
+def test_logins_that_differ_in_the_same_are_one_line_of_the_report(
+    client: TestClient, database: Database, database_url: str, keyring: Keyring
+) -> None:
+    nas_id = int(client.post("/api/v1/nas", json=NAS).json()["id"])
+    idle = Difference("missing", "Idle-Timeout", "", "600")
+    unknown = Difference("we_refuse", "", "unknown_login", "accepted")
+    with database.transaction() as session:
+        make_service(session, keyring, login="maria")
+    with connect(database_url) as connection:
+        told = [Comparison(nas_id, f"user{number}", [idle]) for number in range(30)]
+        store_comparisons(connection, [*told, Comparison(nas_id, "MARIA@isp", [unknown])])
+    with database.transaction() as session:
+        many, one = report.groups(session, "en")
+    assert (many.logins, len(many.examples), many.near) == (30, report.EXAMPLES, {})
+    assert many.text == "The old server sends Idle-Timeout = 600; we do not."
+    assert (one.logins, one.examples, one.near) == (1, ["MARIA@isp"], {"MARIA@isp": "maria"})

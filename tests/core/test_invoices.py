@@ -135,7 +135,9 @@ def test_what_can_alter_standing_is_owed_audited_and_told(
     assert (newest.topic, newest.payload) == ("billing.standing_changed", {"contract_id": invoice.contract_id})
     assert (owed_work(session), len(event_types(session, invoice))) == (owed + 1, told + 1)
     entries = session.scalars(
-        select(AuditEntry.actor).where(AuditEntry.resource == "invoice", AuditEntry.resource_id == str(invoice.id))
+        select(AuditEntry.actor)
+        .where(AuditEntry.resource == "invoice", AuditEntry.resource_id == str(invoice.id))
+        .order_by(AuditEntry.id)
     ).all()
     assert entries == ["test:billing", actor.name]
 

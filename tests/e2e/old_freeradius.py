@@ -90,7 +90,7 @@ class OldServer:
 
 @contextmanager
 def old_freeradius(directory: Path, *, auth_port: int, acct_port: int, secret: str) -> Iterator[OldServer]:
-    """Its database is empty but for its tables; it knows 127.0.0.1 as a client."""
+    """Its database is empty but for its tables; it knows 127.0.0.1 as a client, and looks for logins in lower case."""
     database = EmbeddedPostgres(directory / "postgres", fsync=False)
     database.start()
     try:
@@ -124,6 +124,9 @@ def _configure(directory: Path, url: str, auth_port: int, acct_port: int, secret
     for module in ("always", "pap", "chap", "mschap", "expr", "attr_filter", "preprocess", "detail"):
         (raddb / "mods-enabled" / module).symlink_to(f"../mods-available/{module}")
     (raddb / "mods-enabled" / "sql").write_text(_sql(raddb, url))
+    queries = raddb / "mods-config/sql/main/postgresql/queries.conf"
+    lower = 'sql_user_name = "%{tolower:%{User-Name}}"'
+    queries.write_text(re.sub(r"^sql_user_name = .*$", lower, queries.read_text(), flags=re.MULTILINE))
     (raddb / "sites-enabled" / "default").write_text(SITE % {"auth": auth_port, "acct": acct_port})
     (raddb / "clients.conf").write_text(f"client here {{\n  ipaddr = 127.0.0.1\n  secret = {secret}\n}}\n")
     main = (raddb / "radiusd.conf").read_text()

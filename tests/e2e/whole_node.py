@@ -40,9 +40,14 @@ class Node:
     #: The supervisor.
     process: subprocess.Popen[bytes] = field(init=False)
 
-    def run(self, *arguments: str, check: bool = True) -> str:
+    def run(self, *arguments: str, check: bool = True, **environment: str) -> str:
         done = subprocess.run(
-            [PROVEDOR, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=60
+            [PROVEDOR, *arguments],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from factories import make_nas, make_plan, make_service
 from freeradius_tables import OldDatabase
+from sqlalchemy import select, update
 
-from core import holds, services
+from aaa.pools import pools, taking
+from aaa.pools.models import AddressLease, LeaseState
+from core import changes, holds, network, services
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.database import Database, libpq_url
 from core.keyring import Keyring
-from core.models.network import Vendor
-from provedor.exports import BLOCKED, GROUP, FreeradiusExport, changes_lost
+from core.models.network import Nas, Vendor
+from core.models.network import Session as LiveSession
+from core.models.service import Service
+from core.models.system import ChangeKind
+from provedor.export_dialects import GROUP
+from provedor.exports import BLOCKED, FreeradiusExport, changes_lost
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PERSON = Actor("person")
@@ -159,11 +166,127 @@ def test_unused_groups_of_ours_go(export: FreeradiusExport, old: OldDatabase) ->
     assert group_replies(old, f"{GROUP}0123456789abcdef") == set()
 
 
-def test_another_vendors_attributes_are_a_persons_choice(export: FreeradiusExport, old: OldDatabase) -> None:
+def groups_in_order(old: OldDatabase, login: str) -> list[str]:
+    query = "SELECT groupname FROM radusergroup WHERE username = %s ORDER BY priority"
+    return [group for (group,) in old.connection.execute(query, (login,))]
+
+
+def asked_by(old: OldDatabase, group: str) -> list[Any]:
+    query = "SELECT attribute, op, value FROM radgroupcheck WHERE groupname = %s"
+    return old.connection.execute(query, (group,)).fetchall()
+
+
+def test_another_vendors_attributes_are_a_persons_choice_for_who_is_no_nas_of_ours(
+    export: FreeradiusExport, old: OldDatabase
+) -> None:
     export.vendor = Vendor.GENERIC
     export.write_all()
-    replies = {name for name, _, _ in group_replies(old, rows(old, "ana")[2][0])}
-    assert "WISPr-Bandwidth-Max-Down" in replies
+    of_bras, of_others = groups_in_order(old, "ana")
+    assert asked_by(old, of_bras) == [("Packet-Src-IP-Address", "==", "192.0.2.1")]
+    assert asked_by(old, of_others) == []
+    assert {name for name, _, _ in group_replies(old, of_others)} >= {"WISPr-Bandwidth-Max-Down"}
+    assert {name for name, _, _ in group_replies(old, of_bras)} >= {"Mikrotik-Rate-Limit"}
+
+
+def test_each_nas_is_answered_with_the_names_that_it_has(
+    export: FreeradiusExport, old: OldDatabase, database: Database, keyring: Keyring
+) -> None:
+    """The longest prefix comes first, and a NAS that is as most are inside a network that is not."""
+    casa = {"pools": {"residential": "casa"}}
+    with database.transaction() as session:
+        for number in (2, 4, 5):
+            make_nas(session, keyring, name=f"bras-{number}", address=f"192.0.2.{number}")
+        make_nas(session, keyring, name="olts", address="10.4.0.0/14", names=casa)
+        make_nas(session, keyring, name="bras-3", address="192.0.2.3", names=casa)
+        make_nas(session, keyring, name="inside", address="10.5.0.1")
+    export.write_all()
+    *some, everybody = groups_in_order(old, "ana")
+    assert [asked_by(old, group) for group in some] == [
+        [("Packet-Src-IP-Address", "==", "192.0.2.3")],
+        [("Packet-Src-IP-Address", "==", "10.5.0.1")],
+        [("Packet-Src-IP-Address", ">=", "10.4.0.0"), ("Packet-Src-IP-Address", "<=", "10.7.255.255")],
+    ]
+    pools_there = [value for group in (*some, everybody) for name, _, value in group_replies(old, group)
+                   if name == "Framed-Pool"]  # fmt: skip
+    assert pools_there == ["casa", "residential", "casa", "residential"]
+    assert +export.write_all() == {}
+    revision = export.newest_revision()
+    with database.transaction() as session:
+        for nas in session.scalars(select(Nas).where(Nas.names != {})):
+            network.update_nas(session, keyring, nas, {"names": {}}, PERSON)
+    export.follow(revision)
+    assert groups_in_order(old, "ana") == [everybody]
+    assert asked_by(old, some[0]) == []
+
+
+def test_who_has_a_lease_gets_the_same_address_there(
+    export: FreeradiusExport, old: OldDatabase, database: Database
+) -> None:
+    with database.transaction() as session:
+        pools.create_pool(session, {"name": "residential", "kind": "ipv4", "ranges": ["100.64.0.0/24"]}, PERSON)
+        ana = services.find_by_login(session, "ana")
+        assert ana is not None
+        ana_id = ana.id
+    export.write_all()
+    group = groups_in_order(old, "ana")
+    assert "Framed-Pool" not in {name for name, _, _ in group_replies(old, group[0])}
+    assert rows(old, "ana")[1] == []
+    with database.transaction() as session:
+        address = taking.take(session, "residential", [ana_id], NOW)[ana_id]
+    revision, _ = export.follow(export.newest_revision() - 1)
+    assert ("Framed-IP-Address", ":=", address) in rows(old, "ana")[1]
+    assert groups_in_order(old, "ana") == group  # shared with all others still
+    with database.transaction() as session:
+        session.execute(update(AddressLease).values(state=LeaseState.FREE, service_id=None))
+        changes.note(session, ChangeKind.LEASE, session.scalars(select(AddressLease.id)).one())
+    export.follow(revision)
+    assert rows(old, "ana")[1] == []
+
+
+def test_a_lease_that_only_some_nases_give_stands_in_groups_of_the_logins_own(
+    export: FreeradiusExport, old: OldDatabase, database: Database, keyring: Keyring
+) -> None:
+    with database.transaction() as session:
+        make_nas(session, keyring, name="bras-2", address="192.0.2.2", names={"pools": {"residential": "casa"}})
+        pools.create_pool(session, {"name": "casa", "kind": "ipv4", "ranges": ["100.64.0.0/24"]}, PERSON)
+        ana = services.find_by_login(session, "ana")
+        assert ana is not None
+        address = taking.take(session, "casa", [ana.id], NOW)[ana.id]
+    export.write_all()
+    there, elsewhere = groups_in_order(old, "ana")
+    assert ("Framed-IP-Address", ":=", address) in group_replies(old, there)
+    assert ("Framed-Pool", ":=", "residential") in group_replies(old, elsewhere)
+    assert rows(old, "ana")[1] == []
+    assert set(groups_in_order(old, "bia")).isdisjoint({there, elsewhere})
+
+
+def test_what_ended_here_is_closed_there_and_nothing_else(
+    export: FreeradiusExport, old: OldDatabase, database: Database
+) -> None:
+    began, ended = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+
+    def open_there(user: str, number: str, started_at: datetime = began) -> None:
+        old.insert("radacct", acctsessionid=number, acctuniqueid=f"{user}{number}", username=user,
+                   nasipaddress="192.0.2.1", acctstarttime=started_at, acctsessiontime=60)  # fmt: skip
+
+    with database.transaction() as session:
+        ids = {service.login: service.id for service in session.scalars(select(Service))}
+        for login, number, stopped_at in (("ana", "1", ended), ("bia", "2", None)):
+            session.add(
+                LiveSession(nas_id=1, box="bras", acct_session_id=number, service_id=ids[login], login=login,
+                            started_at=began, updated_at=ended, stopped_at=stopped_at, nas_address="192.0.2.1",
+                            stop_kind="stop" if stopped_at else None, input_octets=7, session_seconds=3600)
+            )  # fmt: skip
+    open_there("Ana ", "1")
+    open_there("ana", "1", NOW)  # another session by the same number
+    open_there("bia", "2")
+    open_there("neighbour", "1")
+    assert export.write_all()["sessions closed"] == 1
+    query = (
+        "SELECT username, acctstoptime, acctsessiontime, acctinputoctets FROM radacct WHERE acctstoptime IS NOT NULL"
+    )
+    assert old.connection.execute(query).fetchall() == [("Ana ", ended, 3600, 7)]
+    assert export.close_ended() == {"sessions closed": 0}
 
 
 def test_a_feed_that_has_forgotten_is_noticed(export: FreeradiusExport, database: Database) -> None:

@@ -11,6 +11,7 @@ from freeradius_tables import OldDatabase
 from sqlalchemy import func, select
 
 from aaa.models import AccountingRow
+from aaa.pools import pools, taking
 from core import holds, plans, services
 from core.audit import Actor
 from core.database import Database, libpq_url
@@ -144,6 +145,55 @@ def test_spellings_that_collide_are_listed_and_none_is_imported(run: Any, old: O
     assert {"Caio", "caio"} <= set(rejected(lowered))
 
 
+def test_what_a_deleted_spelling_left_behind_stands_in_nobodys_way(run: Any, old: OldDatabase) -> None:
+    old.user("ana")
+    old.insert("radusergroup", username="ana ", groupname="home", priority=1)
+    assert rejected(run()) == {}
+    assert rejected(run(lowercase=True)) == {}
+
+
+def test_addresses_of_seeded_sessions_out_of_pools_of_ours_are_leased_to_them(
+    run: Any, old: OldDatabase, database: Database
+) -> None:
+    for login in ("ana", "bia"):
+        old.user(login)
+    run()
+    with database.transaction() as session:
+        pools.create_pool(session, {"name": "residential", "kind": "ipv4", "ranges": ["100.64.0.0/24"]}, Actor("test"))
+        assert (
+            taking.take(session, "residential", [service(database, "bia").id], NOW)[service(database, "bia").id]
+            == "100.64.0.1"
+        )
+    for number, login in enumerate(("ana", "bia"), 9):
+        old.insert("radacct", acctsessionid=f"s{number}", acctuniqueid=login, username=login, nasipaddress="192.0.2.1",
+                   acctstarttime=NOW, acctupdatetime=NOW, framedipaddress=f"100.64.0.{number}")  # fmt: skip
+    outcome = run()
+    assert outcome.counts["lease"] == {"adopted": 1}
+    assert told(outcome, Level.NOTE) == [
+        ("bia", "has 100.64.0.10 of the pool residential in its session, and 100.64.0.1 is leased to it")
+    ]
+    with database.transaction() as session:
+        assert (
+            taking.take(session, "residential", [service(database, "ana").id], NOW)[service(database, "ana").id]
+            == "100.64.0.9"
+        )
+
+
+def test_an_import_by_other_rules_renames_what_an_earlier_one_made(
+    run: Any, old: OldDatabase, database: Database
+) -> None:
+    old.user("Ana")
+    old.reply("Ana", "Framed-IP-Address", "203.0.113.9")
+    old.user("Bia@isp", ("Cleartext-Password", ":=", "x"))
+    run()
+    before = {login: service(database, login).id for login in ("Ana", "Bia@isp")}
+    outcome = run(lowercase=True, strip_realm=True)
+    assert outcome.counts["login"] == {"unchanged": 2, "rejected": 0}
+    assert told(outcome, Level.NOTE) == [("ana", "was 'Ana' here"), ("bia", "was 'Bia@isp' here")]
+    assert [service(database, login).id for login in ("ana", "bia")] == list(before.values())
+    assert run(lowercase=True, strip_realm=True).findings == []
+
+
 def test_a_database_that_ignores_case_gives_lower_case_logins_and_nases_that_lower_them(
     run: Any, old: OldDatabase, database: Database
 ) -> None:
@@ -224,6 +274,20 @@ def test_replies_of_ones_own_make_a_plan_beside_the_groups(run: Any, old: OldDat
     with database.transaction() as session:
         names = dict(session.execute(select(Service.login, Plan.name).join(Plan)).all())
     assert names == {"ana": "home", "bia": "home", "caio": "home 20M/10M"}
+
+
+def test_a_login_may_have_as_many_sessions_as_the_old_server_lets_it_have(
+    run: Any, old: OldDatabase, database: Database
+) -> None:
+    old.group("one", ("Mikrotik-Rate-Limit", ":=", "1M/1M"))
+    old.insert("radgroupcheck", groupname="one", attribute="Simultaneous-Use", op=":=", value="1")
+    old.user("ana")
+    old.user("bia", groups=("one",))
+    old.user("caio", ("Cleartext-Password", ":=", "x"), ("Simultaneous-Use", ":=", "3"), groups=("one",))
+    assert run().findings == []
+    with database.transaction() as session:
+        limits = dict(session.execute(select(Service.login, Plan.session_limit).join(Plan)).all())
+    assert limits == {"ana": None, "bia": 1, "caio": 3}
 
 
 def test_a_group_without_a_rate_needs_a_persons_word(run: Any, old: OldDatabase) -> None:
