@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import select, update
@@ -21,7 +22,7 @@ from core.models.system import ChangeKind
 from core.nas_options import check_names, check_options
 from core.nas_snmp import set_snmp
 from core.policy import Policy, ServiceTerms, intended_policy
-from core.routeros import check_routeros
+from core.routeros import RouterOsAccess, check_routeros
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 #: What does not go into a column as it is given.
@@ -92,6 +93,19 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
         audit.record(session, actor, "update", "nas", nas.id, changed)
         events.record(session, "nas.changed", "nas", nas.id)
     return nas
+
+
+def access_of(nas: Nas, address: str, keyring: Keyring) -> RouterOsAccess | None:
+    """To the API of the box at this address; None where it may not be used. Raises SealBroken.
+
+    A box outside the entry's network (it says of itself where it is) is told no password.
+    """
+    if nas.routeros is None or nas.routeros_password_encrypted is None:
+        return None
+    if ip_address(address) not in ip_network(nas.address):
+        return None
+    password = keyring.open_text(nas.routeros_password_encrypted, ROUTEROS_PASSWORD)
+    return RouterOsAccess(nas.id, address, password=password, **nas.routeros)
 
 
 def learn_message_authenticator(session: Session, nas_id: int, mode: str) -> None:

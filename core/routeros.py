@@ -44,9 +44,3 @@ def check_routeros(values: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidInput("there is no certificate without TLS", field="routeros.certificate_sha256")
     port = values.get("port") or (TLS_PORT if tls else PLAIN_PORT)
     return {"user": values["user"], "port": port, "tls": tls, "certificate_sha256": fingerprint}
-
-
-def access(nas_id: int, address: str, kept: Mapping[str, Any], password: str) -> RouterOsAccess:
-    return RouterOsAccess(
-        nas_id, address, kept["port"], kept["user"], password, kept["tls"], kept["certificate_sha256"]
-    )
