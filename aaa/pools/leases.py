@@ -111,7 +111,7 @@ def revoke_for_reserve(session: DatabaseSession, pool: AddressPool, now: datetim
     the reserve lacks."""
     ranges = session.scalars(select(PoolRange).where(PoolRange.pool_id == pool.id)).all()
     total = sum(capacity(one.network, pool.prefix_length) for one in ranges)
-    never_given = total - sum(one.given for one in ranges)
+    never_given = total - sum(one.given + one.ahead for one in ranges)
     coming = session.scalar(
         select(func.count()).where(AddressLease.pool_id == pool.id, AddressLease.state != LeaseState.HELD)
     )

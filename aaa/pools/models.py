@@ -49,6 +49,8 @@ class PoolRange(Base):
     network: Mapped[str] = mapped_column(unique=True)
     #: How many of them were ever given: the next one that never was has this number.
     given: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: Leases above that, of whoever had the address before we gave any (see aaa.pools.adoption).
+    ahead: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class AddressLease(Base):

@@ -48,6 +48,19 @@ def capacity(network: str, prefix_length: int) -> int:
     return int(min(CAPACITY_MAX, 1 << (prefix_length - parsed.prefixlen)))
 
 
+def number_of(network: str, prefix_length: int, address: str) -> int | None:
+    """`nth` backwards; None where it is none of those that are given."""
+    parsed, one = ip_network(network), ip_network(address)
+    if one.version != parsed.version or one.prefixlen != prefix_length:
+        return None
+    distance = int(one.network_address) - int(parsed.network_address)
+    if isinstance(parsed, IPv4Network):
+        number = distance - (1 if parsed.prefixlen < 31 else 0)
+    else:
+        number = distance >> (128 - prefix_length)
+    return number if 0 <= number < capacity(network, prefix_length) else None
+
+
 def nth(network: str, prefix_length: int, number: int) -> str:
     """The address or prefix with this number, from 0 on."""
     parsed = ip_network(network)

@@ -92,7 +92,7 @@ def _in_state(pool: AddressPool, state: LeaseState) -> Select[AddressLease]:
 
 
 def _never_given(session: DatabaseSession, pool: AddressPool, count: int) -> list[AddressLease]:
-    """The next ones that never were, and are nobody's own (a service's static address)."""
+    """The next ones that never were, and are nobody's own (a service's static address, or adopted)."""
     found: list[AddressLease] = []
     if not count:
         return found
@@ -102,13 +102,19 @@ def _never_given(session: DatabaseSession, pool: AddressPool, count: int) -> lis
             numbers = range(one.given, min(total, one.given + count - len(found)))
             one.given = numbers.stop
             addresses = [nth(one.network, pool.prefix_length, number) for number in numbers]
-            static = _static(session, pool.kind, addresses)
+            adopted = set(session.scalars(_leased(pool, addresses)))
+            one.ahead -= len(adopted)
+            others = _static(session, pool.kind, addresses) | adopted
             found += [
                 AddressLease(pool_id=pool.id, range_id=one.id, address=address)
                 for address in addresses
-                if address not in static
+                if address not in others
             ]
     return found
+
+
+def _leased(pool: AddressPool, addresses: Sequence[str]) -> Select[str]:
+    return select(AddressLease.address).where(AddressLease.pool_id == pool.id, AddressLease.address.in_(addresses))
 
 
 def _static(session: DatabaseSession, kind: PoolKind, addresses: Sequence[str]) -> set[str | None]:

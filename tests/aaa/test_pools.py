@@ -23,10 +23,11 @@ from aaa.feed_source import FeedSource
 from aaa.models import SpoolPosition
 from aaa.packet import Code, Kind, parse
 from aaa.pools import leases, nodes, pools, taking
+from aaa.pools.adoption import Became, Holder, adopt
 from aaa.pools.leases import GRACE
-from aaa.pools.models import AddressLease, PoolKind
+from aaa.pools.models import AddressLease, PoolKind, PoolRange
 from aaa.pools.nodes import MISSED_AFTER, SETTLED_AFTER
-from aaa.pools.ranges import capacity, nth
+from aaa.pools.ranges import capacity, nth, number_of
 from aaa.pools.taking import PATIENCE
 from aaa.vendors.base import lease_attributes
 from core.audit import Actor
@@ -107,6 +108,18 @@ def test_delegated_prefixes_lie_side_by_side(length: int, more: int, data: st.Da
     assert given_prefix.subnet_of(ip_network(network))  # type: ignore[arg-type]
 
 
+@given(st.sampled_from([("100.64.0.0/24", 32), ("100.64.0.4/31", 32), ("2001:db8::/48", 56)]), st.data())
+def test_an_addresss_number_is_found_from_the_address(place: tuple[str, int], data: st.DataObject) -> None:
+    network, length = place
+    number = data.draw(st.integers(0, capacity(network, length) - 1))
+    assert number_of(network, length, nth(network, length, number)) == number
+
+
+@pytest.mark.parametrize("address", ["100.64.0.0", "100.64.0.255", "100.64.1.1", "100.63.255.255", "2001:db8::/64"])
+def test_what_a_network_does_not_give_has_no_number(address: str) -> None:
+    assert number_of("100.64.0.0/24", 32, address) is None
+
+
 def test_neither_the_first_nor_the_last_address_of_a_subnet_is_given() -> None:
     assert [nth("192.0.2.0/30", 32, number) for number in range(capacity("192.0.2.0/30", 32))] == [
         "192.0.2.1", "192.0.2.2",
@@ -170,6 +183,63 @@ def test_a_static_address_inside_a_pool_is_given_to_nobody(database: Database, k
     with database.transaction() as session:
         make_service(session, keyring, ipv4_address="192.0.2.1")
     assert take(database, make_services(database, keyring, 1)[0]) == "192.0.2.2"
+
+
+def became(database: Database, *holders: Holder) -> list[Became]:
+    with database.transaction() as session:
+        return [one.became for one in adopt(session, holders, NOW)]
+
+
+def test_an_address_that_somebody_has_already_becomes_his_lease_and_is_given_to_nobody_else(
+    database: Database, keyring: Keyring
+) -> None:
+    make_pool(database, "100.64.0.0/29")  # .1 to .6
+    ana, eva, rui = make_services(database, keyring, 3)
+    assert became(database, Holder("100.64.0.2", ana, "ana"), Holder("192.0.2.9", eva, "eva")) == [Became.LEASED]
+    assert became(database, Holder("100.64.0.2", ana, "ana")) == [Became.KNOWN]
+    assert became(database, Holder("100.64.0.2", eva, "eva")) == [Became.TAKEN]
+    assert became(database, Holder("100.64.0.3", ana, "ana")) == [Became.SECOND]
+    assert became(database, Holder("100.64.0.3", None, "who")) == [Became.STRANGER]
+    assert take(database, ana) == "100.64.0.2"
+    assert [take(database, one) for one in (eva, rui)] == ["100.64.0.1", "100.64.0.3"]
+
+
+def test_nobody_has_two_of_what_is_adopted_at_once(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "100.64.0.0/29")
+    ana, eva = make_services(database, keyring, 2)
+    holders = Holder("100.64.0.2", ana, "ana"), Holder("100.64.0.2", eva, "eva"), Holder("100.64.0.4", ana, "ana")
+    assert became(database, *holders) == [Became.LEASED, Became.TAKEN, Became.SECOND]
+
+
+def test_a_pool_is_given_to_its_end_around_what_was_adopted(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "100.64.0.0/29")
+    services = make_services(database, keyring, 7)
+    adopted = became(database, *(Holder(f"100.64.0.{n}", services[n], "") for n in (2, 3, 6)))
+    assert adopted == [Became.LEASED] * 3
+    left = [one for number, one in enumerate(services) if number not in {2, 3, 6}]
+    assert [take(database, one) for one in left] == ["100.64.0.1", "100.64.0.4", "100.64.0.5", None]
+    with database.transaction() as session:
+        assert session.execute(select(PoolRange.given, PoolRange.ahead)).one() == (6, 0)
+
+
+def test_what_was_adopted_counts_when_a_pool_runs_low(database: Database, keyring: Keyring) -> None:
+    """All six were somebody's before: who is offline must give his back before anybody is left without."""
+    make_pool(database, "100.64.0.0/29")
+    services = make_services(database, keyring, 6)
+    became(database, *(Holder(f"100.64.0.{n}", one, "") for n, one in enumerate(services, 1)))
+    keep(database, NOW)
+    assert sorted(states(database).values()).count("revoked") == 1
+
+
+def test_a_free_lease_is_adopted_as_well(database: Database, keyring: Keyring) -> None:
+    make_pool(database, "100.64.0.0/29")
+    ana, eva = make_services(database, keyring, 2)
+    address = take(database, ana)
+    assert address is not None
+    with database.transaction() as session:
+        session.execute(update(AddressLease).values(state="free"))
+    assert became(database, Holder(address, eva, "eva")) == [Became.LEASED]
+    assert take(database, eva) == address
 
 
 def test_an_exhausted_pool_says_so_once_an_hour_and_gives_nothing(database: Database, keyring: Keyring) -> None:

@@ -1,4 +1,4 @@
-"""Access to the API of RouterOS boxes."""
+"""Access to the API of RouterOS boxes; addresses of a pool that somebody had before."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("nas", sa.Column("routeros", JSONB(none_as_null=True)))
     op.add_column("nas", sa.Column("routeros_password_encrypted", BYTEA()))
+    op.add_column("pool_range", sa.Column("ahead", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_check_constraint("routeros", "nas", "(routeros IS NULL) = (routeros_password_encrypted IS NULL)")
 
 
 def downgrade() -> None:
     op.drop_constraint("routeros", "nas")
+    op.drop_column("pool_range", "ahead")
     op.drop_column("nas", "routeros_password_encrypted")
     op.drop_column("nas", "routeros")
