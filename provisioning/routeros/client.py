@@ -264,8 +264,9 @@ def _attribute(word: str) -> tuple[str, str]:
 
 
 def _context(access: RouterOsAccess) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if access.certificate_sha256 is not None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # the pin is stronger, and is checked before anything is said
+    if access.certificate_sha256 is None:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the pin is stronger, and is checked before anything is said
     return context

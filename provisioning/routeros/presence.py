@@ -114,8 +114,10 @@ def _same_id(ours: str, theirs: str) -> bool | None:
 
 
 def _same_device(ours: str, theirs: str) -> bool | None:
-    """None where one of them is not known."""
-    return None if not ours or not theirs else _device(ours) == _device(theirs)
+    """None where one of them is not known, or they are of different kinds: a circuit is no MAC address."""
+    if not ours or not theirs or (mac_address(ours) is None) != (mac_address(theirs) is None):
+        return None
+    return _device(ours) == _device(theirs)
 
 
 def _device(text: str) -> str:

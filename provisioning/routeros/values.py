@@ -12,7 +12,8 @@ from aaa.packet import readable
 _LETTERS: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:\d+ms)?")
 _COLONS: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+):(\d+)")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
-_MAC: Final = re.compile(r"([0-9A-F]{2}[:-]?){5}[0-9A-F]{2}|([0-9A-F]{4}\.){2}[0-9A-F]{4}", re.IGNORECASE)
+#: However its digits are grouped: RouterOS alone has six ways (radius-mac-format).
+_MAC: Final = re.compile(r"[0-9A-F]{12}")
 
 
 def parse_duration(text: str) -> timedelta | None:
@@ -35,9 +36,9 @@ def session_number(text: str) -> int | None:
 
 def mac_address(text: str) -> str | None:
     """As RouterOS writes it; None where it is none."""
-    if not _MAC.fullmatch(text):
+    digits = re.sub(r"[:.-]", "", text.upper())
+    if not _MAC.fullmatch(digits):
         return None
-    digits = re.sub(r"[^0-9A-F]", "", text.upper())
     return ":".join(digits[start : start + 2] for start in range(0, 12, 2))
 
 

@@ -142,6 +142,8 @@ def row(**given: str) -> dict[str, str]:
         ([row(session_id="")], Liveness.ALIVE),
         ([row(session_id="", uptime="10s")], Liveness.UNKNOWN),
         ([row(session_id="", caller_id="")], Liveness.UNKNOWN),
+        ([row(session_id="", caller_id="olt-1 0/1/2")], Liveness.UNKNOWN),  # a circuit is no other device
+        ([row(session_id="", caller_id="020000:000001")], Liveness.ALIVE),
         ([row(session_id="0x81C00002", caller_id="", uptime="10s")], Liveness.GONE),
         ([row(session_id="0x81C00002", uptime="10s"), row()], Liveness.ALIVE),
         ([row(session_id="0x81C00002", uptime="10s"), row(session_id="")], Liveness.ALIVE),
@@ -296,6 +298,14 @@ def test_whatever_text_comes_is_a_value_or_none(text: str) -> None:
     assert parse_duration(text) is None or parse_duration(text) >= timedelta(0)  # type: ignore[operator]
     assert session_number(text) is None or session_number(text) >= 0  # type: ignore[operator]
     assert mac_address(text) is None or len(str(mac_address(text))) == 17
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["02:00:00:00:00:01", "02-00-00-00-00-01", "0200:0000:0001", "020000:000001", "020000-000001", "020000000001"],
+)
+def test_a_mac_address_is_known_in_each_of_a_routers_formats(text: str) -> None:
+    assert mac_address(text) == MAC
 
 
 def test_a_session_id_is_the_same_number_with_and_without_its_prefix() -> None:
