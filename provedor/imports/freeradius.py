@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aaa.packet import readable
+from aaa.pools.adoption import Holder, adopt
 from aaa.takeover.seeding import OpenSession, seed_sessions
 from core.audit import Actor
 from core.database import Database
@@ -23,6 +24,7 @@ from core.models.service import Service, ServiceStatus
 from provedor.imports.accounts import Account, Judged, Level, Rules, judge
 from provedor.imports.follow import Follower, Outcome
 from provedor.imports.old_tables import OldTables, read_tables
+from provedor.imports.pool_addresses import tell_of_leases
 
 #: Services written in one transaction.
 CHUNK: Final = 500
@@ -69,6 +71,7 @@ class FreeradiusImport:
                     follower.follow_services(session, chunk, plan_ids)
             with transaction() as session:
                 found = _open_sessions(session, tables, judged, outcome)
+                tell_of_leases(adopt(session, _holders(found), self.now), outcome)
         seeded = len(found) if dry_run else self._seed(found)
         outcome.count("session", "seeded", seeded)
         outcome.count("session", "known", len(found) - seeded)
@@ -119,6 +122,16 @@ def _open_sessions(session: Session, tables: OldTables, judged: Judged, outcome:
     for address in sorted(strangers):
         outcome.tell(Level.LEFT_OUT, "session", address, "its sessions are left out: it is no NAS here", "create it")
     return found
+
+
+def _holders(sessions: Sequence[OpenSession]) -> list[Holder]:
+    """The last heard of first: of two who seem to have one address, it is that one's."""
+    return [
+        Holder(address, one.service_id, one.login)
+        for one in sorted(sessions, key=lambda one: one.updated_at, reverse=True)
+        for address in (one.framed_ipv4, one.framed_ipv6_prefix, one.delegated_ipv6_prefix)
+        if address
+    ]
 
 
 def _spelled(user: str | None, judged: Judged) -> str:

@@ -6,7 +6,6 @@ our own pools become leases. What we know already is left as it is, so the impor
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from aaa.pools.adoption import Adoption, Became, Holder, adopt
+from aaa.pools.adoption import Adoption, Holder, adopt
 from aaa.takeover.attribution import apply_rules
 from aaa.takeover.seeding import OpenSession, seed_sessions
 from core import network
@@ -29,16 +28,12 @@ from core.models.service import Service, ServiceStatus
 from core.routeros import RouterOsAccess
 from provedor.imports.accounts import Level
 from provedor.imports.follow import Outcome
+from provedor.imports.pool_addresses import tell_of_leases
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.sessions import PppSession, Shown, shown_by
 
 #: Ten thousand rows of a busy router take a while.
 TIMEOUT_S: Final = 60.0
-_LEASES: Final[dict[Became, tuple[str, str]]] = {
-    Became.TAKEN: ("is in use, and another service holds it", "find out who: two may have it at once"),
-    Became.SECOND: ("is in use by a service that holds another address of the pool", "its next login gets that one"),
-    Became.STRANGER: ("is in use by a login that is no service here", "create the service and import again"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ class RouterOsImport:
         outcome.count("session", "ended here and left", len(fresh) - seeded)
         missed = known - {(one.acct_session_id, one.login) for one in shown.sessions}
         outcome.count("session", "live here and not at the router", len(missed))
-        _tell_of_leases(self._adopt(shown.sessions, services, dry_run=dry_run), outcome)
+        tell_of_leases(self._adopt(shown.sessions, services, dry_run=dry_run), outcome)
         return outcome
 
     def _open_session(
@@ -158,13 +153,3 @@ def _tell_of_strangers(sessions: Sequence[PppSession], services: dict[str, int],
                 Level.NOTE, "session", one.login, "is no service here: its session is seen, and belongs to nobody",
                 "create the service",
             )  # fmt: skip
-
-
-def _tell_of_leases(adoptions: Sequence[Adoption], outcome: Outcome) -> None:
-    for became, number in Counter(one.became for one in adoptions).items():
-        outcome.count("lease", became.value, number)
-    for one in adoptions:
-        if one.became in _LEASES:
-            reason, fix = _LEASES[one.became]
-            key = f"{one.holder.address} of {one.holder.login}"
-            outcome.tell(Level.NOTE, "address", key, reason, fix)

@@ -11,6 +11,8 @@ from freeradius_tables import OldDatabase
 from sqlalchemy import func, select
 
 from aaa.models import AccountingRow
+from aaa.pools import pools
+from aaa.pools.models import AddressLease, PoolKind
 from core import holds, plans, services
 from core.audit import Actor
 from core.database import Database, libpq_url
@@ -277,6 +279,35 @@ def test_open_sessions_are_seeded_and_closed_ones_are_not(run: Any, old: OldData
         assert live.service_id == service(database, "ana").id
         assert session.scalar(select(func.count()).select_from(AccountingRow)) == 0
     assert run().counts["session"] == {"seeded": 0, "known": 1}
+
+
+def test_addresses_of_open_sessions_out_of_our_pools_become_leases_the_last_heard_of_first(
+    run: Any, old: OldDatabase, database: Database
+) -> None:
+    with database.transaction() as session:
+        for name, kind, network in (
+            ("v4", PoolKind.IPV4, "100.64.0.0/24"),
+            ("pd", PoolKind.DELEGATED, "2001:db8::/40"),
+        ):
+            pools.create_pool(session, {"name": name, "kind": kind, "ranges": [network]}, Actor("test"))
+    for number, login in enumerate(("ana", "bia", "who")):
+        if login != "who":
+            old.user(login)
+        old.insert(
+            "radacct", acctsessionid=login, acctuniqueid=login, username=login, nasipaddress="192.0.2.1",
+            acctstarttime=NOW - timedelta(hours=2), acctupdatetime=NOW - timedelta(minutes=9 - number),
+            acctsessiontime=7200, framedipaddress=("100.64.0.9", "100.64.0.9", "100.64.0.8")[number],
+            delegatedipv6prefix=f"2001:db8:0:{number + 1}00::/56",
+        )  # fmt: skip
+    assert run(dry_run=True).counts["lease"] == {"leased": 3, "taken": 1, "stranger": 2}
+    outcome = run()
+    assert outcome.counts["lease"] == {"leased": 3, "taken": 1, "stranger": 2}
+    assert ("100.64.0.9 of ana", "is in use, and another service holds it") in told(outcome, Level.NOTE)
+    with database.transaction() as session:
+        held = {lease.address: lease.service_id for lease in session.scalars(select(AddressLease))}
+    ana, bia = service(database, "ana").id, service(database, "bia").id
+    assert held == {"100.64.0.9": bia, "2001:db8:0:100::/56": ana, "2001:db8:0:200::/56": bia}
+    assert run().counts["lease"] == {"known": 3, "taken": 1, "stranger": 2}
 
 
 def test_daloradius_names_the_customers(run: Any, old: OldDatabase, database: Database) -> None:
