@@ -6,15 +6,8 @@ from typing import Final
 
 from core.errors import ProvedorError
 
-#: Categories of a `!trap`, as the manual numbers them.
+#: Of a `!trap`, as the manual numbers its categories.
 MISSING_ITEM_OR_COMMAND: Final = 0
-ARGUMENT_VALUE: Final = 1
-INTERRUPTED: Final = 2
-SCRIPTING: Final = 3
-GENERAL: Final = 4
-API: Final = 5
-TTY: Final = 6
-RETURNED: Final = 7
 
 
 class RouterOsError(ProvedorError):

@@ -16,8 +16,9 @@ from sqlalchemy import select
 from aaa.accounting import read_record
 from aaa.authenticator import SharedSecret, sign_request
 from aaa.packet import Kind, attribute, integer_attribute, text_attribute
-from aaa.pools import leases, pools
+from aaa.pools import pools
 from aaa.pools.models import AddressLease, PoolKind
+from aaa.pools.taking import take
 from aaa.session_store import ensure_partitions, store_batch
 from core.audit import Actor
 from core.database import Database, libpq_url
@@ -132,7 +133,7 @@ def test_addresses_out_of_our_pools_become_leases(setting: Setting) -> None:
     services = setting.services("ana", "eva", "rui")
     with setting.database.transaction() as one:
         pools.create_pool(one, {"name": "homes", "kind": PoolKind.IPV4, "ranges": ["100.64.0.0/28"]}, Actor("test"))
-        assert leases.take(one, "homes", services["rui"], datetime.now(UTC)) == "100.64.0.1"
+        assert take(one, "homes", [services["rui"]], datetime.now(UTC)) == {services["rui"]: "100.64.0.1"}
     shown = session(1, "ana"), session(2, "eva"), session(3, "who"), session(4, "rui", address="192.0.2.4")
     with box(*shown) as found:
         setting.nas(found)
@@ -145,7 +146,7 @@ def test_addresses_out_of_our_pools_become_leases(setting: Setting) -> None:
         assert "note 100.64.0.3 of who: is in use by a login that is no service here" in told
         assert setting.bring()[0]["lease"] == {"taken": 1, "known": 1, "stranger": 1}
         with setting.database.transaction() as one:
-            assert leases.take(one, "homes", services["eva"], datetime.now(UTC)) == "100.64.0.2"
+            assert take(one, "homes", [services["eva"]], datetime.now(UTC)) == {services["eva"]: "100.64.0.2"}
 
 
 def test_logins_are_spelled_by_the_rules_of_the_nas(setting: Setting) -> None:

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
-revision = "0016_routeros"
-down_revision = "0015_quota"
+revision = "0018_routeros"
+down_revision = "0017_snmp"
 branch_labels = None
 depends_on = None
 
