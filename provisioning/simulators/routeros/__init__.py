@@ -4,7 +4,7 @@
 (octets in, octets out; no socket), `server` its sockets and threads, `tables` the menus of a small router. Nothing
 here is shared with our own client, so that neither can be wrong in the other's way.
 
-Not played: configuration, `listen`, and commands that run for a while, so that `/cancel` never finds anything to cancel.
+Not played: configuration, `listen`, and commands that run for a while (`/cancel` never finds anything to cancel).
 """
 
 from provisioning.simulators.routeros.certificate import SelfSigned, self_signed
