@@ -39,6 +39,8 @@ from core.clock import Clock
 from core.database import Database
 from core.keyring import NAS_SECRET, Keyring
 from core.models.network import Nas, Session
+from core.network import access_of
+from core.routeros import RouterOsAccess
 from core.work import Afterwards
 
 #: No session is called so.
@@ -72,6 +74,12 @@ class Addressee:
     nas_port_id: str | None = None
     started_at: datetime | None = None
     snmp: SnmpAccess | None = None
+    #: NAS-Identifier, else NAS-IP-Address: which of the boxes there has the session.
+    box: str = ""
+    #: Address and prefixes that it has, or had.
+    addresses: tuple[str, ...] = ()
+    #: Where its box's API is, if it has one that we may use.
+    routeros: RouterOsAccess | None = None
 
 
 #: Called once, perhaps from another thread: it must be quick and must not raise.
@@ -95,7 +103,9 @@ def addressee_of(live: Session, nas: Nas, keyring: Keyring) -> Addressee:
     return Addressee(
         live.id, Target(address, nas.coa_port, secret), keys, only_id, live.login, live.acct_session_id,
         live.calling_station_id, live.nas_port_id, started_at=live.started_at,
-        snmp=snmp_access(nas, address, keyring),
+        snmp=snmp_access(nas, address, keyring), box=live.box,
+        addresses=tuple(filter(None, (live.framed_ipv4, live.framed_ipv6_prefix, live.delegated_ipv6_prefix))),
+        routeros=access_of(nas, address, keyring),
     )  # fmt: skip
 
 

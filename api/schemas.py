@@ -469,6 +469,22 @@ class LoginRules(Input):
     trim: Flag = False
 
 
+class RouterOsApi(Input):
+    """Access to the API of a MikroTik: `/ip service` api-ssl, and a user of a group with `read` and `api`."""
+
+    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
+    port: Annotated[int, Field(ge=1, le=65535, description="default: 8729, or 8728 without TLS"), Number] | None = None
+    tls: Flag = True
+    certificate_sha256: (
+        Annotated[
+            str,
+            StringConstraints(min_length=64, max_length=95, pattern=r"^[0-9A-Fa-f: ]+$"),
+            Field(description="pins the router's own certificate; null: an authority vouches for it"),
+        ]
+        | None
+    ) = None
+
+
 class NasIn(Input):
     name: Text
     address: Text
@@ -488,6 +504,9 @@ class NasIn(Input):
     home_server_id: Ref | None = None
     snmp: NasSnmp | None = None
     snmp_secret: NasSnmpSecret | None = None
+    routeros: RouterOsApi | None = None
+    #: Of the API's user.
+    routeros_password: Secret | None = None
 
 
 class NasPatch(Input):
@@ -509,6 +528,9 @@ class NasPatch(Input):
     home_server_id: Ref | None = None
     snmp: NasSnmp | None = None
     snmp_secret: NasSnmpSecret | None = None
+    #: null: the API is not to be used any more.
+    routeros: RouterOsApi | None = None
+    routeros_password: Secret = ""
 
 
 class NasOut(Output):
@@ -529,6 +551,8 @@ class NasOut(Output):
     emergency_plan_id: str | None
     mode: str
     home_server_id: str | None
+    #: Its password only goes in.
+    routeros: dict[str, Any] | None
     version: int
     snmp: dict[str, Any] | None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import select, update
@@ -14,17 +15,18 @@ from core.addresses import check_nas_address
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
-from core.keyring import NAS_SECRET, Keyring
-from core.models.network import HomeServer, Nas, NasMode
+from core.keyring import NAS_SECRET, ROUTEROS_PASSWORD, Keyring
+from core.models.network import HomeServer, Nas, NasMode, Vendor
 from core.models.service import Plan
 from core.models.system import ChangeKind
 from core.nas_options import check_names, check_options
 from core.nas_snmp import set_snmp
 from core.policy import Policy, ServiceTerms, intended_policy
+from core.routeros import RouterOsAccess, check_routeros
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 #: What does not go into a column as it is given.
-_SEALED = {"secret", "snmp", "snmp_secret"}
+_SEALED = {"secret", "snmp", "snmp_secret", "routeros", "routeros_password"}
 
 
 def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
@@ -35,13 +37,13 @@ def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], ac
         secret_encrypted=_sealed(keyring, values["secret"]),
     )
     check_options(nas.vendor, nas.options)
-    snmp = set_snmp(nas, keyring, values)
+    managed = set_snmp(nas, keyring, values) | _set_routeros(nas, keyring, values)
     _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
     _set_emergency_policy(session, nas)
     changes.note(session, ChangeKind.NAS, nas.id)
-    audit.record(session, actor, "create", "nas", nas.id, {**_json(plain), "secret": "(changed)", **snmp})
+    audit.record(session, actor, "create", "nas", nas.id, {**_json(plain), "secret": "(changed)", **managed})
     events.record(session, "nas.created", "nas", nas.id)
     return nas
 
@@ -80,6 +82,7 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
+    changed |= _set_routeros(nas, keyring, values)
     _check_mode(session, nas)
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)
@@ -90,6 +93,19 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
         audit.record(session, actor, "update", "nas", nas.id, changed)
         events.record(session, "nas.changed", "nas", nas.id)
     return nas
+
+
+def access_of(nas: Nas, address: str, keyring: Keyring) -> RouterOsAccess | None:
+    """To the API of the box at this address; None where it may not be used. Raises SealBroken.
+
+    A box outside the entry's network (it says of itself where it is) is told no password.
+    """
+    if nas.routeros is None or nas.routeros_password_encrypted is None:
+        return None
+    if ip_address(address) not in ip_network(nas.address):
+        return None
+    password = keyring.open_text(nas.routeros_password_encrypted, ROUTEROS_PASSWORD)
+    return RouterOsAccess(nas.id, address, password=password, **nas.routeros)
 
 
 def learn_message_authenticator(session: Session, nas_id: int, mode: str) -> None:
@@ -129,6 +145,28 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
         raise InvalidInput(f"there is no plan {nas.emergency_plan_id}", field="emergency_plan_id")
     nas.emergency_fingerprint = policies.keep(session, _emergency_policy(plan))
     session.flush()
+
+
+def _set_routeros(nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Take access to its API over from what was given. Returns what changed, for the audit log."""
+    changed: dict[str, Any] = {}
+    password = given.get("routeros_password")
+    if "routeros" in given:
+        kept = None if given["routeros"] is None else check_routeros(given["routeros"])
+        changed |= apply_changes(nas, {"routeros": kept})
+    if nas.routeros is None:
+        if password is not None:
+            raise InvalidInput("a password for the API needs `routeros` with the user", field="routeros_password")
+        nas.routeros_password_encrypted = None
+        return changed
+    if nas.vendor is not Vendor.MIKROTIK:
+        raise InvalidInput(f"a NAS of vendor {nas.vendor} has no such API: set it to null", field="routeros")
+    if password is not None:
+        nas.routeros_password_encrypted = keyring.seal(password, ROUTEROS_PASSWORD)
+        changed["routeros_password"] = "(changed)"  # noqa: S105
+    if nas.routeros_password_encrypted is None:
+        raise InvalidInput("the user of the API needs a password", field="routeros_password")
+    return changed
 
 
 def _check_mode(session: Session, nas: Nas) -> None:

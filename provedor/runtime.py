@@ -31,6 +31,7 @@ from core.work import Handler, Periodic
 from provedor.settings import Settings
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
+from provisioning.routeros.liveness import RouterOsProbe
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
 CONCLUSION_THREADS = 4
@@ -38,7 +39,7 @@ CONCLUSION_THREADS = 4
 
 def liveness_probe(client: CoaClient) -> LivenessProbe:
     """Every way in which this node asks NASes whether a session lives."""
-    return Probes(CoaProbe(client), SnmpProbe())
+    return Probes(CoaProbe(client), SnmpProbe(), RouterOsProbe())
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ class MikrotikDialect(GenericDialect):
     session_keys = frozenset({Kind.USER_NAME, Kind.ACCT_SESSION_ID, Kind.FRAMED_IP_ADDRESS})
 
     def acct_session_id(self, number: int, now: float) -> str:
-        """Two symbols of the service, what changes with each boot, and a count."""
-        return f"81{self.site.seed % 256:02x}{number:06x}"
+        """Two symbols of the service, one that changes with each boot, and a count."""
+        return f"81{self.site.seed % 16:x}{number % (1 << 20):05x}"
 
     def calling_station_id(self, line: Subscriber) -> str:
         return line.mac.hex(":").upper()

@@ -10,16 +10,22 @@ import json
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aaa.bras.box import Box, BoxOptions, Credential, Datagram
 from aaa.bras.subscriber import State, Subscriber, TerminateCause
 
 #: A shutdown waits this long for the answers to its Stops.
 SHUTDOWN_S = 4.0
+#: Another thread waits this long for the machine's own.
+ASK_S = 5.0
+
+T = TypeVar("T")
 
 
 class Runner:
@@ -33,6 +39,9 @@ class Runner:
         self._acct_ports = [self._open(options.address) for _ in range(options.source_ports)]
         self._coa = self._open(options.address, coa_port)
         self._control = _listen(control) if control else None
+        self._asked: deque[Callable[[], None]] = deque()
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
         self._register()
         self.box = Box(options, credentials, self._send, time.time())
 
@@ -54,6 +63,20 @@ class Runner:
                 on_second(self.box)
         self._selector.close()
 
+    def ask(self, do: Callable[[Box, float], T]) -> T:
+        """From another thread: done by the machine's own. Raises TimeoutError where it does not run."""
+        answer: Future[T] = Future()
+
+        def answered() -> None:
+            try:
+                answer.set_result(do(self.box, time.time()))
+            except Exception as error:  # noqa: BLE001  (it is raised where it was asked)
+                answer.set_exception(error)
+
+        self._asked.append(answered)
+        self._rope.send(b"!")
+        return answer.result(ASK_S)
+
     def _turn(self) -> None:
         due = self.box.tick(time.time())
         wait_s = min(max(0.0, due - time.time()), 0.2)
@@ -66,6 +89,7 @@ class Runner:
         for number, one in enumerate(self._acct_ports):
             self._selector.register(one, selectors.EVENT_READ, self._reader(one, number, accounting=True))
         self._selector.register(self._coa, selectors.EVENT_READ, self._read_coa)
+        self._selector.register(self._bell, selectors.EVENT_READ, self._do_asked)
         if self._control:
             self._selector.register(self._control, selectors.EVENT_READ, self._serve_control)
 
@@ -81,6 +105,11 @@ class Runner:
             answer = self.box.receive_dynamic(source, octets, time.time())
             if answer is not None:
                 self._coa.sendto(answer, source)
+
+    def _do_asked(self) -> None:
+        self._bell.recv(4096)
+        while self._asked:
+            self._asked.popleft()()
 
     def _send(self, datagram: Datagram) -> None:
         ports = self._acct_ports if datagram.accounting else self._ports

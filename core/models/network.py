@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
@@ -89,6 +90,7 @@ class Nas(Versioned, Base):
         CheckConstraint("coa_port BETWEEN 1 AND 65535", name="coa_port"),
         CheckConstraint("disconnects_per_minute > 0", name="disconnects_per_minute"),
         CheckConstraint("mode = 'serve' OR home_server_id IS NOT NULL", name="mode"),
+        CheckConstraint("(routeros IS NULL) = (routeros_password_encrypted IS NULL)", name="routeros"),
     )
 
     id: Mapped[Id]
@@ -123,6 +125,9 @@ class Nas(Versioned, Base):
     #: How its SNMP agent is asked whether a session lives; empty: it is not (see core.nas_snmp).
     snmp: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     snmp_secret_encrypted: Mapped[bytes | None]
+    #: Access to its API: {"user", "port", "tls", "certificate_sha256"} (see core.routeros); None: it is not to be used.
+    routeros: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    routeros_password_encrypted: Mapped[bytes | None]
 
 
 class HomeServer(Versioned, Base):

@@ -1,4 +1,4 @@
-"""import csv, import freeradius."""
+"""import csv, import freeradius, import routeros."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from provedor.imports.accounts import Finding, Level
 from provedor.imports.csv_file import Importer
 from provedor.imports.follow import Outcome
 from provedor.imports.freeradius import FreeradiusImport, Options
+from provedor.imports.routeros import RouterOsImport
 
 import_app = typer.Typer(no_args_is_help=True, help="services, customers and plans in")
 
@@ -89,13 +90,26 @@ def import_freeradius(
     outcome = importer.run(
         database_url, options, dry_run=dry_run, progress=lambda chunks: progress(chunks, "importing", len(chunks))
     )
-    if as_json:
-        findings = [finding._asdict() for finding in outcome.findings]
-        print_json({"dry_run": dry_run, "counts": outcome.counts, "findings": findings})
-    else:
-        _print_outcome(outcome, dry_run=dry_run)
+    _show_outcome(outcome, dry_run=dry_run, as_json=as_json)
     if any(finding.level is Level.REJECTED for finding in outcome.findings):
         raise typer.Exit(1)
+
+
+@import_app.command("routeros")
+def import_routeros(
+    nas: Annotated[str, typer.Argument(help="name of the NAS entry, which has access to the router's API")],
+    address: Annotated[str | None, typer.Option(help="which box, where the entry is a network")] = None,
+    dry_run: Annotated[bool, typer.Option(help="read everything, keep nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Who is online at a RouterOS box; again, as often as one likes.
+
+    PPP sessions that we do not know are observed from now on, and their addresses out of our pools become leases.
+    Nothing changes at the router.
+    """
+    given = runtime()
+    importer = RouterOsImport(given.database, given.libpq_url, given.keyring, given.clock())
+    _show_outcome(importer.run(nas, address, dry_run=dry_run), dry_run=dry_run, as_json=as_json)
 
 
 def _rate(text: str) -> tuple[str, tuple[int, int]]:
@@ -106,6 +120,14 @@ def _rate(text: str) -> tuple[str, tuple[int, int]]:
     if not group or limit is None:
         raise InvalidInput(f"{text!r} is not GROUP=DOWN/UP", field="--rate")
     return group, (limit.up.rate, limit.down.rate)  # RouterOS names the upload first, a person the download
+
+
+def _show_outcome(outcome: Outcome, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        findings = [finding._asdict() for finding in outcome.findings]
+        print_json({"dry_run": dry_run, "counts": outcome.counts, "findings": findings})
+    else:
+        _print_outcome(outcome, dry_run=dry_run)
 
 
 def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:

@@ -1,11 +1,14 @@
-"""simulate bras, simulate gateway."""
+"""simulate bras, simulate routeros, simulate gateway."""
 
 from __future__ import annotations
 
 import csv
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -20,8 +23,17 @@ from core.models.network import Vendor
 from provedor.cli.common import progress
 from provedor.gateway import TIMEOUT_S, TRIES, Delivery, Event, Gateway, payment_received, payment_reversed
 from provedor.settings import load_settings
+from provedor.simulated_router import ApiOptions, bras_router, lone_router, serving
+from provisioning.simulators.routeros import ActiveSession, Online, Version
 
-simulate_app = typer.Typer(no_args_is_help=True, help="a BRAS, and a gateway's webhook, to try things with")
+simulate_app = typer.Typer(
+    no_args_is_help=True, help="a BRAS, a router's API, and a gateway's webhook, to try things with"
+)
+
+ApiUser = Annotated[str, typer.Option("--api-user", help="who may log in to the API")]
+ApiPassword = Annotated[str, typer.Option("--api-password", envvar="ROUTEROS_PASSWORD")]
+ApiTls = Annotated[bool, typer.Option("--api-tls", help="TLS, with a certificate of its own")]
+ApiVersion = Annotated[Version, typer.Option("--api-version", help="of RouterOS")]
 
 
 @simulate_app.command()
@@ -52,11 +64,18 @@ def bras(
     accounting: Annotated[
         str, typer.Option(help="nokia: session, host, queue, std, joined by +; juniper: service")
     ] = "",
+    api: Annotated[int | None, typer.Option(min=0, max=65535, help="mikrotik: port of its API")] = None,
+    api_user: ApiUser = "provedor",
+    api_password: ApiPassword = "testing123",  # noqa: S107
+    api_tls: ApiTls = False,
+    api_version: ApiVersion = Version.V7_18,
 ) -> None:
     """A vendor's BRAS with subscribers: logs them in, accounts them, answers CoA and Disconnect. Ctrl-C ends it."""
     settings = load_settings()
     if credentials is None and not users:
         raise typer.BadParameter("give --credentials FILE or --users N: a BRAS without subscribers does nothing")
+    if api is not None and vendor is not Vendor.MIKROTIK:
+        raise typer.BadParameter("only a MikroTik has this API", param_hint="--api")
     options = BoxOptions(
         identity=identity, address=address, secret=secret.encode(), redial_s=_range(redial), ramp=ramp,
         interim_s=interim or None, vendor=vendor, configured=Configured(
@@ -71,7 +90,67 @@ def bras(
         )  # fmt: skip
     except OSError as error:
         raise ProvedorError(f"cannot use {address} with CoA port {coa_port}: {error.strerror}") from None
-    run_until_signal(runner, _report)
+    with _api(runner, api, ApiOptions(address, api or 0, identity, {api_user: api_password}, api_tls, api_version)):
+        run_until_signal(runner, _report)
+
+
+def _api(runner: Runner, port: int | None, options: ApiOptions) -> AbstractContextManager[object]:
+    return nullcontext() if port is None else serving(bras_router(runner, options), options)
+
+
+@simulate_app.command()
+def routeros(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the API; 0: any")] = 8728,
+    address: Annotated[str, typer.Option(help="where it listens")] = "127.0.0.1",
+    identity: Annotated[str, typer.Option(help="its name, and its NAS-Identifier")] = "MikroTik",
+    active: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="CSV with login,address,caller_id and perhaps session_id,uptime_s: who is online",
+        ),
+    ] = None,
+    users: Annotated[int, typer.Option(min=0, max=1 << 20, help="or so many of user0000000, …")] = 0,
+    user: ApiUser = "provedor",
+    password: ApiPassword = "testing123",  # noqa: S107
+    tls: ApiTls = False,
+    version: ApiVersion = Version.V7_18,
+) -> None:
+    """A RouterOS box's API alone: who is online can be read, and ended. Ctrl-C ends it.
+
+    `simulate bras --api PORT` is the same of a simulated BRAS, whose sessions are real ones.
+    """
+    options = ApiOptions(address, port, identity, {user: password}, tls, version)
+    online = Online(_active(active, users, time.time()))
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with serving(lone_router(online, options), options):
+        stopped.wait()
+
+
+def _active(file: Path | None, users: int, now: float) -> list[ActiveSession]:
+    """Raises InvalidInput naming the line."""
+    rows: Iterable[tuple[int, dict[str, str]]] = (
+        ((0, {"login": f"user{number:07d}"}) for number in range(users))
+        if file is None
+        else _rows(file, ("login", "address", "caller_id"))
+    )
+    return [_active_session(number, line, row, now) for number, (line, row) in enumerate(rows, 1)]
+
+
+def _active_session(number: int, line: int, row: dict[str, str], now: float) -> ActiveSession:
+    """What a row does not say is made up."""
+    uptime_s = row.get("uptime_s") or "0"
+    if not uptime_s.isdecimal():
+        raise InvalidInput("takes seconds", field=f"line {line} uptime_s")
+    return ActiveSession(
+        number, row["login"], row.get("caller_id") or (b"\x02\x00" + number.to_bytes(4, "big")).hex(":").upper(),
+        row.get("address") or str(IPv4Address("100.64.0.0") + number), row.get("session_id") or f"810{number:05x}",
+        now - int(uptime_s),
+    )  # fmt: skip
 
 
 def run_until_signal(runner: Runner, report: Callable[[Box], None]) -> None:

@@ -1,7 +1,7 @@
 """What `provedor doctor` looks at, and what it says to do.
 
 Every check is made, also after one that failed; each says what is wrong and the fix, or perhaps a note where nothing
-is. `installation`, `radius` and `snmp` hold the checks, `check` what one is.
+is. `installation`, `radius`, `routers` and `snmp` hold the checks, `check` what one is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from provedor.doctor.radius import (
     check_snapshot,
     check_spool,
 )
+from provedor.doctor.routers import check_routers
 from provedor.doctor.snmp import check_snmp
 from provedor.settings import Settings
 
@@ -57,6 +58,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("NAS clocks", check_nas_clocks, True),
     ("NAS findings", check_nas_findings, True),
     ("SNMP", check_snmp, True),
+    ("router APIs", check_routers, True),
 ]
 
 

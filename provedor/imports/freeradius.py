@@ -14,7 +14,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from aaa.packet import readable
-from aaa.pools import adoption
 from aaa.takeover.seeding import OpenSession, seed_sessions
 from core.audit import Actor
 from core.database import Database
@@ -24,6 +23,7 @@ from core.models.service import Service, ServiceStatus
 from provedor.imports.accounts import Account, Judged, Level, Rules, judge
 from provedor.imports.follow import Follower, Outcome
 from provedor.imports.old_tables import OldTables, read_tables
+from provedor.imports.pool_addresses import adopt_leases
 
 #: Services written in one transaction.
 CHUNK: Final = 500
@@ -74,22 +74,13 @@ class FreeradiusImport:
         outcome.count("session", "seeded", seeded)
         outcome.count("session", "known", len(found) - seeded)
         if not dry_run:
-            self._adopt(outcome)
+            adopt_leases(self.database, outcome)
         outcome.count("login", "rejected", sum(_is_rejected_login(finding) for finding in outcome.findings))
         return outcome
 
     def _seed(self, found: Sequence[OpenSession]) -> int:
         with psycopg.connect(self.libpq_url, autocommit=True, application_name="provedor-import") as connection:
             return seed_sessions(connection, found)
-
-    def _adopt(self, outcome: Outcome) -> None:
-        """Addresses out of pools of ours that these sessions have stay theirs."""
-        with self.database.transaction() as session:
-            adopted = adoption.adopt(session)
-            for one in adoption.conflicts(session):
-                outcome.tell(Level.NOTE, "lease", one.login, _conflict(one), "let it dial anew, or give back the other")
-        if adopted:
-            outcome.count("lease", "adopted", adopted)
 
     @contextmanager
     def _transactions(self, *, dry_run: bool) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
@@ -168,11 +159,6 @@ def _open_session(row: Mapping[str, Any], nas_id: int, address: str, service_id:
         _text(row["callingstationid"]), _text(row["calledstationid"]), _host(row["framedipaddress"]),
         _prefix(row["framedipv6prefix"]), _prefix(row["delegatedipv6prefix"]),
     )  # fmt: skip
-
-
-def _conflict(one: adoption.Conflict) -> str:
-    other = f"{one.leased} is leased to it" if one.leased else f"that is leased to {one.holder}"
-    return f"has {one.address} of the pool {one.pool} in its session, and {other}"
 
 
 def _text(value: object) -> str | None:

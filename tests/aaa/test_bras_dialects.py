@@ -121,7 +121,7 @@ class Scene:
 @pytest.mark.parametrize(
     ("vendor", "options", "session_id", "calling_station", "nas_port_id", "signed"),
     [
-        (Vendor.MIKROTIK, {}, r"81[0-9a-f]{8}", "02:00:00:00:00:00", "ether2", True),
+        (Vendor.MIKROTIK, {}, r"81[0-9a-f]{6}", "02:00:00:00:00:00", "ether2", True),
         (Vendor.HUAWEI, {}, r"BRAS-1[0-9a-f]{28,}", "02-00-00-00-00-00",
          r"slot=2;subslot=2;port=22;vlanid=503;vlanid2=[0-9]+;", False),
         (Vendor.CISCO, {}, r"[0-9A-F]{8}", r"0200\.0000\.0000", r"0/0/1/503\.[0-9]+", False),

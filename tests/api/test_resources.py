@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from api.access import may
 from core import policies
 from core.database import Database
-from core.models.network import Vendor
+from core.models.network import Nas, Vendor
 from core.models.system import AuditEntry, Role
 
 
@@ -157,6 +157,67 @@ def test_secrets_are_in_no_answer_and_no_audit_entry(client: TestClient, databas
         assert any(entry.changes.get("snmp_secret") == "(changed)" for entry in entries)
         kept = session.execute(text("SELECT string_agg(t::text, ' ') FROM idempotent_reply t")).scalar_one()
         assert "very-secret" not in kept
+
+
+ROUTEROS = {"user": "provedor", "certificate_sha256": ":".join(["AB"] * 32)}
+
+
+def test_access_to_a_routers_api_goes_in_and_its_password_never_comes_out(
+    client: TestClient, database: Database
+) -> None:
+    nas = {"name": "n", "address": "192.0.2.1", "secret": "s", "vendor": "mikrotik"}
+    body = {**nas, "routeros": ROUTEROS, "routeros_password": "very-secret-3"}
+    answers = [client.post("/api/v1/nas", json=body, headers={"Idempotency-Key": "k1"}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    made = answers[0].json()
+    kept = {"user": "provedor", "port": 8729, "tls": True, "certificate_sha256": "ab" * 32}
+    assert made["routeros"] == kept
+    path = f"/api/v1/nas/{made['id']}"
+    answers.append(client.patch(path, json={"routeros_password": "very-secret-4"}))
+    answers.append(client.patch(path, json={"routeros": {"user": "other", "tls": False}}))
+    assert answers[-1].json()["routeros"] == kept | {
+        "user": "other",
+        "port": 8728,
+        "tls": False,
+        "certificate_sha256": None,
+    }
+    answers.append(client.patch(path, json={"routeros": None}))
+    assert answers[-1].json()["routeros"] is None
+    assert not any("very-secret" in answer.text for answer in answers)
+    with database.transaction() as session:
+        entries = session.scalars(select(AuditEntry)).all()
+        assert not any("very-secret" in str(entry.changes) for entry in entries)
+        assert sum(entry.changes.get("routeros_password") == "(changed)" for entry in entries) == 2
+        found = session.get(Nas, int(made["id"]))
+        assert found is not None
+        assert found.routeros_password_encrypted is None
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"routeros": ROUTEROS}, "routeros_password"),
+        ({"routeros_password": "p"}, "routeros_password"),
+        ({"routeros": ROUTEROS, "routeros_password": "p", "vendor": "huawei"}, "routeros"),
+        ({"routeros": ROUTEROS | {"tls": False}, "routeros_password": "p"}, "routeros.certificate_sha256"),
+        (
+            {"routeros": ROUTEROS | {"certificate_sha256": "a" * 65}, "routeros_password": "p"},
+            "routeros.certificate_sha256",
+        ),
+    ],
+)
+def test_half_an_access_to_a_routers_api_is_refused(client: TestClient, given: dict[str, Any], field: str) -> None:
+    nas = {"name": "n", "address": "192.0.2.1", "secret": "s", "vendor": "mikrotik"}
+    answer = client.post("/api/v1/nas", json={**nas, **given})
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_a_box_that_becomes_another_vendors_has_no_such_api(client: TestClient) -> None:
+    nas = {"name": "n", "address": "192.0.2.1", "secret": "s", "vendor": "mikrotik"}
+    made = client.post("/api/v1/nas", json={**nas, "routeros": ROUTEROS, "routeros_password": "p"}).json()
+    path = f"/api/v1/nas/{made['id']}"
+    assert client.patch(path, json={"vendor": "huawei"}).status_code == 422
+    assert client.patch(path, json={"vendor": "huawei", "routeros": None}).status_code == 200
 
 
 def test_large_bodies_and_strange_paths_are_problems(client: TestClient) -> None:

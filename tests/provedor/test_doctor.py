@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from factories import make_nas
+from routeros_boxes import PASSWORD, USER, box
 from snmp_agent import SYS_UP_TIME, Agent, column
 from sqlalchemy import text
 
@@ -18,8 +19,9 @@ from aaa.spool import SPOOL_OCTETS_MAX, segment_path
 from core import network, outbox, switches, topics
 from core.audit import Actor
 from core.database import Database
-from core.keyring import Keyring, load_keyring
+from core.keyring import ROUTEROS_PASSWORD, Keyring, load_keyring
 from core.models.network import Session, Vendor
+from core.routeros import check_routeros
 from provedor.doctor import Check, examine
 from provedor.embedded import EmbeddedValkey
 from provedor.settings import Settings, load_settings
@@ -254,3 +256,27 @@ def test_of_a_network_of_boxes_those_with_sessions_are_asked(
             )  # fmt: skip
     assert_wrong(settings, "SNMP", "boxes (127.0.0.2 port")
     assert "127.0.0.1" not in check(settings, "SNMP").advice
+
+
+def test_each_router_that_cannot_be_asked_is_named_with_the_reason(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    assert check(settings, "router APIs").ok is None
+    with box() as found:
+
+        def add(name: str, address: str, password: str) -> None:
+            access = {"user": USER, "port": found.server.port, "tls": False}
+            with database.transaction() as session:
+                make_nas(
+                    session, keyring, name=name, address=address, routeros=check_routeros(access),
+                    routeros_password_encrypted=keyring.seal(password, ROUTEROS_PASSWORD),
+                )  # fmt: skip
+
+        add("bras-1", "127.0.0.1", PASSWORD)
+        assert check(settings, "router APIs") == Check("router APIs", True, "1 of 1 answer")
+        add("bras-2", "127.0.0.2", PASSWORD)
+        assert_wrong(settings, "router APIs", "bras-2", "Router does not answer", "Connection refused")
+        add("bras-3", "127.0.0.0/30", "wrong")  # a network without sessions has no box that we know
+        advice = check(settings, "router APIs").advice
+        assert "bras-1" not in advice
+        assert "bras-3" not in advice

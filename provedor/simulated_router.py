@@ -1,0 +1,85 @@
+"""Simulated MikroTiks with an API: of the simulated BRAS, and alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+import typer
+
+from aaa.bras import Box, Runner
+from aaa.bras.subscriber import State, Subscriber, TerminateCause
+from core.errors import ProvedorError
+from provisioning.simulators.routeros import (
+    ActiveSession,
+    ApiServer,
+    Online,
+    Router,
+    Version,
+    router_of,
+    self_signed,
+)
+
+
+@dataclass(frozen=True)
+class ApiOptions:
+    address: str
+    port: int
+    identity: str
+    users: Mapping[str, str] = field(repr=False)
+    tls: bool = False
+    version: Version = Version.V7_18
+
+
+def bras_router(runner: Runner, options: ApiOptions) -> Router:
+    """What its API shows is who is online at the BRAS, and whoever is removed there is hung up."""
+
+    def read() -> list[ActiveSession]:
+        return runner.ask(lambda box, _: [_shown(one) for one in box.subscribers if one.state is State.ONLINE])
+
+    def end(session: ActiveSession) -> bool:
+        return runner.ask(lambda box, now: _hang_up(box, session, now))
+
+    return router_of(
+        read, end, clock=time.time, identity=options.identity, version=options.version, users=options.users
+    )
+
+
+def lone_router(online: Online, options: ApiOptions) -> Router:
+    return router_of(
+        online.read, online.end, clock=time.time, identity=options.identity, version=options.version,
+        users=options.users,
+    )  # fmt: skip
+
+
+@contextmanager
+def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
+    """Says where it listens, and which certificate it shows."""
+    signed = self_signed(options.identity, options.address) if options.tls else None
+    try:
+        server = ApiServer(router, options.address, options.port, signed.context if signed else None)
+    except OSError as error:
+        raise ProvedorError(f"cannot use {options.address} port {options.port}: {error.strerror}") from None
+    shown = f", certificate SHA-256 {signed.sha256}" if signed else ", without TLS"
+    typer.echo(f"RouterOS {options.version} API on {options.address} port {server.port}{shown}")
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _shown(line: Subscriber) -> ActiveSession:
+    address = str(IPv4Address(line.framed_ipv4)) if line.framed_ipv4 else "0.0.0.0"  # noqa: S104
+    mac = line.mac.hex(":").upper()
+    return ActiveSession(line.number, line.login, mac, address, line.acct_session_id, line.started_at)
+
+
+def _hang_up(box: Box, session: ActiveSession, now: float) -> bool:
+    line = box.by_session.get(session.session_id)
+    if line is None:
+        return False
+    box.hang_up(line, now, TerminateCause.ADMIN_RESET)
+    return True

@@ -1,0 +1,1 @@
+"""RouterOS boxes over their API: the client, and what is asked through it."""

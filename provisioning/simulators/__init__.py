@@ -1,0 +1,1 @@
+"""Simulated devices, part of the product: to try things with, and for tests over real sockets."""
