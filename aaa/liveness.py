@@ -6,9 +6,11 @@ with Error-Cause 503 says that there is no such session.
 
 What any other answer is worth depends on the NAS: one that prohibits CoA, or misses an attribute before it looks for
 the session, answers the same whatever is asked. So a NAS is asked now and then about a session that cannot be. Only if
-it says 503 to that does its other answer to a real one mean that the session lives. Silence means nothing.
+it says 503 to that does its other answer to a real one mean that the session lives. Silence means nothing, and a NAS
+that is silent is left alone for a while, so that no login waits for it.
 
-Who does not tell over CoA may do so over SNMP (see `aaa.snmp`). `Probes` asks in every way there is.
+Who does not tell over CoA may do so over SNMP (see `aaa.snmp`) or RouterOS's API (see `provisioning.routeros`).
+`Probes` asks in every way there is.
 
 `Verifier` asks about sessions that were silent for long (topic SESSION_VERIFY): as enforcement does, the question is
 asked after the commit, and what the NAS says is written in another transaction.
@@ -47,6 +49,10 @@ from core.work import Afterwards
 NOBODYS_SESSION: Final = "provedor-asks-whether-you-look"
 #: How long it is believed that a NAS tells sessions apart.
 BELIEVED_S: Final = 600.0
+#: A NAS that has left a question unanswered for so long, and none answered since, is taken for deaf.
+DEAF_AFTER_S: Final = 1.0
+#: One that is deaf is not asked in this time.
+DEAF_S: Final = 20.0
 #: A NAS that did not say whether a session lives is asked again after this.
 VERIFY_AGAIN: Final = timedelta(hours=6)
 
@@ -82,6 +88,7 @@ class Addressee:
     routeros: RouterOsAccess | None = None
 
 
+_Place = tuple[str, int]
 #: Called once, perhaps from another thread: it must be quick and must not raise.
 Told = Callable[[Liveness], None]
 
@@ -117,15 +124,30 @@ class CoaProbe:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         #: Whether the NAS there tells sessions apart, and until when that is believed.
-        self._tells_apart: dict[tuple[str, int], tuple[bool, float]] = {}
+        self._tells_apart: dict[_Place, tuple[bool, float]] = {}
+        #: Since when a NAS owes an answer.
+        self._owing: dict[_Place, float] = {}
 
     def ask(self, addressee: Addressee, told: Told) -> None:
-        self._ask(addressee, addressee.keys, told)
+        if self._is_deaf(_place(addressee.target)):
+            return told(Liveness.UNKNOWN)
+        return self._ask(addressee, addressee.keys, told)
+
+    def _is_deaf(self, place: _Place) -> bool:
+        now = self._monotonic()
+        with self._lock:
+            since = self._owing.setdefault(place, now)
+            if now - since >= DEAF_AFTER_S + DEAF_S:
+                self._owing[place] = since = now
+        return now - since >= DEAF_AFTER_S
 
     def _ask(self, addressee: Addressee, keys: bytes, told: Told) -> None:
         self._client.change(addressee.target, keys, b"", lambda outcome: self._answered(addressee, keys, outcome, told))
 
     def _answered(self, addressee: Addressee, keys: bytes, outcome: Outcome, told: Told) -> None:
+        if outcome.kind in {OutcomeKind.ACK, OutcomeKind.NAK}:
+            with self._lock:
+                self._owing.pop(_place(addressee.target), None)
         if _not_found(outcome):
             if keys == addressee.only_id:
                 told(Liveness.GONE)
@@ -138,7 +160,7 @@ class CoaProbe:
 
     def _check_nas(self, target: Target, told: Told) -> None:
         """It answered as if the session were there; would it to any?"""
-        place = (target.address, target.port)
+        place = _place(target)
         with self._lock:
             tells_apart, until = self._tells_apart.get(place, (False, 0.0))
         if self._monotonic() < until:
@@ -225,6 +247,10 @@ def close_gone(database: Database, session_id: int, now: datetime) -> None:
             sessions.close_not_found(session, session_id, now=now)
     except OperationalError:
         return
+
+
+def _place(target: Target) -> _Place:
+    return target.address, target.port
 
 
 def _not_found(outcome: Outcome) -> bool:

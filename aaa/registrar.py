@@ -5,9 +5,8 @@
 
 A login is refused only on the word of NASes that answered within ASK_S. The subscriber's own CPE that dials again,
 while its NAS has not noticed that the old session is dead, is no second user: sessions from the same
-Calling-Station-Id do not count. A NAS that was silent is not waited for again for SILENT_S. Whatever fails lets in: on
-its Start, the oldest sessions above the limit are ended anyway (see `lines`), which also ends the race of two logins
-at the same moment.
+Calling-Station-Id do not count. Whatever fails lets in: on its Start, the oldest sessions above the limit are ended
+anyway (see `lines`), which also ends the race of two logins at the same moment.
 """
 
 from __future__ import annotations
@@ -38,8 +37,6 @@ from core.models.service import Plan, Service
 
 #: How long NASes have to answer.
 ASK_S: Final = 1.0
-#: A NAS that did not is not waited for again in this time.
-SILENT_S: Final = 20.0
 #: What is known of all strict services, for when the database is away, is renewed this often.
 REFRESH_S: Final = 10.0
 #: Questions worked on at a time; each may wait for a NAS.
@@ -114,8 +111,6 @@ class Registrar:
         self._probe = probe
         self._on_gone = on_gone
         self._monotonic = monotonic
-        #: Until when a NAS is not waited for.
-        self._silent: dict[tuple[str, int], float] = {}
         self._stopped = threading.Event()
         self._waiting = threading.BoundedSemaphore(WAITING_MAX + THREADS)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -172,13 +167,9 @@ class Registrar:
     def _alive(self, lines: Sequence[LiveLine]) -> list[LiveLine]:
         """Those whose NASes say so in time; sessions that are gone are reported, whenever that is known."""
         told: queue.SimpleQueue[tuple[LiveLine, Liveness]] = queue.SimpleQueue()
-        asked = [one for one in lines if self._silent.get(_place(one), 0.0) <= self._monotonic()]
-        for one in asked:
+        for one in lines:
             self._probe.ask(one.addressee, lambda liveness, one=one: told.put((one, liveness)))  # type: ignore[misc]
-        answered = dict(_until(told, len(asked), self._monotonic() + ASK_S, self._monotonic))
-        for one in asked:
-            if one not in answered:
-                self._silent[_place(one)] = self._monotonic() + SILENT_S
+        answered = dict(_until(told, len(lines), self._monotonic() + ASK_S, self._monotonic))
         for one, liveness in answered.items():
             if liveness is Liveness.GONE:
                 self._on_gone(one.addressee.session_id)
@@ -203,10 +194,6 @@ def _live_lines(which: Any) -> Select[int, int | None, Session, Nas]:  # noqa: A
 
 def _same_cpe(one: str | None, other: str | None) -> bool:
     return bool(one) and bool(other) and str(one).upper() == str(other).upper()
-
-
-def _place(line: LiveLine) -> tuple[str, int]:
-    return line.addressee.target.address, line.addressee.target.port
 
 
 def _until(

@@ -16,6 +16,8 @@ from sqlalchemy import select
 from aaa.coa import CoaClient, ErrorCause, Target
 from aaa.liveness import (
     BELIEVED_S,
+    DEAF_AFTER_S,
+    DEAF_S,
     NOBODYS_SESSION,
     Addressee,
     CoaProbe,
@@ -104,6 +106,23 @@ def test_a_nas_that_does_not_answer_says_nothing() -> None:
     assert asked_of(CoaProbe(client), nas) is Liveness.UNKNOWN
     nas.close()
     client.close()
+
+
+def test_a_nas_that_is_deaf_is_left_alone_for_a_while(client: CoaClient) -> None:
+    now = [1000.0]
+    nas = Nas(lambda _: "silence")
+    probe, told = CoaProbe(client, lambda: now[0]), SimpleQueue[Liveness]()
+    probe.ask(addressee(nas), told.put)
+    now[0] += DEAF_AFTER_S
+    assert asked_of(probe, nas) is Liveness.UNKNOWN
+    assert told.empty()  # only the second was told at once
+    nas.answers = lambda one: NOT_FOUND if one == NOBODYS_SESSION else None
+    assert asked_of(probe, nas) is Liveness.UNKNOWN
+    now[0] += DEAF_S
+    assert [asked_of(probe, nas) for _ in range(2)] == [Liveness.ALIVE] * 2
+    now[0] += DEAF_AFTER_S
+    assert asked_of(probe, nas) is Liveness.ALIVE  # it owes nothing
+    nas.close()
 
 
 def test_a_nas_is_asked_about_nobody_now_and_then_only(client: CoaClient) -> None:

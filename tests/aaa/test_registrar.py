@@ -16,8 +16,8 @@ from sqlalchemy import select, update
 
 from aaa.admission import Answer, Question, Registry
 from aaa.coa import CoaClient, ErrorCause
-from aaa.liveness import NOBODYS_SESSION, CoaProbe, close_gone
-from aaa.registrar import SILENT_S, LiveSessions, Registrar
+from aaa.liveness import DEAF_AFTER_S, DEAF_S, NOBODYS_SESSION, CoaProbe, close_gone
+from aaa.registrar import LiveSessions, Registrar
 from core.database import Database, psycopg_url
 from core.keyring import Keyring
 from core.models.network import Session, SessionKind, StopKind
@@ -43,7 +43,7 @@ class House:
             self.service_id = make_service(session, keyring, plan=plan).id
         self.live = LiveSessions(database, keyring)
         self.registrar = Registrar(
-            self.live, CoaProbe(self.client), directory / "registrar.sock", on_gone=self._gone,
+            self.live, CoaProbe(self.client, lambda: self.now), directory / "registrar.sock", on_gone=self._gone,
             monotonic=lambda: self.now,
         )  # fmt: skip
 
@@ -98,9 +98,9 @@ def test_a_nas_that_is_down_keeps_nobody_out_and_is_waited_for_once(house: House
     assert not house.ask().refused
     asked = len(nas.asked)
     assert asked > 0
-    house.now += SILENT_S - 1
+    house.now += DEAF_AFTER_S
     assert not house.ask().refused
-    house.now += 2
+    house.now += DEAF_S
     nas.answers = ALIVE
     assert house.ask().refused
 
