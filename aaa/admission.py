@@ -29,8 +29,8 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
 class Answer(msgspec.Struct, array_like=True, frozen=True):
     token: int
     refused: bool
-    #: For a person: what stands in the way.
-    hint: str = ""
+    #: For who has to explain it: how many live sessions there are of how many, and at which NASes.
+    detail: dict[str, str] = {}
 
 
 class Registry:

@@ -184,7 +184,7 @@ class AuthenticationWorker(Worker):
         packet, arrival, decision = parked.packet, parked.arrival, parked.decision
         if self._duplicates.superseded(arrival.name, packet.identifier, packet.authenticator):
             return
-        refused = Decision(Reason.SESSION_LIMIT, decision.method, decision.subscriber, None, b"", answer.hint)
+        refused = Decision(Reason.SESSION_LIMIT, decision.method, decision.subscriber, None, b"", "", answer.detail)
         self._reject(packet, parked.client, arrival, refused)
 
     def _accept(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, entry: PolicyEntry) -> None:
@@ -350,7 +350,5 @@ class AuthenticationWorker(Worker):
         )  # fmt: skip
         if decision is not None:
             report.method, report.hint = decision.method, decision.hint
-            if decision.lock is not None:
-                came, expected = decision.lock.came, decision.lock.expected
-                report.detail = {"came": came[:DETAIL_CHARACTERS_MAX], "expected": expected[:DETAIL_CHARACTERS_MAX]}
+            report.detail = {name: value[:DETAIL_CHARACTERS_MAX] for name, value in decision.detail.items()}
         self.reports.attempt(report)

@@ -13,7 +13,7 @@ import msgspec
 
 from aaa.authenticator import message_authenticator_valid
 from aaa.credentials import RandomOctets, Verdict, check
-from aaa.locks import LockRefusal, ServiceLocks, learn, refusal
+from aaa.locks import ServiceLocks, learn, refusal
 from aaa.packet import Kind, Packet
 from aaa.reasons import Reason
 from aaa.snapshot import Client, PolicyEntry, Snapshot, Subscriber
@@ -36,7 +36,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     entry: PolicyEntry | None = None
     attributes: bytes = b""
     hint: str = ""
-    lock: LockRefusal | None = None
+    #: Of a reject, for who has to explain it.
+    detail: dict[str, str] = {}
     #: What an accept teaches of locks that are to be learned.
     learned: LearnedLocks | None = None
 
@@ -118,8 +119,9 @@ def _unless_locked(
 ) -> Decision:
     refused = refusal(locks, packet, client.nas_id)
     if refused is not None:
+        detail = {"came": refused.came, "expected": refused.expected}
         return Decision(
-            refused.reason, verdict.method, subscriber, None, verdict.reject_attributes, verdict.hint, refused
+            refused.reason, verdict.method, subscriber, None, verdict.reject_attributes, verdict.hint, detail
         )
     learned = learn(locks, packet, client.nas_id)
     attributes = verdict.accept_attributes

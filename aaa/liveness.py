@@ -31,15 +31,14 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session as DatabaseSession
 
-from aaa.authenticator import SharedSecret
 from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind, Target
+from aaa.coa.place import place_of
 from aaa.packet import Kind, text_attribute
 from aaa.snmp.access import SnmpAccess, snmp_access
-from aaa.vendors import SessionKeys, adapter
 from core import outbox, sessions, topics
 from core.clock import Clock
 from core.database import Database
-from core.keyring import NAS_SECRET, Keyring
+from core.keyring import Keyring
 from core.models.network import Nas, Session
 from core.network import access_of
 from core.routeros import RouterOsAccess
@@ -100,15 +99,10 @@ class LivenessProbe(Protocol):
 
 def addressee_of(live: Session, nas: Nas, keyring: Keyring) -> Addressee:
     """Raises SealBroken."""
-    address = live.nas_address if "/" in nas.address else nas.address
-    ipv4 = None if ":" in live.nas_address else live.nas_address
-    keys = adapter(nas.vendor).session_keys(
-        SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, ipv4, live.nas_port_id)
-    )
-    secret = SharedSecret(keyring.open(nas.secret_encrypted, NAS_SECRET))
-    only_id = text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id)
+    target, keys, only_id = place_of(live, nas, keyring)
+    address = target.address
     return Addressee(
-        live.id, Target(address, nas.coa_port, secret), keys, only_id, live.login, live.acct_session_id,
+        live.id, target, keys, only_id, live.login, live.acct_session_id,
         live.calling_station_id, live.nas_port_id, started_at=live.started_at,
         snmp=snmp_access(nas, address, keyring), box=live.box,
         addresses=tuple(filter(None, (live.framed_ipv4, live.framed_ipv6_prefix, live.delegated_ipv6_prefix))),

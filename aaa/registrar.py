@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import Select, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -43,6 +44,10 @@ REFRESH_S: Final = 10.0
 THREADS: Final = 16
 #: Questions that may wait for a thread; with more, workers run out of patience and accept.
 WAITING_MAX: Final = 500
+
+QUESTIONS: Final = Counter(
+    "provedor_registrar_questions_total", "Logins of strictly limited services, by what became of them", ["answer"]
+)
 
 log = structlog.get_logger()
 
@@ -142,7 +147,8 @@ class Registrar:
         if len(alive) < lines.limit:
             return Answer(question.token, refused=False)
         where = ", ".join(sorted({one.nas_name for one in alive}))
-        return Answer(question.token, refused=True, hint=f"{len(alive)} of {lines.limit} sessions live, at {where}")
+        detail = {"live": str(len(alive)), "limit": str(lines.limit), "where": where}
+        return Answer(question.token, refused=True, detail=detail)
 
     def _receive(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -152,14 +158,21 @@ class Registrar:
             return
         if self._waiting.acquire(blocking=False):
             pool.submit(self._reply, question, asker, self._monotonic())
+        else:
+            QUESTIONS.labels("too many at once").inc()
 
     def _reply(self, question: Question, asker: str, asked_at: float) -> None:
         try:
-            if self._monotonic() - asked_at < PATIENCE_S - ASK_S:
-                self._socket.sendto(msgspec.msgpack.encode(self.answer(question)), asker)
+            if self._monotonic() - asked_at >= PATIENCE_S - ASK_S:
+                QUESTIONS.labels("too late").inc()
+                return
+            answer = self.answer(question)
+            QUESTIONS.labels("refused" if answer.refused else "admitted").inc()
+            self._socket.sendto(msgspec.msgpack.encode(answer), asker)
         except OSError:
             return  # the worker is gone
         except Exception as error:  # noqa: BLE001  (the login is accepted when its worker runs out of patience)
+            QUESTIONS.labels("failed").inc()
             log.error("registrar: a question was not answered", error=type(error).__name__)
         finally:
             self._waiting.release()

@@ -40,6 +40,7 @@ FEEDER_METRICS = 1
 SHIPPERS_MAX = 2
 SHIPPER_METRICS = (2, 6)
 FORWARDER_METRICS = 7
+REGISTRAR_METRICS = 8
 
 
 def radius_children(runtime: Runtime) -> list[Child]:
@@ -165,6 +166,7 @@ def run_registrar(runtime: Runtime, ready: Callable[[], None]) -> None:
         settings.run_directory / REGISTRAR_SOCKET,
         on_gone=lambda session_id: close_gone(runtime.database, session_id, runtime.clock()),
     )  # fmt: skip
+    start_http_server(settings.metrics_port + REGISTRAR_METRICS, addr="127.0.0.1")
     ready()
     run_until_term(registrar.run, registrar.stop)
 

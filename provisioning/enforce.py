@@ -21,15 +21,14 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from aaa.authenticator import SharedSecret
-from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind, Target
+from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind
 from aaa.coa.error_cause import PERHAPS_STALE_KEY, describe
-from aaa.packet import Kind, text_attribute
-from aaa.vendors import Local, SessionKeys, adapter
+from aaa.coa.place import Place, place_of
+from aaa.vendors import Local, adapter
 from core import events, outbox, policies, sessions, switches, topics
 from core.clock import Clock
 from core.database import Database
-from core.keyring import NAS_SECRET, Keyring
+from core.keyring import Keyring
 from core.models.network import Nas, Session, SessionKind
 from core.models.service import Service, ServiceStatus
 from core.policy import Policy
@@ -83,10 +82,7 @@ class Asking:
     errand: Errand
     decision: Decision
     intended: str
-    target: Target
-    keys: bytes
-    #: The session's id alone, for when one of the other keys may be stale.
-    only_id: bytes
+    place: Place
     step_id: int
     owed_id: int
 
@@ -146,7 +142,7 @@ class Enforcer:
             return None
         asking = self._claim(session, errand, live, nas, decision, intended)
         outbox.lose_on_crash(session)  # then the errand itself is still owed
-        return lambda: self._ask(asking, asking.keys, 0)
+        return lambda: self._ask(asking, asking.place.keys, 0)
 
     def _decide(
         self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, service: Service | None,
@@ -203,17 +199,11 @@ class Enforcer:
         )
         session.add(step)
         session.flush()
-        keys = adapter(nas.vendor).session_keys(
-            SessionKeys(live.login, live.acct_session_id, live.framed_ipv4, _ipv4(live.nas_address), live.nas_port_id)
-        )
-        secret = SharedSecret(self.keyring.open(nas.secret_encrypted, NAS_SECRET))
         return Asking(
             errand=errand,
             decision=decision,
             intended=intended,
-            target=Target(_coa_address(live, nas), nas.coa_port, secret),
-            keys=keys,
-            only_id=text_attribute(Kind.ACCT_SESSION_ID, live.acct_session_id),
+            place=place_of(live, nas, self.keyring),
             step_id=step.id,
             owed_id=self._owe_again(session, errand, errand.tries, CLAIM),
         )
@@ -225,15 +215,15 @@ class Enforcer:
             self._answered(asking, keys, number, outcome)
 
         if asking.decision.action is Action.COA:
-            self.client.change(asking.target, keys, asking.decision.requests[number], done)
+            self.client.change(asking.place.target, keys, asking.decision.requests[number], done)
         else:
-            self.client.disconnect(asking.target, keys, done)
+            self.client.disconnect(asking.place.target, keys, done)
 
     def _answered(self, asking: Asking, keys: bytes, number: int, outcome: Outcome) -> None:
         """Where a key that we sent beside the session's id may be stale, once more with the id alone."""
         refused = outcome.kind is OutcomeKind.NAK and outcome.error_cause in PERHAPS_STALE_KEY
-        if refused and keys != asking.only_id:
-            self._ask(asking, asking.only_id, number)
+        if refused and keys != asking.place.only_id:
+            self._ask(asking, asking.place.only_id, number)
         elif outcome.kind is OutcomeKind.ACK and number + 1 < len(asking.decision.requests):
             self._ask(asking, keys, number + 1)
         else:
@@ -341,12 +331,3 @@ def _claimable(session: DatabaseSession, session_id: int) -> bool:
         .limit(1)
     ).first()
     return last is None or last[0] != ASKING or not last[1]
-
-
-def _coa_address(live: Session, nas: Nas) -> str:
-    """Where the box listens: its entry's address, or what the box said where the entry is a network."""
-    return live.nas_address if "/" in nas.address else nas.address
-
-
-def _ipv4(address: str) -> str | None:
-    return None if ":" in address else address

@@ -68,9 +68,15 @@ def _finding(code: str, latest: Attempt, number: int, nas_names: Mapping[int, st
     nas = nas_names.get(latest.nas_id, latest.source)
     return voice.finding(
         code, times=voice.times(number), at=voice.moment(latest.at), reason=reason,
-        hint=f" ({hint[0]})" if hint else _came(latest, nas_names, voice), advice=hint[1] if hint else advice,
+        hint=f" ({hint[0]})" if hint else _detail(latest, nas_names, voice), advice=hint[1] if hint else advice,
         where=voice.phrase("at_nas", nas=nas) if nas else "",
     )  # fmt: skip
+
+
+def _detail(attempt: Attempt, nas_names: Mapping[int, str], voice: Voice) -> str:
+    if attempt.reason == _SESSION_LIMIT and "live" in attempt.detail:
+        return f" ({voice.phrase('sessions_live', **attempt.detail)})"
+    return _came(attempt, nas_names, voice)
 
 
 def _came(attempt: Attempt, nas_names: Mapping[int, str], voice: Voice) -> str:

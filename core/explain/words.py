@@ -254,6 +254,7 @@ PHRASES: Final[dict[str, tuple[str, str]]] = {
     "no_near_login": ("Confira o login; os clientes são listados em /api/v1/services.",
                       "Check the login; services are listed at /api/v1/services."),
     "came_expected": ("veio {came}, esperado {expected}", "{came} came, {expected} was expected"),
+    "sessions_live": ("{live} de {limit} em uso, em {where}", "{live} of {limit} in use, at {where}"),
     "nothing_came": ("nada", "nothing"),
     "rates": ("{down} de descida e {up} de subida", "{down} down and {up} up"),
     "rates_of_nas": ("velocidade decidida pelo NAS", "rates left to the NAS"),

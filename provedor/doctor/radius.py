@@ -33,16 +33,6 @@ NAS_CLOCK_SKEW_MAX_S = 30
 #: Revisions that a node may be behind for a moment.
 REVISIONS_BEHIND_MAX = 1000
 
-#: Of a worker's spool: above it accounting will soon not be acknowledged.
-SPOOL_SHARE_MAX = 0.8
-#: An accounting record older than this and not yet stored: the shipper or the database is in trouble.
-LAG_MAX_S = 120
-CLOCK_SKEW_MAX_S = 2.0
-NAS_CLOCK_SKEW_MAX_S = 30
-#: Revisions that a node may be behind for a moment.
-REVISIONS_BEHIND_MAX = 1000
-OUTBOX_LATE_MAX_S = 60
-
 _NAS_CLOCKS = """
 SELECT n.name,
   percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM a.event_at - a.received_at)::float8) AS skew

@@ -83,7 +83,8 @@ def test_a_second_is_refused_when_the_nas_says_that_the_first_lives(house: House
     house.nas(ALIVE, "s1")
     answer = house.ask()
     assert answer.refused
-    assert "1 of 1 sessions live, at nas-" in answer.hint
+    assert (answer.detail["live"], answer.detail["limit"]) == ("1", "1")
+    assert answer.detail["where"].startswith("nas-")
 
 
 def test_a_session_whose_stop_was_lost_keeps_nobody_out_and_is_closed(house: House) -> None:

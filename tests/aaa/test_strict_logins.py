@@ -33,7 +33,8 @@ class PlayedRegistrar:
         return msgspec.msgpack.decode(octets, type=Question)
 
     def answer(self, token: int, *, refused: bool) -> None:
-        octets = msgspec.msgpack.encode(Answer(token, refused, "1 of 1 sessions live, at bras" if refused else ""))
+        detail = {"live": "1", "limit": "1", "where": "bras"} if refused else {}
+        octets = msgspec.msgpack.encode(Answer(token, refused, detail))
         self.socket.sendto(octets, self.asker)
 
     def nothing_was_asked(self) -> bool:
@@ -82,7 +83,7 @@ def test_who_it_refuses_is_rejected_with_the_reason(node: RadiusNode, registrar:
     assert code_of(box.receive()) == Code.ACCESS_REJECT
     node.wait_counted({"session_limit": 1})
     (attempt,) = node.reported_attempts()
-    assert (attempt.reason, attempt.hint) == ("session_limit", "1 of 1 sessions live, at bras")
+    assert (attempt.reason, attempt.detail) == ("session_limit", {"live": "1", "limit": "1", "where": "bras"})
 
 
 def test_a_retransmit_of_a_login_that_waits_is_discarded_and_not_asked_again(

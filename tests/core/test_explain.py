@@ -164,6 +164,11 @@ def test_a_lock_says_what_came_and_what_is_let_in() -> None:
     assert "* came, * was expected" in hidden.summary
 
 
+def test_who_is_refused_over_the_limit_is_told_where_the_others_are() -> None:
+    attempt = refusal(reason="session_limit", detail={"live": "1", "limit": "1", "where": "bras-1"})
+    assert "(1 of 1 in use, at bras-1)" in diagnose(facts(attempts=(attempt,)), EN).summary
+
+
 def test_a_lock_to_a_nas_names_the_nas() -> None:
     attempt = refusal(reason="locked_nas", detail={"came": "7", "expected": "8"})
     found = diagnose(facts(attempts=(attempt,), nas_names={7: "bras-1", 8: "bras-2"}), EN)
