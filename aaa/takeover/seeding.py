@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from aaa.session_store import LOCK_SESSIONS
+from aaa.session_statements import LOCK_SESSIONS
 
 
 class OpenSession(NamedTuple):
