@@ -13,8 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from core.database import psycopg_url
+from core.errors import ConfigurationError
 
 CONNECT_TIMEOUT_S = 5
+#: What `RETURNING old` needs, by which accounting tells how much more a session has used.
+POSTGRESQL_MIN = 18
 #: Serialises migrations of several nodes that start at once.
 LOCK_KEY = 0x50524F57
 DIRECTORY = Path(__file__).parent / "migrations"
@@ -33,10 +36,23 @@ def head_revision() -> str:
     return head
 
 
+def refuse_old(version: int) -> None:
+    """`version` as PostgreSQL numbers itself: 180003 is 18.3."""
+    if version < POSTGRESQL_MIN * 10_000:
+        raise ConfigurationError(
+            f"the database is PostgreSQL {version // 10_000}, and {POSTGRESQL_MIN} or later is needed: "
+            "point PROVEDOR_DATABASE_URL at one"
+        )
+
+
 def migrate(url: str) -> None:
-    """Bring the schema to the newest revision; waits while another node does. Raises OperationalError: it is away."""
+    """Bring the schema to the newest revision; waits while another node does.
+
+    Raises OperationalError (it is away) and ConfigurationError (it is too old).
+    """
     engine = create_engine(psycopg_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
     with engine.connect() as connection:
+        refuse_old(connection.scalar(text("SELECT current_setting('server_version_num')::int")))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK_KEY})
         connection.commit()
         try:

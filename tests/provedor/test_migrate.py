@@ -12,8 +12,9 @@ from alembic import command
 from sqlalchemy import create_engine, text
 
 from core.database import libpq_url, psycopg_url
+from core.errors import ConfigurationError
 from provedor.embedded import EmbeddedPostgres
-from provedor.migrate import alembic_config, head_revision, migrate
+from provedor.migrate import alembic_config, head_revision, migrate, refuse_old
 
 
 @pytest.fixture
@@ -72,3 +73,9 @@ def test_payments_of_before_accounts_stay_the_same_payments(empty_url: str) -> N
         assert connection.scalar(text("SELECT count(*) FROM event WHERE transaction_id > 0")) == 2
         connection.rollback()
     engine.dispose()
+
+
+def test_a_postgresql_that_is_too_old_is_refused_with_the_setting_that_names_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"PostgreSQL 17, and 18 or later is needed.*PROVEDOR_DATABASE_URL"):
+        refuse_old(170_009)
+    refuse_old(180_000)
