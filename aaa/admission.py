@@ -1,14 +1,15 @@
-"""How a worker asks the node's registrar whether a login may have one more session: datagrams on local sockets.
+"""How a worker asks the node's registrar whether logins may have one more session: datagrams on local sockets.
 
-The worker waits for nobody. A registrar that is away is known at once, and one that is silent after PATIENCE_S; both
-mean yes, because a limit of sessions must never keep a subscriber out who is within it.
+All questions of a batch of packets go in one datagram or a few, and so do answers. The worker waits for nobody. A
+registrar that is away is known at once, and one that is silent after PATIENCE_S; both mean yes, because a limit of
+sessions must never keep a subscriber out who is within it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,9 @@ import msgspec
 #: How long a login waits for the registrar's word: longer than that asks a NAS (registrar.ASK_S), shorter than a NAS
 #: goes on asking.
 PATIENCE_S: Final = 1.5
-DATAGRAM_OCTETS_MAX: Final = 4096
+#: Questions, or answers, in one datagram.
+DATAGRAM_MAX: Final = 200
+DATAGRAM_OCTETS_MAX: Final = 1 << 17
 
 
 class Question(msgspec.Struct, array_like=True, frozen=True):
@@ -44,18 +47,20 @@ class Registry:
         self._socket.bind(str(own))
         own.chmod(0o600)
         self._socket.setblocking(False)
-        self._decode = msgspec.msgpack.Decoder(Answer).decode
+        self._decode = msgspec.msgpack.Decoder(list[Answer]).decode
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def ask(self, question: Question) -> bool:
-        """False where nobody can be asked."""
-        try:
-            self._socket.sendto(msgspec.msgpack.encode(question), self._registrar_path)
-        except OSError:
-            return False
-        return True
+    def ask(self, questions: Sequence[Question]) -> Sequence[Question]:
+        """Those that nobody could be asked."""
+        for start in range(0, len(questions), DATAGRAM_MAX):
+            octets = msgspec.msgpack.encode(questions[start : start + DATAGRAM_MAX])
+            try:
+                self._socket.sendto(octets, self._registrar_path)
+            except OSError:
+                return questions[start:]
+        return ()
 
     def answers(self) -> Iterator[Answer]:
         """What has been answered since."""
@@ -65,4 +70,4 @@ class Registry:
             except OSError:
                 return
             with contextlib.suppress(msgspec.MsgspecError):
-                yield self._decode(octets)
+                yield from self._decode(octets)

@@ -52,6 +52,8 @@ _ACCESS_ACCEPT: Final = int(Code.ACCESS_ACCEPT)
 REJECT_DELAY_S: Final = 1.0
 #: At most for so long somebody is refused because there was no lease for him; then the database is asked once more.
 NO_LEASE_S: Final = 10.0
+#: A registrar that left a question unanswered is not asked in this time: nobody else need wait for it.
+REGISTRAR_REST_S: Final = 2.0
 #: Rejects that may be waiting; more are discarded, and the NAS asks again.
 DELAYED_REJECTS_MAX: Final = 50_000
 
@@ -74,6 +76,9 @@ class AuthenticationWorker(Worker):
         self._registry = Registry(options.name, registrar_path)
         self._watched[self._registry.fileno()] = self._hear_registrar
         self._parked: dict[int, _Parked] = {}
+        #: Of logins that were parked in this batch.
+        self._questions: list[Question] = []
+        self._ask_registrar_at = 0.0
         self._duplicates = Duplicates(self.now)
         self._delayed: list[tuple[float, int, Arrival, bytes, bytes]] = []
         self._delayed_count = 0
@@ -124,9 +129,13 @@ class AuthenticationWorker(Worker):
 
     def end_batch(self) -> None:
         self._shadow.relay.run_timers()
+        if self._questions:
+            for unasked in self._registry.ask(self._questions):
+                self._admit_unheard(unasked.token)
+            self._questions = []
         while self._parked and (first := next(iter(self._parked.items())))[1].due <= self.now:
-            self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
-            self._admit(self._parked.pop(first[0]))
+            self._ask_registrar_at = self.now + REGISTRAR_REST_S
+            self._admit_unheard(first[0])
         while self._delayed and self._delayed[0][0] <= self.now:
             _, _, arrival, authenticator, reply = heapq.heappop(self._delayed)
             if self._duplicates.superseded(arrival.name, reply[1], authenticator):
@@ -151,15 +160,15 @@ class AuthenticationWorker(Worker):
         )
 
     def _park(self, packet: Packet, client: Client, arrival: Arrival, decision: Decision, strict: set[int]) -> bool:
-        """Whether the registrar is asked; in an emergency, or where it cannot be, the login is simply accepted."""
+        """Whether the registrar is asked; in an emergency, or while it is silent, the login is simply accepted."""
         subscriber = decision.subscriber
         if subscriber is None or subscriber.service_id not in strict or decision.reason is not Reason.ACCEPTED:
             return False
-        token = self._random.getrandbits(63)
-        calling_station_id = packet.text(Kind.CALLING_STATION_ID)
-        if not self._registry.ask(Question(token, subscriber.service_id, calling_station_id)):
+        if self.now < self._ask_registrar_at:
             self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
             return False
+        token = self._random.getrandbits(63)
+        self._questions.append(Question(token, subscriber.service_id, packet.text(Kind.CALLING_STATION_ID)))
         self._duplicates.remember(arrival.name, packet.identifier, packet.authenticator, PENDING)
         self._parked[token] = _Parked(self.now + PATIENCE_S, packet, client, arrival, decision)
         return True
@@ -173,6 +182,10 @@ class AuthenticationWorker(Worker):
                 self._refuse(parked, answer)
             else:
                 self._admit(parked)
+
+    def _admit_unheard(self, token: int) -> None:
+        self.counts["registrar_silent"] = self.counts.get("registrar_silent", 0) + 1
+        self._admit(self._parked.pop(token))
 
     def _admit(self, parked: _Parked) -> None:
         packet, arrival, decision = parked.packet, parked.arrival, parked.decision

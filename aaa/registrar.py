@@ -1,7 +1,8 @@
 """The node's registrar: may this login have one more session? For services whose plan says so strictly.
 
-    a worker parks the login and asks -> live lines of the service (database, else what was known last) -> others than
-    this CPE's own, below the limit? yes -> else each one's NAS is asked whether it lives -> as many as the limit do? no
+    a worker parks its logins and asks -> live lines of their services, all at once (database, else what was known last)
+    -> others than this CPE's own, below the limit? yes -> else each one's NAS is asked whether it lives -> as many as
+    the limit do? no
 
 A login is refused only on the word of NASes that answered within ASK_S. The subscriber's own CPE that dials again,
 while its NAS has not noticed that the old session is dead, is no second user: sessions from the same
@@ -19,30 +20,28 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import Select, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.admission import DATAGRAM_OCTETS_MAX, PATIENCE_S, Answer, Question
+from aaa.admission import DATAGRAM_MAX, DATAGRAM_OCTETS_MAX, PATIENCE_S, Answer, Question
+from aaa.live_sessions import NO_LIMIT, Lines, LiveLine, LiveSessions
 from aaa.liveness import Addressee, Liveness, LivenessProbe, addressee_of
-from core.database import Database
 from core.keyring import Keyring, SealBroken
-from core.models.network import Nas, Session, SessionKind
-from core.models.service import Plan, Service
 
 #: How long NASes have to answer.
 ASK_S: Final = 1.0
-#: What is known of all strict services, for when the database is away, is renewed this often.
+#: What is known of all strict services, for when the database is away, is renewed this often, or so many times as long
+#: as it took.
 REFRESH_S: Final = 10.0
-#: Questions worked on at a time; each may wait for a NAS.
+REFRESH_REST: Final = 50
+#: Questions that are looked up at once.
+QUESTIONS_AT_ONCE: Final = 1000
+#: Logins for which NASes are asked at a time, and that may wait for it; with more, logins are let in.
 THREADS: Final = 16
-#: Questions that may wait for a thread; with more, workers run out of patience and accept.
 WAITING_MAX: Final = 500
 
 QUESTIONS: Final = Counter(
@@ -52,68 +51,24 @@ QUESTIONS: Final = Counter(
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class LiveLine:
-    """A live session that counts, and where it can be asked about."""
+class _Doubt(NamedTuple):
+    """A login over the limit, if these sessions live."""
 
-    addressee: Addressee
-    nas_name: str
-    calling_station_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """What a service has and may have."""
-
+    question: Question
     limit: int
-    live: tuple[LiveLine, ...]
-
-
-NO_LIMIT: Final = Lines(1 << 31, ())
-
-
-class LiveSessions:
-    """Live lines of strictly limited services: from the database, and from memory while it is away."""
-
-    def __init__(self, database: Database, keyring: Keyring) -> None:
-        self._database = database
-        self._keyring = keyring
-        self._known: dict[int, Lines] = {}
-
-    def of_service(self, service_id: int) -> Lines:
-        try:
-            lines = self._read(Service.id == service_id)
-        except SQLAlchemyError as error:
-            log.warning("registrar: database away, answering from memory", error=type(error).__name__)
-            return self._known.get(service_id, NO_LIMIT)
-        return lines.get(service_id, NO_LIMIT)
-
-    def refresh(self) -> None:
-        """Learn all of them, for later."""
-        with contextlib.suppress(SQLAlchemyError):
-            self._known = self._read(Plan.session_limit_strict)
-
-    def _read(self, which: Any) -> dict[int, Lines]:  # noqa: ANN401  (a condition)
-        live: dict[int, list[LiveLine]] = defaultdict(list)
-        limits: dict[int, int] = {}
-        with self._database.transaction() as session:
-            for service_id, limit, found, nas in session.execute(_live_lines(which)):
-                limits[service_id] = limit or NO_LIMIT.limit
-                with contextlib.suppress(SealBroken):
-                    addressee = addressee_of(found, nas, self._keyring)
-                    live[service_id].append(LiveLine(addressee, nas.name, found.calling_station_id))
-        return {service_id: Lines(limit, tuple(live[service_id])) for service_id, limit in limits.items()}
+    others: Sequence[LiveLine]
 
 
 class Registrar:
     """Runs until `stop`. `on_gone` is told of sessions that their NASes do not have."""
 
     def __init__(
-        self, sessions: LiveSessions, probe: LivenessProbe, path: Path, *, on_gone: Callable[[int], None],
-        monotonic: Callable[[], float] = time.monotonic,
+        self, sessions: LiveSessions, probe: LivenessProbe, keyring: Keyring, path: Path, *,
+        on_gone: Callable[[int], None], monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._probe = probe
+        self._keyring = keyring
         self._on_gone = on_gone
         self._monotonic = monotonic
         self._stopped = threading.Event()
@@ -130,7 +85,10 @@ class Registrar:
         refreshing.start()
         with ThreadPoolExecutor(THREADS, "question") as pool:
             while not self._stopped.is_set():
-                self._receive(pool)
+                try:
+                    self._settle(self._receive(), pool)
+                except Exception as error:  # noqa: BLE001  (logins are accepted when their worker runs out of patience)
+                    log.error("registrar: questions were not answered", error=type(error).__name__)
             pool.shutdown(cancel_futures=True)
         self._socket.close()
 
@@ -139,70 +97,108 @@ class Registrar:
 
     def answer(self, question: Question) -> Answer:
         """May it have one more session?"""
-        lines = self._sessions.of_service(question.service_id)
-        others = [one for one in lines.live if not _same_cpe(one.calling_station_id, question.calling_station_id)]
-        if len(others) < lines.limit:
-            return Answer(question.token, refused=False)
-        alive = self._alive(others)
-        if len(alive) < lines.limit:
-            return Answer(question.token, refused=False)
-        where = ", ".join(sorted({one.nas_name for one in alive}))
-        detail = {"live": str(len(alive)), "limit": str(lines.limit), "where": where}
-        return Answer(question.token, refused=True, detail=detail)
+        lines = self._sessions.of_services([question.service_id]).get(question.service_id, NO_LIMIT)
+        doubt = _doubt(question, lines)
+        return self._ask(doubt) if doubt else Answer(question.token, refused=False)
 
-    def _receive(self, pool: ThreadPoolExecutor) -> None:
-        try:
-            octets, asker = self._socket.recvfrom(DATAGRAM_OCTETS_MAX)
-            question = msgspec.msgpack.decode(octets, type=Question)
-        except (TimeoutError, msgspec.MsgspecError):
-            return
-        if self._waiting.acquire(blocking=False):
-            pool.submit(self._reply, question, asker, self._monotonic())
-        else:
-            QUESTIONS.labels("too many at once").inc()
+    def _receive(self) -> dict[str, list[Question]]:
+        """What waits, by who asks; empty when nobody has asked for a while."""
+        found: dict[str, list[Question]] = defaultdict(list)
+        flags = 0
+        while sum(map(len, found.values())) < QUESTIONS_AT_ONCE:
+            try:
+                octets, asker = self._socket.recvfrom(DATAGRAM_OCTETS_MAX, flags)
+                found[asker] += msgspec.msgpack.decode(octets, type=list[Question])
+            except (TimeoutError, BlockingIOError):
+                return found
+            except msgspec.MsgspecError:
+                continue
+            flags = socket.MSG_DONTWAIT
+        return found
 
-    def _reply(self, question: Question, asker: str, asked_at: float) -> None:
+    def _settle(self, asked: dict[str, list[Question]], pool: ThreadPoolExecutor) -> None:
+        now = self._monotonic()
+        service_ids = {question.service_id for questions in asked.values() for question in questions}
+        lines = self._sessions.of_services(service_ids) if service_ids else {}
+        for asker, questions in asked.items():
+            admitted = []
+            for question in questions:
+                doubt = _doubt(question, lines.get(question.service_id, NO_LIMIT))
+                if doubt is None:
+                    QUESTIONS.labels("admitted").inc()
+                elif self._waiting.acquire(blocking=False):
+                    pool.submit(self._ask_and_reply, doubt, asker, now)
+                    continue
+                else:
+                    QUESTIONS.labels("too many at once").inc()
+                admitted.append(Answer(question.token, refused=False))
+            self._reply(asker, admitted)
+
+    def _reply(self, asker: str, answers: Sequence[Answer]) -> None:
+        for start in range(0, len(answers), DATAGRAM_MAX):
+            with contextlib.suppress(OSError):  # the worker is gone, or has too much to do
+                self._socket.sendto(msgspec.msgpack.encode(answers[start : start + DATAGRAM_MAX]), asker)
+
+    def _ask_and_reply(self, doubt: _Doubt, asker: str, asked_at: float) -> None:
         try:
             if self._monotonic() - asked_at >= PATIENCE_S - ASK_S:
                 QUESTIONS.labels("too late").inc()
                 return
-            answer = self.answer(question)
+            answer = self._ask(doubt)
             QUESTIONS.labels("refused" if answer.refused else "admitted").inc()
-            self._socket.sendto(msgspec.msgpack.encode(answer), asker)
-        except OSError:
-            return  # the worker is gone
+            self._reply(asker, [answer])
         except Exception as error:  # noqa: BLE001  (the login is accepted when its worker runs out of patience)
             QUESTIONS.labels("failed").inc()
             log.error("registrar: a question was not answered", error=type(error).__name__)
         finally:
             self._waiting.release()
 
-    def _alive(self, lines: Sequence[LiveLine]) -> list[LiveLine]:
-        """Those whose NASes say so in time; sessions that are gone are reported, whenever that is known."""
+    def _ask(self, doubt: _Doubt) -> Answer:
+        token, limit = doubt.question.token, doubt.limit
+        alive = self._alive(doubt.others)
+        if len(alive) < limit:
+            return Answer(token, refused=False)
+        detail = {"live": str(len(alive)), "limit": str(limit), "where": ", ".join(sorted(set(alive)))}
+        return Answer(token, refused=True, detail=detail)
+
+    def _alive(self, lines: Sequence[LiveLine]) -> list[str]:
+        """The NASes of those that live, by what NASes say in time; who is gone is reported, whenever that is known."""
         told: queue.SimpleQueue[tuple[LiveLine, Liveness]] = queue.SimpleQueue()
+        names: dict[int, str] = {}
         for one in lines:
-            self._probe.ask(one.addressee, lambda liveness, one=one: told.put((one, liveness)))  # type: ignore[misc]
+            name, addressee = self._addressee(one)
+            names[one.id] = name
+            if addressee is None:
+                told.put((one, Liveness.UNKNOWN))
+            else:
+                self._probe.ask(addressee, lambda liveness, one=one: told.put((one, liveness)))  # type: ignore[misc]
         answered = dict(_until(told, len(lines), self._monotonic() + ASK_S, self._monotonic))
         for one, liveness in answered.items():
             if liveness is Liveness.GONE:
-                self._on_gone(one.addressee.session_id)
-        return [one for one, liveness in answered.items() if liveness is Liveness.ALIVE]
+                self._on_gone(one.id)
+        return [names[one.id] for one, liveness in answered.items() if liveness is Liveness.ALIVE]
+
+    def _addressee(self, line: LiveLine) -> tuple[str, Addressee | None]:
+        nas = self._sessions.nas(line.nas_id)
+        if nas is None:
+            return "", None
+        try:
+            return nas.name, addressee_of(line.session(), nas, self._keyring)
+        except SealBroken as error:
+            log.error("registrar: a NAS cannot be asked", nas=nas.name, error=error.detail)
+            return nas.name, None
 
     def _refresh(self) -> None:
         while not self._stopped.is_set():
+            began = self._monotonic()
             self._sessions.refresh()
-            self._stopped.wait(REFRESH_S)
+            self._stopped.wait(max(REFRESH_S, REFRESH_REST * (self._monotonic() - began)))
 
 
-def _live_lines(which: Any) -> Select[int, int | None, Session, Nas]:  # noqa: ANN401
-    return (
-        select(Service.id, Plan.session_limit, Session, Nas)
-        .join(Plan, Plan.id == Service.plan_id)
-        .join(Session, Session.service_id == Service.id)
-        .join(Nas, Nas.id == Session.nas_id)
-        .where(which, Plan.session_limit_strict, Plan.session_limit.is_not(None))
-        .where(Session.stopped_at.is_(None), Session.kind == SessionKind.LINE)
-    )
+def _doubt(question: Question, lines: Lines) -> _Doubt | None:
+    """None where it may."""
+    others = [one for one in lines.live if not _same_cpe(one.calling_station_id, question.calling_station_id)]
+    return None if len(others) < lines.limit else _Doubt(question, lines.limit, others)
 
 
 def _same_cpe(one: str | None, other: str | None) -> bool:

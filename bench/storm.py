@@ -34,9 +34,15 @@ class PowerCut(NamedTuple):
     run: str
     within_s: int
     answers_count: bool
+    #: Every plan allows one session and refuses a second one, so that each login is asked about.
+    strict: bool = False
 
 
-POWER_CUTS = (PowerCut("first", 1, answers_count=False), PowerCut("second", 5, answers_count=True))
+POWER_CUTS = (
+    PowerCut("first", 1, answers_count=False),
+    PowerCut("second", 5, answers_count=True),
+    PowerCut("third", 5, answers_count=True, strict=True),
+)
 HERE = Path(__file__).parent
 GARDEN = Policy(
     Access.WALLED_GARDEN, 1024, 1024, address_pool="residential", address_list=WALLED_GARDEN_LIST, interim_seconds=300
@@ -53,6 +59,8 @@ def measure_storm(node: Node, scratch: Path) -> list[Line]:
 
 
 def _power_cut(cut: PowerCut, storm: str, node: Node, connection: psycopg.Connection[Any]) -> list[Line]:
+    if cut.strict:
+        _make_strict(connection, node)
     node.await_idle()
     command = [storm, "-a", str(AUTH_PORT), "-p", str(ACCT_PORT), "-u", str(SUBSCRIBERS), "-n", str(NASES),
                "-s", str(cut.within_s), "-R", cut.run, "-t", "60"]  # fmt: skip
@@ -61,7 +69,7 @@ def _power_cut(cut: PowerCut, storm: str, node: Node, connection: psycopg.Connec
     others = _count(connection, f"acct_session_id NOT LIKE '{cut.run}-%' AND stopped_at IS NULL")
     suspended = SUBSCRIBERS // SUSPENDED_EVERY
     online = seen["online"] == SUBSCRIBERS and not seen["refused"] and not seen["forged"]
-    name = f"power back within {cut.within_s} s"
+    name = f"power back within {cut.within_s} s{', strict limits' if cut.strict else ''}"
     return [
         Line(f"{name}: {SUBSCRIBERS} subscribers behind {NASES} NASes",
              f"{seen['online']} online, {seen['refused']} refused, {seen['redialled']} dialled twice", "",
@@ -111,6 +119,17 @@ def _prepare(connection: psycopg.Connection[Any], node: Node) -> None:
         "JOIN nas n ON n.name = 'bras-' || (number %% %s + 1)",
         (SUBSCRIBERS - 1, NASES),
     )
+
+
+def _make_strict(connection: psycopg.Connection[Any], node: Node) -> None:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
+        connection.execute("UPDATE plan SET session_limit = 1, session_limit_strict = TRUE")
+        connection.execute(
+            "INSERT INTO change (revision, kind, ref_id) SELECT nextval('change_revision'), 'plan', id FROM plan"
+        )
+        connection.execute("NOTIFY provedor_change")
+    node.await_revision(_newest_revision(connection))
 
 
 def _newest_revision(connection: psycopg.Connection[Any]) -> int:

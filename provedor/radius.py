@@ -17,10 +17,11 @@ from aaa.acct_worker import AccountingWorker
 from aaa.auth_worker import AuthenticationWorker
 from aaa.coa import CoaClient
 from aaa.feeder import Feeder
+from aaa.live_sessions import LiveSessions
 from aaa.liveness import close_gone
 from aaa.pools import nodes
 from aaa.pools.taking import take
-from aaa.registrar import LiveSessions, Registrar
+from aaa.registrar import Registrar
 from aaa.shipper import Share, Shipper
 from aaa.sockets import bind_group
 from aaa.spool import SpoolWriter
@@ -162,7 +163,7 @@ def run_registrar(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     client = CoaClient(source=settings.coa_source or None)
     registrar = Registrar(
-        LiveSessions(runtime.database, runtime.keyring), liveness_probe(client),
+        LiveSessions(runtime.database), liveness_probe(client), runtime.keyring,
         settings.run_directory / REGISTRAR_SOCKET,
         on_gone=lambda session_id: close_gone(runtime.database, session_id, runtime.clock()),
     )  # fmt: skip

@@ -14,10 +14,11 @@ from coa_nas import NOT_FOUND, Answers, Nas
 from factories import make_nas, make_plan, make_service
 from sqlalchemy import select, update
 
-from aaa.admission import Answer, Question, Registry
+from aaa.admission import DATAGRAM_MAX, Answer, Question, Registry
 from aaa.coa import CoaClient, ErrorCause
+from aaa.live_sessions import AWAY_S, LiveSessions
 from aaa.liveness import DEAF_AFTER_S, DEAF_S, NOBODYS_SESSION, CoaProbe, close_gone
-from aaa.registrar import LiveSessions, Registrar
+from aaa.registrar import Registrar
 from core.database import Database, psycopg_url
 from core.keyring import Keyring
 from core.models.network import Session, SessionKind, StopKind
@@ -41,10 +42,10 @@ class House:
         with database.transaction() as session:
             plan = make_plan(session, session_limit=limit, session_limit_strict=True)
             self.service_id = make_service(session, keyring, plan=plan).id
-        self.live = LiveSessions(database, keyring)
+        self.live = LiveSessions(database, lambda: self.now)
         self.registrar = Registrar(
-            self.live, CoaProbe(self.client, lambda: self.now), directory / "registrar.sock", on_gone=self._gone,
-            monotonic=lambda: self.now,
+            self.live, CoaProbe(self.client, lambda: self.now), keyring, directory / "registrar.sock",
+            on_gone=self._gone, monotonic=lambda: self.now,
         )  # fmt: skip
 
     def nas(self, answers: Answers, *sessions: str, cpe: str | None = "02:00:00:00:00:01") -> Nas:
@@ -157,6 +158,13 @@ def test_with_the_database_away_it_answers_from_what_it_knew(
     house.live._database = away
     assert house.ask().refused
     assert not house.registrar.answer(Question(7, house.service_id + 1, None)).refused
+    house.live._database = database
+    assert not house.live.of_services([house.service_id + 1])
+    with database.transaction() as session:
+        session.execute(update(Session).values(stopped_at=NOW, stop_kind=StopKind.STOP))
+    assert house.ask().refused  # it is not asked whether it is back yet
+    house.now += AWAY_S
+    assert not house.ask().refused
     house.client.close()
 
 
@@ -177,15 +185,19 @@ def test_workers_ask_over_a_local_socket_and_rubbish_harms_nobody(house: House, 
     registry = Registry("auth-0", str(tmp_path / "registrar.sock"))
     with running(house.registrar), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
         stranger.sendto(b"\xff\xff", str(tmp_path / "registrar.sock"))
-        assert registry.ask(Question(1 << 62, house.service_id, "02:00:00:00:00:99"))
+        own = Question(1 << 62, house.service_id, "02:00:00:00:00:99")
+        others = [Question(token, house.service_id + 1, None) for token in range(2 * DATAGRAM_MAX)]
+        assert registry.ask([own, *others]) == ()
         answers: list[Answer] = []
         for _ in range(500):
             answers += registry.answers()
-            if answers:
+            if len(answers) == len(others) + 1:
                 break
             threading.Event().wait(0.02)
-        assert [(one.token, one.refused) for one in answers] == [(1 << 62, True)]
+        refused = {one.token: one.refused for one in answers}
+        assert refused == {1 << 62: True} | {one.token: False for one in others}
 
 
 def test_a_registrar_that_is_away_is_known_at_once(tmp_path: Path) -> None:
-    assert not Registry("auth-0", str(tmp_path / "registrar.sock")).ask(Question(1, 2, None))
+    question = Question(1, 2, None)
+    assert Registry("auth-0", str(tmp_path / "registrar.sock")).ask([question]) == [question]

@@ -30,11 +30,12 @@ class PlayedRegistrar:
 
     def question(self) -> Question:
         octets, self.asker = self.socket.recvfrom(4096)
-        return msgspec.msgpack.decode(octets, type=Question)
+        (question,) = msgspec.msgpack.decode(octets, type=list[Question])
+        return question
 
     def answer(self, token: int, *, refused: bool) -> None:
         detail = {"live": "1", "limit": "1", "where": "bras"} if refused else {}
-        octets = msgspec.msgpack.encode(Answer(token, refused, detail))
+        octets = msgspec.msgpack.encode([Answer(token, refused, detail)])
         self.socket.sendto(octets, self.asker)
 
     def nothing_was_asked(self) -> bool:
@@ -107,6 +108,15 @@ def test_a_registrar_that_is_silent_keeps_nobody_out(node: RadiusNode, registrar
     registrar.answer(question.token, refused=True)
     box.assert_nothing_waits()
     node.wait_counted({"accepted": 1, "status_server": 2})
+
+
+def test_nobody_else_waits_for_a_registrar_that_is_silent(node: RadiusNode, registrar: PlayedRegistrar) -> None:
+    box = Box(node)
+    box.send(box.login("strict").octets)
+    registrar.question()
+    assert code_of(box.receive()) == Code.ACCESS_ACCEPT
+    assert code_of(box.ask(box.login("strict", identifier=2).octets)) == Code.ACCESS_ACCEPT
+    assert registrar.nothing_was_asked()
 
 
 def test_without_a_registrar_logins_are_accepted_at_once(node: RadiusNode) -> None:
