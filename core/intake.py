@@ -36,6 +36,8 @@ class NewService:
     phone: str | None = None
     address: Mapping[str, str] = field(default_factory=dict)
     terms: ServiceTerms = field(default_factory=ServiceTerms)
+    mac_lock: Sequence[str] | None = None
+    circuit_lock: Sequence[str] | None = None
 
 
 def create_services(
@@ -89,6 +91,8 @@ def _insert_services(
             "ipv4_routes": list(row.terms.ipv4_routes),
             "ipv6_prefix": row.terms.ipv6_prefix,
             "delegated_ipv6_prefix": row.terms.delegated_ipv6_prefix,
+            "mac_lock": row.mac_lock,
+            "circuit_lock": row.circuit_lock,
             "policy_fingerprint": fingerprints[row.plan_id, repr(row.terms)],
         }
         for contract_id, row in zip(contracts, rows, strict=True)

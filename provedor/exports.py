@@ -34,6 +34,8 @@ from core.models.system import Change, ChangeKind
 from core.policy import Policy
 from provedor.export_accounting import close_ended
 from provedor.export_dialects import GROUP, Dialects, Group, Leases, Rows, Said, dialects_of
+from provedor.imports.lock_checks import locked_circuit, locked_mac
+from provedor.imports.reply_terms import AttributeRow
 
 BLOCKED: Final = f"{GROUP}blocked"
 #: Services read, compared and written at a time.
@@ -61,6 +63,8 @@ class Wanted:
 
     logins: Mapping[str, LoginRows | None]
     groups: Mapping[str, Group]
+    #: Devices and lines that a login is locked to here.
+    locks: Mapping[str, frozenset[str]]
 
 
 @dataclass
@@ -133,6 +137,9 @@ class FreeradiusExport:
         policies = {row.fingerprint: Policy.from_body(row.body) for row in rows}
         leases = self._leases(session, [service.id for service in services])
         logins: dict[str, LoginRows | None] = {}
+        locks = {
+            one.login: frozenset([*(one.mac_lock or ()), *(one.circuit_lock or ())]) for one in services if one.login
+        }
         groups: dict[str, Group] = {}
         gone = [one.login for one in services if one.login and one.status is not ServiceStatus.ACTIVE]
         gone += [self.logins[one.id] for one in services if self.logins.get(one.id) not in {None, one.login}]
@@ -147,7 +154,7 @@ class FreeradiusExport:
                 groups |= {} if blocked else said.groups
         taken_over = select(Service.login).where(Service.login.in_(gone), Service.status == ServiceStatus.ACTIVE)
         alive = set(session.scalars(taken_over)) if gone else set()
-        return Wanted(logins | {login: None for login in gone if login not in alive | logins.keys()}, groups)
+        return Wanted(logins | {login: None for login in gone if login not in alive | logins.keys()}, groups, locks)
 
     def _leases(self, session: Session, service_ids: Sequence[int]) -> dict[int, Leases]:
         query = (
@@ -179,8 +186,9 @@ class FreeradiusExport:
                 present = LoginRows(*(table.get(login, Counter()) for table in have))
                 if rows is None and login not in owned:
                     continue  # somebody's whom we do not know
-                if present != (rows or _NOTHING):
-                    changed[login] = rows
+                kept = rows and _with_locks(rows, present.checks, wanted.locks.get(login, frozenset()))
+                if present != (kept or _NOTHING):
+                    changed[login] = kept
                     done["logins" if rows else "logins removed"] += 1
             self._replace_logins(changed)
         return done
@@ -269,6 +277,16 @@ class FreeradiusExport:
 def _login_rows(password: str, said: Said) -> LoginRows:
     groups: Rows = Counter({(name, str(priority)): 1 for priority, name in enumerate(said.groups, 1)})
     return LoginRows(Counter({("Cleartext-Password", ":=", password): 1}), said.replies, groups)
+
+
+def _with_locks(rows: LoginRows, present: Rows, locks: frozenset[str]) -> LoginRows:
+    """A lock that is there stays there, in the old server's spelling, while it is one here."""
+    held = Counter({row: number for row, number in present.items() if _locked(AttributeRow(*row)) in locks})
+    return rows._replace(checks=rows.checks + held)
+
+
+def _locked(row: AttributeRow) -> str | None:
+    return locked_mac(row) or locked_circuit(row)
 
 
 def _blocked_rows(password: str) -> LoginRows:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from core.errors import InvalidInput
 from core.logins import check_login, check_password
 from core.policy import ServiceTerms
+from provedor.imports.lock_checks import locked_circuit, locked_mac
 from provedor.imports.old_tables import OldTables
 from provedor.imports.reply_terms import AttributeRow, Note, PlanValues, Replies, read_plan, read_service
 
@@ -86,6 +87,9 @@ class Account:
     #: Why the old server refuses it, if it does.
     blocked: str
     person: Person
+    #: What it is locked to, in canonical form (core.locks); None: nothing.
+    mac_lock: tuple[str, ...] | None = None
+    circuit_lock: tuple[str, ...] | None = None
     #: Its spellings in the old database.
     users: tuple[str, ...] = field(default=(), compare=False)
 
@@ -191,7 +195,11 @@ class _Judge:
         plan, terms = self._terms(login, users, self._asked_groups(open_groups))
         self._note_checks(login, checks)
         person = next((self._tables.people[user] for user in users if user in self._tables.people), {})
-        return Account(login, password, plan, terms, blocked, _person(person, login), tuple(users))
+        mac_lock = tuple(dict.fromkeys(filter(None, map(locked_mac, checks)))) or None
+        circuit_lock = tuple(dict.fromkeys(filter(None, map(locked_circuit, checks)))) or None
+        return Account(
+            login, password, plan, terms, blocked, _person(person, login), mac_lock, circuit_lock, tuple(users)
+        )
 
     def _rows(self, table: Mapping[str, list[AttributeRow]], owners: Iterable[str]) -> list[AttributeRow]:
         return [row for owner in owners for row in table.get(owner, ())]
@@ -274,7 +282,8 @@ class _Judge:
     def _note_checks(self, login: str, checks: Sequence[AttributeRow]) -> None:
         for row in checks:
             name = row.attribute.lower()
-            if name not in _CLEAR | _HASHED | _OF_COURSE and _session_limit([row]) is None:
+            kept = _session_limit([row]) or locked_mac(row) or locked_circuit(row)
+            if name not in _CLEAR | _HASHED | _OF_COURSE and not kept:
                 self._leave_out("login", Note(row.attribute, "this check is not kept"), login)
 
     def _leave_out(self, what: str, note: Note, key: str) -> None:

@@ -1,8 +1,9 @@
 """Services out of a CSV file: idempotent, row by row; a bad row names its line and reason, the good ones land.
 
 Columns: login, password, plan (by name), customer_name; and, where given, document, due_day, ipv4_address, ipv6_prefix,
-delegated_ipv6_prefix, street, city. They are separated by commas or, as spreadsheets in Portuguese write them, by
-semicolons. A login that exists already is left as it is.
+delegated_ipv6_prefix, street, city, mac_lock and circuit_lock (values with | between them, or `learn`). They are
+separated by commas or, as spreadsheets in Portuguese write them, by semicolons. A login that exists already is left as
+it is.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from core.models.service import Plan
 REQUIRED = ("login", "password", "plan", "customer_name")
 _SERVICE_COLUMNS = ("ipv4_address", "ipv6_prefix", "delegated_ipv6_prefix")
 _ADDRESS_COLUMNS = ("street", "city")
+_LOCK_COLUMNS = ("mac_lock", "circuit_lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Importer:
             "password": row["password"] or "",
             "address": _given(row, _ADDRESS_COLUMNS),
             **_given(row, _SERVICE_COLUMNS),
+            **{name: _lock(value) for name, value in _given(row, _LOCK_COLUMNS).items()},
         }
         services.create_service(session, self.keyring, values, self.actor)
 
@@ -133,6 +136,13 @@ def _check_text(row: dict[str, str]) -> None:
 
 def _given(row: dict[str, str], columns: Iterable[str]) -> dict[str, str]:
     return {name: value for name in columns if (value := (row.get(name) or "").strip())}
+
+
+def _lock(text: str) -> list[str]:
+    """An empty one is yet to be learned."""
+    if text.lower() == "learn":
+        return []
+    return [value.strip() for value in text.split("|") if value.strip()]
 
 
 def _due_day(row: dict[str, str]) -> int:

@@ -33,6 +33,7 @@ from provedor.imports.reply_terms import PlanValues
 
 SOURCE: Final = "freeradius"
 _TERMS: Final = ("ipv4_address", "ipv4_routes", "ipv6_prefix", "delegated_ipv6_prefix")
+_LOCKS: Final = ("mac_lock", "circuit_lock")
 _BOTH: Final = "was changed in the old database and here: ours is kept"
 
 
@@ -227,7 +228,11 @@ class Follower:
     def _here(self, service: Service) -> dict[str, Any]:
         sealed = service.password_encrypted
         password = self.keyring.open_text(sealed, SERVICE_PASSWORD) if sealed else None
-        return {"password": password, "plan_id": service.plan_id, **{name: getattr(service, name) for name in _TERMS}}
+        return {
+            "password": password,
+            "plan_id": service.plan_id,
+            **{name: getattr(service, name) for name in (*_TERMS, *_LOCKS)},
+        }
 
     def _changes(
         self, what: str, key: str, before: Mapping[str, Any], says: Mapping[str, Any], here: Mapping[str, Any]
@@ -262,7 +267,7 @@ def _says(account: Account, plan_ids: Mapping[str, int]) -> dict[str, Any]:
     terms = {name: getattr(account.terms, name) for name in _TERMS}
     return {
         "password": account.password, "plan_id": plan_ids[account.plan], **terms,
-        "ipv4_routes": list(account.terms.ipv4_routes),
+        "ipv4_routes": list(account.terms.ipv4_routes), **{name: _list(getattr(account, name)) for name in _LOCKS},
     }  # fmt: skip
 
 
@@ -271,8 +276,13 @@ def _new_service(account: Account, plan_ids: Mapping[str, int]) -> NewService:
     address = {name: value for name, value in (("street", person.street), ("city", person.city)) if value}
     return NewService(
         account.login, account.password, plan_ids[account.plan], person.name, email=person.email, phone=person.phone,
-        address=address, terms=account.terms,
+        address=address, terms=account.terms, mac_lock=_list(account.mac_lock),
+        circuit_lock=_list(account.circuit_lock),
     )  # fmt: skip
+
+
+def _list(lock: tuple[str, ...] | None) -> list[str] | None:
+    return None if lock is None else list(lock)
 
 
 def _plan_columns(plan: Plan, like: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from core.database import Database
 from core.keyring import Keyring
 from core.models.network import Nas, Vendor
 from core.models.service import Service, ServiceStatus
+from provedor.export_dialects import GROUP
 from provedor.imports.accounts import Account, Judged, Level, Rules, judge
 from provedor.imports.follow import Follower, Outcome
 from provedor.imports.old_tables import OldTables, read_tables
@@ -57,9 +58,12 @@ class FreeradiusImport:
     ) -> Outcome:  # fmt: skip
         """Raises OldDatabaseAway."""
         tables = read_tables(url, with_sessions=options.with_sessions)
+        exported = tables.set_aside(GROUP)  # our own words: a hold of ours would come back as somebody else's
         rules = Rules(tables.case_insensitive if options.lowercase is None else options.lowercase, options.strip_realm)
         judged = judge(tables, rules, options.rates, self.now)
         outcome = Outcome(findings=list(judged.findings))
+        if exported:
+            outcome.count("login", "exported from here", exported)
         follower = Follower(self.keyring, self.actor, self.now, options.due_day, outcome)
         with self._transactions(dry_run=dry_run) as transaction:
             with transaction() as session:

@@ -61,6 +61,14 @@ class OldTables:
     #: Open rows of radacct.
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
 
+    def set_aside(self, group_prefix: str) -> int:
+        """Leave out who is in such a group, and say how many these are."""
+        users = [user for user, groups in self.groups.items() if any(one.startswith(group_prefix) for one in groups)]
+        for user in users:
+            for rows in (self.checks, self.replies, self.groups):
+                rows.pop(user, None)
+        return len(users)
+
 
 class _Reader:
     """Either driver's connection, by what both do alike."""

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from factories import make_nas, make_plan, make_service
 from freeradius_tables import OldDatabase
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from aaa.pools import pools, taking
 from aaa.pools.models import AddressLease, LeaseState
@@ -21,10 +21,11 @@ from core.database import Database, libpq_url
 from core.keyring import Keyring
 from core.models.network import Nas, Vendor
 from core.models.network import Session as LiveSession
-from core.models.service import Service
+from core.models.service import Hold, Plan, Service
 from core.models.system import ChangeKind
 from provedor.export_dialects import GROUP
 from provedor.exports import BLOCKED, FreeradiusExport, changes_lost
+from provedor.imports.freeradius import FreeradiusImport, Options
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PERSON = Actor("person")
@@ -158,6 +159,41 @@ def test_a_renamed_login_leaves_nothing_behind(
     assert (done["logins"], done["logins removed"]) == (1, 1)
     assert rows(old, "ana") == ([], [], [])
     assert rows(old, "ana2")[0] != []
+
+
+def test_what_was_exported_is_not_imported_again(
+    export: FreeradiusExport, old: OldDatabase, database: Database, database_url: str, keyring: Keyring
+) -> None:
+    """Else a hold that billing placed here would come back as a person's, and outlast the payment."""
+    old.user("dora")
+    hold(database, "ana", HoldEffect.BLOCK)
+    export.write_all()
+    outcome = FreeradiusImport(database, libpq_url(database_url), keyring, PERSON, NOW).run(
+        old.url, Options(), dry_run=False
+    )
+    assert +outcome.counts["login"] == {"created": 2, "exported from here": 3}  # and the neighbour
+    assert set(outcome.counts["plan"]) == {"created"}
+    with database.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(Hold)) == 1
+        assert set(session.scalars(select(Plan.name))) == {"Fibra", "home"}
+
+
+def test_a_lock_stays_there_while_it_is_one_here(
+    export: FreeradiusExport, old: OldDatabase, database: Database, keyring: Keyring
+) -> None:
+    old.user("ana", ("Cleartext-Password", ":=", "x"), ("Calling-Station-Id", "==", "aa-bb-cc-00-00-01"))
+    with database.transaction() as session:
+        ana = services.find_by_login(session, "ana")
+        assert ana is not None
+        services.update_service(session, keyring, ana, {"mac_lock": ["AA:BB:CC:00:00:01"]}, PERSON)
+    export.write_all()
+    assert ("Calling-Station-Id", "==", "aa-bb-cc-00-00-01") in rows(old, "ana")[0]
+    assert +export.write_all() == {}
+    revision = export.newest_revision()
+    with database.transaction() as session:
+        services.update_service(session, keyring, session.get_one(Service, ana.id), {"mac_lock": []}, PERSON)
+    export.follow(revision)
+    assert [check[0] for check in rows(old, "ana")[0]] == ["Cleartext-Password"]
 
 
 def test_unused_groups_of_ours_go(export: FreeradiusExport, old: OldDatabase) -> None:

@@ -52,6 +52,21 @@ def test_good_rows_land_and_bad_rows_say_why(importer: Importer, database: Datab
     assert count(database) == 2
 
 
+def test_locks_come_along(importer: Importer, database: Database) -> None:
+    file = """login;password;plan;customer_name;mac_lock;circuit_lock
+ana;s;Fibra;Ana;aa-bb-cc-00-00-01|AA:BB:CC:00:00:02;Ether 1
+bia;s;Fibra;Bia;learn;
+caio;s;Fibra;Caio;no device;
+"""
+    results = list(importer.run(io.StringIO(file), dry_run=False))
+    assert [(one.outcome, one.reason.split(":")[0]) for one in results] == [
+        ("created", ""), ("created", ""), ("rejected", "mac_lock"),
+    ]  # fmt: skip
+    with database.transaction() as session:
+        locks = session.execute(select(Service.mac_lock, Service.circuit_lock).order_by(Service.id)).all()
+    assert [tuple(one) for one in locks] == [(["AA:BB:CC:00:00:01", "AA:BB:CC:00:00:02"], ["ether 1"]), ([], None)]
+
+
 def test_a_dry_run_keeps_nothing(importer: Importer, database: Database) -> None:
     results = list(importer.run(io.StringIO(FILE), dry_run=True))
     assert [result.outcome for result in results][:2] == ["created", "created"]

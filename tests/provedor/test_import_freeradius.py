@@ -95,6 +95,26 @@ def test_users_groups_and_nases_land_and_a_second_run_finds_nothing_to_do(
         assert session.scalar(select(func.count()).select_from(Change)) == changes
 
 
+def test_a_login_that_was_locked_to_a_device_or_a_line_is_so_here(
+    run: Any, old: OldDatabase, database: Database
+) -> None:
+    old.user("ana")
+    old.user("bia")
+    old.insert("radcheck", username="ana", attribute="Calling-Station-Id", op="==", value="aa-bb-cc-00-00-01")
+    old.insert("radcheck", username="ana", attribute="NAS-Port-Id", op="==", value="Ether1")
+    old.insert("radcheck", username="bia", attribute="Calling-Station-Id", op=":=", value="aa-bb-cc-00-00-02")
+    old.insert("radcheck", username="bia", attribute="NAS-IP-Address", op="==", value="192.0.2.1")
+    assert told(run(), Level.LEFT_OUT) == [
+        ("bia", "Calling-Station-Id: this check is not kept"), ("bia", "NAS-IP-Address: this check is not kept"),
+    ]  # fmt: skip
+    ana, bia = service(database, "ana"), service(database, "bia")
+    assert (ana.mac_lock, ana.circuit_lock) == (["AA:BB:CC:00:00:01"], ["ether1"])
+    assert (bia.mac_lock, bia.circuit_lock) == (None, None)
+    old.connection.execute("UPDATE old.radcheck SET value = 'AA:BB:CC:00:00:03' WHERE attribute = 'Calling-Station-Id'")
+    run()
+    assert service(database, "ana").mac_lock == ["AA:BB:CC:00:00:03"]
+
+
 def test_a_dry_run_says_the_same_and_keeps_nothing(run: Any, old: OldDatabase, database: Database) -> None:
     for number in range(3):
         old.user(f"user{number}")
