@@ -73,7 +73,7 @@ class Throttle(Input):
     up_kbps: Kbps
 
 
-Octets = Annotated[int, Field(ge=1, le=1 << 60), Number]
+Octets = Annotated[int, Field(ge=1, le=10**18), Number]
 
 
 class TimeWindow(Input):

@@ -97,7 +97,7 @@ def measure_lookups(data: Path, records: int) -> Iterator[Line]:
 
 def _fill(url: str, database: Database, rows: int) -> dict[str, int]:
     per_address = SECONDS // HELD_S
-    addresses = max(10, rows // per_address)
+    addresses = max(10, rows // per_address // 10 * 10)  # so that a prefix's holdings follow one another
     sizes = {"addresses": addresses, "prefixes": max(1, addresses // 10),
              "outsides": max(1, rows // per_address // BLOCKS_PER_ADDRESS)}  # fmt: skip
     with database.transaction() as session:

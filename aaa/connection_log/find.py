@@ -10,21 +10,21 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, or_, select, text
 from sqlalchemy.orm import Session
 
-from aaa.connection_log.models import NatOrder, NatRule
+from aaa.connection_log.models import AddressKind, NatOrder, NatRule
 from aaa.connection_log.moments import TOLERANCE_S, read_moment
 from aaa.connection_log.nat import DeterministicNat
 from core.errors import InvalidInput
 
 #: An answer has no more than so many candidates; where there are more, it says so.
 CANDIDATES_MAX: Final = 1000
-#: Prefixes that subscribers are given.
-_PREFIX_LENGTHS: Final = (*range(29, 65), 127, 128)
+#: Networks and prefixes that subscribers are given, by IP version.
+_PREFIX_LENGTHS: Final = {4: range(16, 33), 6: (*range(29, 65), 127, 128)}
 
 
 class How(StrEnum):
@@ -46,6 +46,7 @@ class Note(StrEnum):
     EDGE = "edge"
     START_UNKNOWN = "start_unknown"
     MOVED = "moved"
+    NOT_TOLD = "not_told"
     STALE_END = "stale_end"
     STILL_OPEN = "still_open"
     INSIDE_UNKNOWN = "inside_unknown"
@@ -102,25 +103,31 @@ class Answer:
 
 
 #: The index alone decides which rows are read at all; OFFSET keeps the planner from reading every month for them.
+#: Addresses come as text: nobody computes with them.
 USES: Final = """
 WITH hits AS MATERIALIZED (
   SELECT started_at, id FROM address_use
   WHERE address = ANY(CAST(:addresses AS cidr[])) AND started_at <= :latest
-    AND (ended_at IS NULL OR ended_at >= :earliest)
+    AND coalesce(ended_at, 'infinity'::timestamptz) >= :earliest
   LIMIT :most)
-SELECT u.*, s.updated_at AS heard_at
+SELECT u.started_at, u.session_id, u.kind, u.address::text AS address, u.ended_at, u.end_kind, u.moved, u.service_id,
+  u.login, u.box, u.acct_session_id, u.calling_station_id, s.updated_at AS heard_at
 FROM hits h
   CROSS JOIN LATERAL (SELECT * FROM address_use a WHERE a.started_at = h.started_at AND a.id = h.id OFFSET 0) u
-  LEFT JOIN LATERAL (SELECT updated_at FROM session WHERE id = u.session_id OFFSET 0) s ON true
+  LEFT JOIN LATERAL (
+    SELECT updated_at FROM session WHERE id = u.session_id AND u.ended_at IS NULL OFFSET 0) s ON true
 ORDER BY u.started_at, u.id
 """
 BLOCKS: Final = """
 WITH hits AS MATERIALIZED (
   SELECT started_at, id FROM port_block
-  WHERE outside = CAST(:outside AS cidr) AND started_at <= :latest AND (ended_at IS NULL OR ended_at >= :earliest)
-    AND port_first <= :port_most AND port_last >= :port_least
+  WHERE outside = CAST(:outside AS cidr) AND started_at <= :latest
+    AND coalesce(ended_at, 'infinity'::timestamptz) >= :earliest AND port_first <= :port_most
+    AND port_last >= :port_least
   LIMIT :most)
-SELECT b.*, s.updated_at AS heard_at, s.acct_session_id, s.calling_station_id, s.framed_ipv4
+SELECT b.started_at, b.outside::text AS outside, b.port_first, b.port_last, b.inside::text AS inside, b.ended_at,
+  b.end_kind, b.reporter, b.start_known, b.session_id, b.service_id, b.login, s.updated_at AS heard_at,
+  s.acct_session_id, s.calling_station_id, s.framed_ipv4
 FROM hits h
   CROSS JOIN LATERAL (SELECT * FROM port_block p WHERE p.started_at = h.started_at AND p.id = h.id OFFSET 0) b
   LEFT JOIN LATERAL (
@@ -154,13 +161,13 @@ def read_question(
 
 #: For the rest of the transaction. To plan for each month anew takes longer than to answer; and the planner would fetch
 #: a row of the table for each of an address's hundreds, where the index says which few are wanted.
-_PREPARE: Final = (
+PREPARE: Final = (
     "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off"
 )
 
 
 def find_holders(session: Session, question: Question) -> Answer:
-    session.execute(text(_PREPARE))
+    session.execute(text(PREPARE))
     own = _own(session, question)
     shared = _shared(session, question, question.address) if isinstance(question.address, IPv4Address) else []
     candidates = sorted(own + shared, key=lambda one: (one.started_at, one.login or ""))
@@ -180,9 +187,14 @@ def find_holders(session: Session, question: Question) -> Answer:
 
 def _own(session: Session, question: Question) -> list[Candidate]:
     address = question.address
-    lengths = _PREFIX_LENGTHS if isinstance(address, IPv6Address) else ()
-    addresses = [str(IPv6Network((address, length), strict=False)) for length in lengths] or [f"{address}/32"]
-    return [_of_session(row, question) for row in _uses(session, addresses, question.earliest, question.latest)]
+    networks = [str(ip_network((address, length), strict=False)) for length in _PREFIX_LENGTHS[address.version]]
+    rows = _uses(session, networks, question.earliest, question.latest)
+    told = {(row["session_id"], row["address"]) for row in rows if row["kind"] != AddressKind.GIVEN}
+    return [
+        _of_session(row, question)
+        for row in rows
+        if row["kind"] != AddressKind.GIVEN or (row["session_id"], row["address"]) not in told
+    ]
 
 
 def _uses(session: Session, addresses: Sequence[str], earliest: datetime, latest: datetime) -> Sequence[RowMapping]:
@@ -205,6 +217,7 @@ def _notes(row: RowMapping | dict[str, Any], question: Question) -> frozenset[No
         Note.STILL_OPEN: ended_at is None,
         Note.STALE_END: row["end_kind"] in {"stale", "not_found", "superseded", "nas_reboot"},
         Note.MOVED: row.get("moved", False),
+        Note.NOT_TOLD: row.get("kind") == AddressKind.GIVEN,
         Note.START_UNKNOWN: not row.get("start_known", True),
     }
     return frozenset(note for note, so in said.items() if so)

@@ -12,11 +12,16 @@ from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
 
+#: Most of what began before a moment has ended before it, too: an index by it leads to the few that have not.
+_END = text("coalesce(ended_at, 'infinity'::timestamptz)")
+
 
 class AddressKind(StrEnum):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
     DELEGATED = "delegated"
+    #: A network routed to the session, or a prefix of its own, as we gave it; its NAS may tell it as well.
+    GIVEN = "given"
 
 
 class AddressUse(Base):
@@ -29,7 +34,7 @@ class AddressUse(Base):
     __tablename__ = "address_use"
     __table_args__ = (
         PrimaryKeyConstraint("started_at", "id"),
-        Index("ix_address_use_address", "address", "started_at", postgresql_include=["ended_at", "id"]),
+        Index("ix_address_use_address", "address", _END, postgresql_include=["started_at", "ended_at", "id"]),
         Index("ix_address_use_session", "session_id"),
         {"postgresql_partition_by": "RANGE (started_at)"},
     )
@@ -62,8 +67,8 @@ class PortBlock(Base):
     __table_args__ = (
         PrimaryKeyConstraint("started_at", "id"),
         Index(
-            "ix_port_block_outside", "outside", "started_at",
-            postgresql_include=["port_first", "port_last", "ended_at", "id"],
+            "ix_port_block_outside", "outside", _END,
+            postgresql_include=["started_at", "port_first", "port_last", "ended_at", "id"],
         ),
         Index("ix_port_block_session", "session_id", postgresql_where=text("session_id IS NOT NULL")),
         CheckConstraint("port_first BETWEEN 0 AND port_last AND port_last <= 65535", name="ports"),

@@ -49,6 +49,13 @@ _NOTES: Final[dict[Note, tuple[str, str]]] = {
         "A sessão teve mais de um endereço; o momento da troca é o do registro que informou o novo.",
         "The session had more than one address; it changed when a record told the new one.",
     ),
+    Note.NOT_TOLD: (
+        (
+            "O endereço está numa rede ou num prefixo que este provedor atribuiu à sessão; o equipamento não informa "
+            "seu uso."
+        ),
+        "The address is in a network or prefix that we gave to the session; the equipment does not tell its use.",
+    ),
     Note.STALE_END: (
         "O equipamento não informou o término; ele foi deduzido.",
         "The equipment did not tell the end; it was inferred.",

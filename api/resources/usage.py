@@ -55,7 +55,7 @@ class UsageOut(Output):
 class CreditIn(Input):
     """Octets on a plan that counts volume, seconds on one that counts time."""
 
-    octets: Annotated[int, Field(ge=0, le=1 << 60), Number] = 0
+    octets: Annotated[int, Field(ge=0, le=10**18), Number] = 0
     seconds: Annotated[int, Field(ge=0, le=1 << 31), Number] = 0
 
 

@@ -11,18 +11,24 @@ from typing import Any
 
 import psycopg
 import pytest
+from factories import make_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aaa.accept_class import class_attribute
 from aaa.accounting import AccountingRecord, Status, read_record
 from aaa.authenticator import SharedSecret, sign_request
 from aaa.connection_log import store
-from aaa.connection_log.find import USES, Answer, How, Note, Question, find_holders
+from aaa.connection_log.find import PREPARE, USES, Answer, How, Note, Question, find_holders
 from aaa.packet import Kind, attribute, integer_attribute, text_attribute, vendor_attribute
+from aaa.pools import pools
+from aaa.pools.taking import take
 from aaa.session_store import ensure_partitions, store_batch
 from aaa.staleness import STALE_UNVERIFIED_S, close_stale
 from aaa.vendors.base import prefix_value
+from core.audit import Actor
 from core.database import Database, libpq_url
+from core.keyring import Keyring
 
 BASE = 1_795_000_000
 SECRET = SharedSecret(b"x")
@@ -32,6 +38,7 @@ Connection = psycopg.Connection[Any]
 def told(
     status: int, at: int, session: str = "1", *, ipv4: str = "", delegated: str = "",
     ports: tuple[str, int, int] = ("", 0, 0), nokia: str = "", login: str = "ana", seconds: int | None = None,
+    ours: bytes = b"",
 ) -> AccountingRecord:  # fmt: skip
     """A record of the box "bras", `at` seconds after BASE, of a session that began at BASE."""
     body = (
@@ -41,7 +48,7 @@ def told(
         + integer_attribute(Kind.ACCT_SESSION_TIME, at if seconds is None else seconds)
     )
     if status < Status.ON:
-        body += text_attribute(Kind.USER_NAME, login) + text_attribute(Kind.ACCT_SESSION_ID, session)
+        body += text_attribute(Kind.USER_NAME, login) + text_attribute(Kind.ACCT_SESSION_ID, session) + ours
     if ipv4:
         body += attribute(Kind.FRAMED_IP_ADDRESS, ip_address(ipv4).packed)
     if delegated:
@@ -162,6 +169,33 @@ def test_a_delegated_prefix_told_in_an_interim_counts_from_the_sessions_start(
     assert ask(database, "2001:db8:5:100::1", 200).candidates == []
 
 
+@pytest.fixture
+def routed(database: Database, keyring: Keyring) -> bytes:
+    """The Class of a service with a routed network, a delegated prefix, and a lease of a prefix out of a pool."""
+    with database.transaction() as session:
+        service = make_service(
+            session, keyring, login="ana", ipv4_routes=["198.51.100.0/29"], delegated_ipv6_prefix="2001:db8:5::/56"
+        )
+        pools.create_pool(session, {"name": "six", "kind": "ipv6", "ranges": ["2001:db8:6::/48"]}, Actor("test"))
+        take(session, "six", [service.id], datetime.now(UTC))
+        return class_attribute(service.id, bytes(8), bytes.fromhex(service.policy_fingerprint))
+
+
+def test_what_we_gave_is_found_where_the_nas_never_tells_it(
+    connection: Connection, database: Database, routed: bytes
+) -> None:
+    keep(connection, told(Status.START, 0, ipv4="100.64.0.5", ours=routed))
+    keep(connection, told(Status.INTERIM, 300, ipv4="100.64.0.5", delegated="2001:db8:5::/56", ours=routed))
+    keep(connection, told(Status.STOP, 600, ipv4="100.64.0.6", ours=routed))
+    for address, network in (("198.51.100.3", "198.51.100.0/29"), ("2001:db8:6::9", "2001:db8:6::/64")):
+        (one,) = ask(database, address, 200).candidates
+        assert (one.login, one.address, one.end_kind, Note.NOT_TOLD in one.notes) == ("ana", network, "stop", True)
+    (one,) = ask(database, "2001:db8:5:0:1::77", 200).candidates  # the NAS told it as well
+    assert Note.NOT_TOLD not in one.notes
+    assert ask(database, "198.51.100.8", 200).candidates == []
+    assert ask(database, "198.51.100.3", 1500).candidates == []
+
+
 @pytest.mark.parametrize("before", ["stop", "nas_reboot", "stale", "superseded"])
 def test_the_answer_says_how_the_end_is_known(connection: Connection, database: Database, before: str) -> None:
     keep(connection, told(Status.START, 0, ipv4="100.64.0.5"))
@@ -278,8 +312,11 @@ def test_a_lookup_prunes_months_and_reads_an_index(connection: Connection, datab
     connection.execute("VACUUM ANALYZE address_use")
     query = USES.replace(":addresses", "ARRAY['10.0.0.9/32']").replace(":most", "1001")
     query = query.replace(":earliest", "'2026-03-04'").replace(":latest", "'2026-03-05'")
-    hits = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}")).partition("CTE hits")[2]
+    with connection.transaction():
+        connection.execute(PREPARE.replace("force_generic_plan", "auto"))
+        hits = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}")).partition("CTE hits")[2]
     plan = hits.partition("Nested Loop")[0]
     assert "Seq Scan on address_use_2026" not in plan
     assert "Index Only Scan using address_use_202603" in plan
     assert "202604" not in plan
+    assert "COALESCE(ended_at" in plan.partition("Index Cond")[2].partition("Filter")[0]
