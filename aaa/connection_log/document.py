@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from fpdf import FPDF
@@ -58,33 +60,40 @@ _LABELS: Final[dict[str, tuple[str, str]]] = {
     "page": ("página", "page"),
 }  # fmt: skip
 
+#: Latin, Greek and Cyrillic: names are written in more than one alphabet. (PDF's own fonts know Latin-1.)
+_FONT: Final = "Source Sans Pro"
+_FONT_FILES: Final = Path(str(files("font_source_sans_pro"))) / "files"
+_FACES: Final = {"": "SourceSansPro-Regular.ttf", "B": "SourceSansPro-Bold.ttf", "I": "SourceSansPro-It.ttf"}
+
 
 class _Sheet(FPDF):
     def __init__(self, foot: str, page: str) -> None:
         super().__init__(format="A4")
+        for style, file in _FACES.items():
+            self.add_font(_FONT, style, _FONT_FILES / file)
         self._foot, self._page_word = foot, page
         self.set_auto_page_break(auto=True, margin=18)
         self.set_margins(18, 16, 18)
 
     def footer(self) -> None:
         self.set_y(-14)
-        self.set_font("Helvetica", size=8)
-        self.cell(0, 5, _latin(f"{self._foot}   {self._page_word} {self.page_no()}"), align="C")
+        self.set_font(_FONT, size=8)
+        self.cell(0, 5, f"{self._foot}   {self._page_word} {self.page_no()}", align="C")
 
     def heading(self, words: str, size: int) -> None:
         self.ln(2)
-        self.set_font("Helvetica", style="B", size=size)
-        self.multi_cell(0, size * 0.5, _latin(words), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.set_font(_FONT, style="B", size=size)
+        self.multi_cell(0, size * 0.5, words, align="L", new_x="LMARGIN", new_y="NEXT")
 
     def line_of(self, label: str, value: str) -> None:
-        self.set_font("Helvetica", style="B", size=9)
-        self.cell(58, 5, _latin(label))
-        self.set_font("Helvetica", size=9)
-        self.multi_cell(0, 5, _latin(value), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.set_font(_FONT, style="B", size=9)
+        self.cell(58, 5, label)
+        self.set_font(_FONT, size=9)
+        self.multi_cell(0, 5, value, align="L", new_x="LMARGIN", new_y="NEXT")
 
     def paragraph(self, words: str) -> None:
-        self.set_font("Helvetica", style="I", size=9)
-        self.multi_cell(0, 4.6, _latin(words), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.set_font(_FONT, style="I", size=9)
+        self.multi_cell(0, 4.6, words, align="L", new_x="LMARGIN", new_y="NEXT")
 
 
 class AnswerDocument:
@@ -191,8 +200,3 @@ _ADDRESS_PARTS = ("street", "number", "district", "city", "state", "postal_code"
 
 def _written(address: Mapping[str, Any]) -> str:
     return ", ".join(str(address[part]) for part in _ADDRESS_PARTS if address.get(part))
-
-
-def _latin(words: str) -> str:
-    """The built-in fonts know Latin-1; another character becomes a question mark, not an error."""
-    return words.encode("latin-1", "replace").decode("latin-1")
