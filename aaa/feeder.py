@@ -1,7 +1,7 @@
 """One feeder a node: follows the database's revisions and keeps every worker of the node current.
 
     database --LISTEN, poll--> FeedSource --frames--> snapshot file (encrypted)
-                                                \\--> each worker's queue -> thread -> its socket
+                                                \\--> each worker of `followers`: queue -> thread -> its socket
 
 A worker that connects hears the file from its beginning, then everything that was queued since, and works from it
 where it is current. So the feeder holds no copy of the subscribers in its memory, a node starts from the file when the
@@ -17,25 +17,23 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import msgspec
 import psycopg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.feed import FOR_AUTHENTICATORS, FeedPosition, FrameReader, Message, decode, frame
+from aaa.feed import FeedPosition, Message, frame
 from aaa.feed_source import FeedSource
+from aaa.followers import Followers
 from aaa.snapshot_file import NewFile, SnapshotFile
-from aaa.tracing import TracedExchange, TraceFilter
 from core import changes
 from core.database import CONNECTION_ARGUMENTS
-from core.keyring import Keyring, SealBroken
+from core.keyring import Keyring
 from core.locks import LearnedLocks
 
 #: The database is asked this often even if no NOTIFY comes.
@@ -50,9 +48,8 @@ COMPACT_AFTER_OCTETS: Final = 32 * 1024 * 1024
 LOCKS_A_ROUND: Final = 200
 #: Pause between two tries to write the copy anew after the disk refused.
 RENEW_S: Final = 10.0
-#: Frames queued for a worker that does not read; one further behind is disconnected and starts anew.
-QUEUE_MAX: Final = 20_000
-
+#: Leases asked for and not looked at yet; more are asked for again.
+WANTED_QUEUE_MAX: Final = 20_000
 #: How often workers (and the file) are told that the node stands where the database stands, and the database how far
 #: its workers are.
 FRESH_EVERY_S: Final = 5.0
@@ -61,40 +58,6 @@ WANTED_MAX: Final = 1000
 
 log = structlog.get_logger()
 T = TypeVar("T")
-
-
-class Follower:
-    """One connected worker (or somebody who traces): a queue and the thread that empties it."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_MAX)
-        self.name = ""
-        self.role = ""
-        #: What somebody who traces wants to see.
-        self.filter: TraceFilter | None = None
-        self.ended = False
-
-    def put(self, octets: bytes) -> None:
-        try:
-            self.queue.put_nowait(octets)
-        except queue.Full:
-            self.close()
-
-    def put_end(self) -> None:
-        """Let the writing thread end, even where it must drop frames for it."""
-        while True:
-            try:
-                return self.queue.put_nowait(None)
-            except queue.Full:
-                self.queue.get_nowait()
-
-    def close(self) -> None:
-        # Shutting down wakes both threads of this follower; they close the socket.
-        try:
-            self.connection.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
 
 
 class Feeder:
@@ -123,26 +86,25 @@ class Feeder:
         self._database_url = database_url
         self._keyring = keyring
         self._file = SnapshotFile(file, keyring)
-        self._socket_path = socket_path
         self._on_ready = on_ready
         self._on_learned = on_learned
         self._on_wanted = on_wanted
         self._on_position = on_position
         self._on_join = on_join
         self._authenticators = authenticators
-        self._wanted: queue.Queue[tuple[str, int]] = queue.Queue(QUEUE_MAX)
+        self._wanted: queue.Queue[tuple[str, int]] = queue.Queue(WANTED_QUEUE_MAX)
         #: When the copy last stood where the database stands; seconds since 1970.
         self._fresh_at = 0.0
         #: Who starts from the file stands here at least.
         self._durable_revision = 0
         self._on_locks = on_locks
         self._compact_after_octets = compact_after_octets
-        self._lock = threading.Lock()
-        self._followers: set[Follower] = set()
         self._stopped = threading.Event()
-        self._loaded = threading.Event()
         #: What we know cannot be trusted: the file was found damaged while it was read, or the node was forgotten.
         self._void = threading.Event()
+        self._followers = Followers(
+            socket_path, copy=lambda: self._file.read(self._file.end), on_damage=self._void.set, on_told=self._hear
+        )
         #: The disk did not take a change: until the copy is written anew, it stands behind.
         self._behind = False
         self._renew_at = 0.0
@@ -158,8 +120,7 @@ class Feeder:
 
     def run(self) -> None:
         """Serve followers and follow the database."""
-        listener = self._listen()
-        threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
+        self._followers.listen()
         threading.Thread(target=self._ask_for_leases, name="leases", daemon=True).start()
         if self._file.open():
             self._resume()
@@ -170,7 +131,7 @@ class Feeder:
                 log.warning("feeder: database away, serving from the copy", error=type(error).__name__)
                 self._serve_from_copy()
                 self._stopped.wait(RECONNECT_S)
-        self._hang_up(listener)
+        self._followers.hang_up()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -228,10 +189,10 @@ class Feeder:
         if now - self._fresh_at < FRESH_EVERY_S:
             return
         octets = frame(Message.FRESH, now)
-        with self._lock:
+        with self._followers.lock:
             self._fresh_at = now
             self._append([octets])
-            self._broadcast(octets)
+            self._followers.broadcast(octets)
             if not self._behind:
                 self._durable_revision = self.revision  # the file was made durable just before (_keep_copy)
         workers = [self._position_of(name) for name in self._authenticators]
@@ -271,8 +232,8 @@ class Feeder:
                 self._stopped.wait(RECONNECT_S)
                 continue
             if refused:
-                with self._lock:
-                    self._broadcast(frame(Message.NO_LEASE, sorted(refused)))
+                with self._followers.lock:
+                    self._followers.broadcast(frame(Message.NO_LEASE, sorted(refused)))
 
     def _keep_learned(self) -> None:
         for nas_id, mode in list(self._learned.items()):
@@ -301,11 +262,10 @@ class Feeder:
         """A whole snapshot from the database into a new file; every worker starts anew from it."""
         self._tell(self._on_join)
         fresh, position = self._write_anew(source)
-        with self._lock:
+        with self._followers.lock:
             self._adopt(fresh)
             self.epoch, self.revision = position.epoch, position.revision or 0
-            for follower in self._followers:
-                follower.close()
+            self._followers.close_all()
         self._void.clear()
         self._become_loaded()
 
@@ -324,7 +284,7 @@ class Feeder:
         """A new file as in `_reload`, for the file alone. It may stand at a later revision than the workers: those
         changes are still to come, to them and once more into the file, which does no harm."""
         fresh, _ = self._write_anew(source)
-        with self._lock:
+        with self._followers.lock:
             self._adopt(fresh)
 
     def _fall_behind(self, error: OSError) -> None:
@@ -355,10 +315,10 @@ class Feeder:
         delta = source.changes_after(self.revision)
         if delta is None:
             return False
-        with self._lock:
+        with self._followers.lock:
             self._append(delta.frames)
             for octets in delta.frames:
-                self._broadcast(octets)
+                self._followers.broadcast(octets)
             self.revision = delta.revision
         return True
 
@@ -369,66 +329,16 @@ class Feeder:
         except OSError as error:
             self._fall_behind(error)
 
-    def _broadcast(self, octets: bytes) -> None:
-        """To every worker; passwords and policies to authenticators only (a frame's kind is its fifth octet)."""
-        for follower in self._followers:
-            if follower.role == "auth" or (follower.role == "acct" and octets[4] not in FOR_AUTHENTICATORS):
-                follower.put(octets)
-
     def _become_loaded(self) -> None:
-        with self._lock:
-            if self._loaded.is_set():
+        with self._followers.lock:
+            if self._followers.loaded.is_set():
                 return
-            self._loaded.set()
+            self._followers.loaded.set()
         self._on_ready()
 
-    # The sockets' side
-
-    def _listen(self) -> socket.socket:
-        self._socket_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._socket_path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(self._socket_path))
-        self._socket_path.chmod(0o600)
-        listener.listen(64)
-        return listener
-
-    def _hang_up(self, listener: socket.socket) -> None:
-        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
-        listener.close()
-        with self._lock:
-            for follower in self._followers:
-                follower.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        while not self._stopped.is_set():
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._read, args=(Follower(connection),), daemon=True).start()
-
-    def _read(self, follower: Follower) -> None:
-        """What comes from one follower, until its connection ends."""
-        reader = FrameReader()
-        try:
-            while octets := follower.connection.recv(65536):
-                reader.feed(octets)
-                for kind, body in reader:
-                    self._hear(follower, kind, decode(kind, body))
-        except OSError:
-            pass
-        except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
-            log.error("feeder: a follower sends what is no message", follower=follower.name, error=type(error).__name__)
-        finally:
-            self._forget(follower)
-
-    def _hear(self, follower: Follower, kind: int, message: Any) -> None:  # noqa: ANN401  (a shape per kind)
-        if kind == Message.HELLO:
-            follower.name, follower.role = message["name"], message["role"]
-            threading.Thread(target=self._write, args=(follower,), daemon=True).start()
-        elif kind == Message.COUNTERS:
-            self.counters[follower.name] = message
+    def _hear(self, name: str, kind: int, message: Any) -> None:  # noqa: ANN401  (a shape per kind)
+        if kind == Message.COUNTERS:
+            self.counters[name] = message
         elif kind == Message.LEARNED:
             nas_id, mode = message
             self._learned[nas_id] = mode
@@ -438,65 +348,3 @@ class Feeder:
                 self._wanted.put_nowait((pool, service_id))
         elif kind == Message.LOCKS_LEARNED:
             self._learned_locks.setdefault(message.service_id, message)
-        elif kind == Message.TRACE and follower.role == "trace":
-            self._begin_trace(follower, msgspec.convert(message, TraceFilter))
-        elif kind == Message.TRACE:
-            self._to_tracers(msgspec.convert(message, TracedExchange))
-
-    def _write(self, follower: Follower) -> None:
-        """Send a follower everything, from the file and then from its queue."""
-        self._loaded.wait()
-        try:
-            if follower.role != "trace":
-                for octets in self._replay(follower):
-                    follower.connection.sendall(octets)
-            while (queued := follower.queue.get()) is not None:
-                follower.connection.sendall(queued)
-        except SealBroken as error:
-            log.error("feeder: the copy is damaged and will be written anew", error=error.detail)
-            self._void.set()
-        except OSError:
-            pass
-        finally:
-            follower.close()  # it comes again if it lives
-
-    def _replay(self, follower: Follower) -> Iterator[bytes]:
-        """The file up to now; whatever comes later is in the queue. Passwords go to authenticators only."""
-        with self._lock:
-            if follower.ended:
-                return
-            self._followers.add(follower)
-            # Behind the file: what is built from it counts from here, and it is asked for what it does now.
-            follower.put(frame(Message.UP_TO_DATE, None))
-            follower.put(frame(Message.TRACE, self._filters()))
-            frames = self._file.read(self._file.end)
-            first = next(frames)  # opens the file before another can take its place
-        yield first
-        for octets in frames:
-            if follower.role == "auth" or octets[4] not in FOR_AUTHENTICATORS:
-                yield octets
-
-    def _begin_trace(self, follower: Follower, filter_: TraceFilter) -> None:
-        with self._lock:
-            follower.filter = filter_
-            self._followers.add(follower)
-            self._broadcast(frame(Message.TRACE, self._filters()))
-
-    def _filters(self) -> list[TraceFilter]:
-        return [follower.filter for follower in self._followers if follower.filter is not None]
-
-    def _to_tracers(self, exchange: TracedExchange) -> None:
-        octets = frame(Message.TRACE, exchange)
-        with self._lock:
-            for follower in self._followers:
-                if follower.filter is not None and follower.filter.matches(exchange):
-                    follower.put(octets)
-
-    def _forget(self, follower: Follower) -> None:
-        with self._lock:
-            follower.ended = True
-            self._followers.discard(follower)
-            if follower.filter is not None:
-                self._broadcast(frame(Message.TRACE, self._filters()))
-        follower.put_end()
-        follower.connection.close()

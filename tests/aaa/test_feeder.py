@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from aaa import feeder as feeder_module
+from aaa import followers
 from aaa.authenticator import SharedSecret, sign_access_request
 from aaa.feed import Message
 from aaa.feed_source import FeedSource
@@ -598,7 +599,7 @@ def test_a_worker_that_does_not_read_is_given_up_and_delays_nobody(
     run: Run, listen: Callable[..., Listener], connection: Connection, database: Database, keyring: Keyring,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(feeder_module, "QUEUE_MAX", 5)
+    monkeypatch.setattr(followers, "QUEUE_MAX", 5)
     with database.transaction() as session:
         plan, contract = make_plan(session), make_contract(session)
         names = {f"pool{n}": "x" * 200 for n in range(500)}
