@@ -28,6 +28,9 @@ _IPV6_KINDS: Final = (
     Kind.FRAMED_IPV6_PREFIX, Kind.FRAMED_IPV6_POOL, Kind.DELEGATED_IPV6_PREFIX, Kind.DELEGATED_IPV6_PREFIX_POOL,
     Kind.STATEFUL_IPV6_ADDRESS_POOL,
 )  # fmt: skip
+_IPV6_PREFIXES: Final = (Kind.FRAMED_IPV6_PREFIX, Kind.DELEGATED_IPV6_PREFIX)
+#: Acct-Status-Type of a session's first record.
+_START: Final = 1
 _NOTHING: Final[Mapping[str, str]] = {}
 #: Addresses that mean: the NAS chooses (RFC 2865 5.8).
 NAS_CHOOSES: Final = frozenset({b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"})
@@ -93,6 +96,8 @@ class GenericDialect(Dialect):
         parts += [attribute(Kind.CLASS, value) for value in line.grant.classes]
         if line.framed_ipv4:
             parts.append(attribute(Kind.FRAMED_IP_ADDRESS, line.framed_ipv4))
+        if status != _START:  # router advertisements and DHCPv6 come after the session's start
+            parts.append(line.grant.ipv6_prefixes)
         return b"".join(parts)
 
     def counters(self, line: Subscriber) -> bytes:
@@ -166,6 +171,9 @@ def granted(reply: Packet, names: Mapping[str, str] = _NOTHING, address_list: st
         framed_ipv4=b"" if address in NAS_CHOOSES else address,
         pool=readable(reply.first(Kind.FRAMED_POOL) or b"default"),
         ipv6=any(kind in reply.firsts for kind in _IPV6_KINDS),
+        ipv6_prefixes=b"".join(
+            attribute(kind, value) for kind in _IPV6_PREFIXES if (value := reply.first(kind)) is not None
+        ),
         interim_s=float(reply.integer(Kind.ACCT_INTERIM_INTERVAL) or 300),
         session_timeout_s=reply.integer(Kind.SESSION_TIMEOUT) or 0,
         names=names,

@@ -58,6 +58,8 @@ class Grant:
     #: Where the address is taken from if none was given.
     pool: str = ""
     ipv6: bool = False
+    #: Framed-IPv6-Prefix and Delegated-IPv6-Prefix, as they were given.
+    ipv6_prefixes: bytes = b""
     #: 0: not limited.
     up_kbps: int = 0
     down_kbps: int = 0

@@ -21,6 +21,7 @@ from aaa.bras.mikrotik import parse_rate
 from aaa.bras.nokia import read_override
 from aaa.bras.subscriber import IPV6_SHARE, State, Subscriber
 from aaa.packet import Code, Kind, Packet, attribute, integer_attribute, parse, text_attribute, vendor_attribute
+from aaa.vendors.base import prefix_value
 from core.errors import InvalidInput
 from core.models.network import Vendor
 
@@ -477,6 +478,19 @@ def test_a_huawei_counts_ipv4_and_ipv6_apart_and_a_juniper_says_how_much_of_all_
         ipv6 = int.from_bytes(interim.vendor_values(own, kind)[0], "big")
         share = ipv6 / (standard + ipv6) if vendor is Vendor.HUAWEI else ipv6 / standard
         assert share == pytest.approx(IPV6_SHARE, rel=0.01)
+
+
+@pytest.mark.parametrize("vendor", list(Vendor))
+def test_prefixes_are_told_once_the_session_has_them(vendor: Vendor) -> None:
+    prefixes = attribute(Kind.FRAMED_IPV6_PREFIX, prefix_value("2001:db8:1::/64")) + attribute(
+        Kind.DELEGATED_IPV6_PREFIX, prefix_value("2001:db8:5::/56")
+    )
+    scene = Scene(vendor, prefixes)
+    scene.pass_time(12)
+    first, later = scene.accounted(START)[0], scene.accounted(INTERIM)[0]
+    assert first.first(Kind.DELEGATED_IPV6_PREFIX) is None
+    assert later.first(Kind.FRAMED_IPV6_PREFIX) == prefix_value("2001:db8:1::/64")
+    assert later.first(Kind.DELEGATED_IPV6_PREFIX) == prefix_value("2001:db8:5::/56")
 
 
 def test_a_line_without_ipv6_has_no_counters_for_it() -> None:
