@@ -14,6 +14,7 @@ from snmp_agent import SYS_UP_TIME, Agent, column
 from sqlalchemy import text
 
 from aaa.models import NasFindingRow
+from aaa.pools import nodes
 from aaa.snmp.tables import HW_ACCESS_USER_NAME
 from aaa.spool import SPOOL_OCTETS_MAX, segment_path
 from core import network, outbox, switches, topics
@@ -280,3 +281,12 @@ def test_each_router_that_cannot_be_asked_is_named_with_the_reason(
         advice = check(settings, "router APIs").advice
         assert "bras-1" not in advice
         assert "bras-3" not in advice
+
+
+def test_a_radius_node_that_is_silent_is_named_with_what_to_do(settings: Settings, database: Database) -> None:
+    with database.transaction() as session:
+        nodes.join(session, "node-9", datetime.now(UTC) - nodes.MISSED_AFTER - timedelta(seconds=1))
+    assert_wrong(settings, "RADIUS nodes", "node-9", "provedor node forget")
+    with database.transaction() as session:
+        nodes.forget(session, "node-9", Actor("test"), datetime.now(UTC))
+    assert check(settings, "RADIUS nodes").ok
