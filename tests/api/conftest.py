@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC
 
@@ -18,6 +19,7 @@ from core.models.system import Role
 from provedor.migrate import head_revision
 
 ClientFor = Callable[[Role], TestClient]
+_numbers = itertools.count()
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def client_for(database: Database, keyring: Keyring) -> ClientFor:
 
     def make(role: Role) -> TestClient:
         with database.transaction() as session:
-            _, secret = tokens.create_token(session, f"{role}-{id(object())}", role, Actor("test"))
+            _, secret = tokens.create_token(session, f"{role}-{next(_numbers)}", role, Actor("test"))
         return TestClient(app, raise_server_exceptions=False, headers={"Authorization": f"Bearer {secret}"})
 
     return make

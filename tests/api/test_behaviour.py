@@ -212,7 +212,7 @@ def test_a_page_costs_as_many_statements_for_many_rows_as_for_few(client: TestCl
 
 def fill(client: TestClient, database: Database, count: int) -> None:
     for _ in range(count):
-        service = make_service(client, login=f"u{id(object())}-{count}-{_}")
+        service = make_service(client, login=f"u{count}-{_}")
         client.post(f"/api/v1/services/{service['id']}/holds", json={"reason": "admin", "effect": "throttle"})
         client.post(
             "/api/v1/invoices",

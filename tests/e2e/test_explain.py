@@ -34,7 +34,10 @@ def services(node: Node) -> dict[str, dict[str, Any]]:
     contract = node.post("/contracts", {"customer_id": customer["id"], "due_day": 10, "started_on": "2026-01-01"})
     common = {"contract_id": contract["id"], "plan_id": plan["id"], "password": PASSWORD}
     made = {}
-    for login, more in (("maria", {}), ("presa", {"mac_lock": "learn"}), ("noise", {}), ("looped", {})):
+    node.post("/nas", {"name": "bras-2", "address": "127.0.0.3", "secret": SECRET, "vendor": "mikrotik"})
+    locks = {"presa": {"mac_lock": "learn"}, "fixa": {"circuit_lock": "learn", "nas_id": "learn"}}
+    for login in ("maria", "presa", "fixa", "noise", "looped"):
+        more = locks.get(login, {})
         made[login] = node.post("/services", {**common, "login": login, **more})
     wait_for(lambda: "Access-Accept" in radclient(node, login="looped", password=PASSWORD))
     return made
@@ -110,6 +113,22 @@ def test_a_device_is_learned_and_another_refused_by_every_worker(node: Node, ser
     node.api.patch(path, json={"mac_lock": "learn"})
     wait_for(lambda: "Access-Accept" in radclient(node, login="presa", password=PASSWORD, mac=OTHER))
     wait_for(lambda: node.api.get(path).json()["mac_lock"] == "AA:BB:CC:00:00:02", every_s=0.2)
+
+
+def test_a_line_and_a_nas_are_learned_and_others_refused(node: Node, services: dict[str, Any]) -> None:
+    def log_in(port_id: str, source: str = "127.0.0.1") -> str:
+        attributes = f'User-Name="fixa",User-Password="{PASSWORD}",NAS-Port-Id="{port_id}",Message-Authenticator=0x00'
+        return send(node, "auth", attributes, source=source)
+
+    path = f"/services/{services['fixa']['id']}"
+    assert "Access-Accept" in log_in("ether1")
+    wait_for(lambda: node.api.get(path).json()["nas_id"] == "1", every_s=0.2)
+    assert node.api.get(path).json()["circuit_lock"] == "ether1"
+    wait_for(lambda: "Access-Reject" in log_in("ether2"))
+    wait_explained(node, "fixa", "ether2 came, ether1 was expected")
+    assert "Access-Reject" in log_in("ether1", source="127.0.0.3")
+    wait_explained(node, "fixa", "bras-2 came, bras-1 was expected")
+    assert "Access-Accept" in log_in("ether1")
 
 
 def test_a_wrong_secret(node: Node, services: dict[str, Any]) -> None:
