@@ -94,7 +94,10 @@ def _prepare(connection: psycopg.Connection[Any], node: Node) -> None:
             (f"bras-{number}", f"127.0.1.{number}", keyring.seal(seed.SECRET, NAS_SECRET), COA_PORT),
         )
     body = psycopg.types.json.Jsonb(GARDEN.to_body())
-    connection.execute("INSERT INTO policy_version (fingerprint, body) VALUES (%s, %s)", (GARDEN.fingerprint, body))
+    connection.execute(
+        "INSERT INTO policy_version (fingerprint, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        (GARDEN.fingerprint, body),
+    )
     suspended = [seed.login(number) for number in range(0, SUBSCRIBERS, SUSPENDED_EVERY)]
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))  # what takes revisions, takes it
