@@ -25,7 +25,7 @@ from bench.storm import measure_storm
 
 SERVICES = 100_000
 PARTS = ("start", "memory", "paid", "peer", "shipper", "storm", "scale", "connection-log")
-#: Rows of the connection log, in millions; the bar is meant for 100, which takes a quarter of an hour to fill and some 26 GB.
+#: Rows of the connection log, in millions; the bar is meant for 100, which takes 14 minutes to fill and some 26 GB.
 RECORDS_MILLIONS = 5
 
 
