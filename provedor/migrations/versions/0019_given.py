@@ -54,48 +54,6 @@ BEGIN
 END
 $$
 """
-_CHANGED = """
-CREATE OR REPLACE FUNCTION log_changed_session() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-  kinds text[] := ARRAY['ipv4', 'ipv6', 'delegated'];
-  before text[] := ARRAY[OLD.framed_ipv4, OLD.framed_ipv6_prefix, OLD.delegated_ipv6_prefix];
-  present text[] := ARRAY[NEW.framed_ipv4, NEW.framed_ipv6_prefix, NEW.delegated_ipv6_prefix];
-  address cidr;
-BEGIN
-  IF before = present THEN
-    UPDATE address_use u SET
-      started_at = CASE WHEN u.started_at = OLD.started_at THEN NEW.started_at ELSE u.started_at END,
-      ended_at = CASE WHEN u.end_kind = 'changed' THEN u.ended_at ELSE NEW.stopped_at END,
-      end_kind = CASE WHEN u.end_kind = 'changed' THEN u.end_kind ELSE NEW.stop_kind END,
-      service_id = NEW.service_id, login = NEW.login, calling_station_id = NEW.calling_station_id
-    WHERE u.session_id = NEW.id AND u.started_at >= NEW.started_at;
-  ELSE
-    FOR i IN 1 .. 3 LOOP
-      address := readable_cidr(present[i]);
-      CONTINUE WHEN address IS NULL;
-      IF before[i] IS DISTINCT FROM present[i] THEN
-        IF readable_cidr(before[i]) IS NOT NULL THEN
-          PERFORM tell_address(NEW, kinds[i], readable_cidr(before[i]), OLD.updated_at);
-        END IF;
-        PERFORM tell_address(NEW, kinds[i], address, NEW.updated_at);
-      END IF;
-      PERFORM settle_addresses(NEW, kinds[i], address);
-    END LOOP;
-    UPDATE address_use u SET
-      ended_at = NEW.stopped_at, end_kind = NEW.stop_kind, service_id = NEW.service_id, login = NEW.login,
-      calling_station_id = NEW.calling_station_id
-    WHERE u.session_id = NEW.id AND u.kind = 'given' AND u.started_at >= NEW.started_at;
-  END IF;
-  IF EXISTS (SELECT FROM port_block b WHERE b.session_id = NEW.id AND b.started_at >= NEW.started_at) THEN
-    UPDATE port_block b SET
-      started_at = CASE WHEN b.started_at = OLD.started_at THEN NEW.started_at ELSE b.started_at END,
-      ended_at = NEW.stopped_at, end_kind = NEW.stop_kind, service_id = NEW.service_id, login = NEW.login
-    WHERE b.session_id = NEW.id AND b.started_at >= NEW.started_at;
-  END IF;
-  RETURN NULL;
-END
-$$
-"""
 _LIVE = """
 INSERT INTO address_use (started_at, session_id, kind, address, told_first_at, told_last_at, service_id, login, nas_id,
   box, acct_session_id, calling_station_id)
@@ -107,13 +65,12 @@ WHERE s.stopped_at IS NULL AND s.kind = 'line' AND s.service_id IS NOT NULL
 
 
 def upgrade() -> None:
-    for statement in (_GIVEN, _OPENED, _CHANGED, _LIVE):
+    for statement in (_GIVEN, _OPENED, _LIVE):
         op.execute(statement)
 
 
 def downgrade() -> None:
     before = import_module("provedor.migrations.versions.0010_connection_log")
-    for statement in (before._OPENED, before._CHANGED):  # noqa: SLF001  (the functions as they were)
-        op.execute(statement.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    op.execute(before._OPENED.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))  # noqa: SLF001  (as it was)
     op.execute("DELETE FROM address_use WHERE kind = 'given'")
     op.execute("DROP FUNCTION given_addresses")

@@ -123,6 +123,6 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER session_addresses_changed ON session")
     op.execute("ALTER FUNCTION readable_cidr(text) IMMUTABLE")
     op.execute("DROP FUNCTION log_changed_sessions, follow_sessions, log_moved_session")
-    op.execute(import_module("provedor.migrations.versions.0019_given")._CHANGED)  # noqa: SLF001  (as it was)
     log = import_module("provedor.migrations.versions.0010_connection_log")
+    op.execute(log._CHANGED)  # noqa: SLF001  (as it was)
     op.execute(log._TRIGGERS.partition(";")[2])  # noqa: SLF001  (the second of them)
