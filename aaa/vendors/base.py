@@ -102,15 +102,19 @@ class VendorAdapter(Protocol):
 
 
 def visible_changes(adapter: VendorAdapter, applied: Policy, intended: Policy, local: Local) -> frozenset[str]:
-    """Fields that differ and whose difference this NAS is told of: what it never hears needs no step."""
-    before = adapter.accept_attributes(applied, local)
-    if before == adapter.accept_attributes(intended, local):
+    """Fields that differ and whose difference this NAS is told of: what it never hears needs no step.
+
+    One field may hide another in either policy (a walled garden's pool, the plan's), so both are looked at.
+    """
+    before, after = adapter.accept_attributes(applied, local), adapter.accept_attributes(intended, local)
+    if before == after:
         return frozenset()
     changed = [name for name in Policy.__dataclass_fields__ if getattr(applied, name) != getattr(intended, name)]
     seen = [
         name
         for name in changed
         if adapter.accept_attributes(replace(applied, **{name: getattr(intended, name)}), local) != before
+        or adapter.accept_attributes(replace(intended, **{name: getattr(applied, name)}), local) != after
     ]
     return frozenset(seen or changed)
 

@@ -95,3 +95,10 @@ def test_every_live_change_is_taken_and_ends_where_a_new_login_would(
     for request in change.requests:
         grant = box.change(grant, packet(Code.COA_REQUEST, request))
     assert seen(grant) == seen(wanted)
+
+
+def test_a_plans_pool_that_is_called_as_the_walled_gardens_hides_no_way_out() -> None:
+    vendor, families, options, _ = CASES["accel-ppp, a pool"]
+    inside = Policy(Access.WALLED_GARDEN, 512, 512, address_pool="walled-garden", address_list="walled-garden")
+    outside = Policy(Access.FULL, 1024, 1024, address_pool="a")
+    assert isinstance(adapter(vendor).live_change(inside, outside, Local(families, options)), RedialNeeded)
