@@ -70,12 +70,12 @@ SELECT {KEY}, status = 1 AS start, to_timestamp(event_at - session_seconds) AS s
   to_timestamp(event_at) AS updated_at, CASE status WHEN 2 THEN to_timestamp(event_at) END AS stopped_at,
   CASE status WHEN 2 THEN terminate_cause END AS terminate_cause, service_id, fingerprint AS class_fingerprint,
   {_COUNTERS}, CASE status WHEN 3 THEN 1 ELSE 0 END AS interims, {_ATTRIBUTES}, multi_session_id, kind,
-  0::bigint AS input_base, 0::bigint AS output_base, CASE status WHEN 2 THEN 'stop' END AS stop_kind
+  0::bigint AS input_base, 0::bigint AS output_base, CASE status WHEN 2 THEN 'stop' END AS stop_kind, dedupe_key
 FROM arriving WHERE alone AND dedupe_key <> ALL(%(repeated)s)
 UNION ALL
 SELECT {KEY}, true, to_timestamp(started_at), to_timestamp(updated_at), to_timestamp(stopped_at), terminate_cause,
   service_id, fingerprint, {_COUNTERS}, interims, {_ATTRIBUTES}, multi_session_id, kind, input_base, output_base,
-  CASE WHEN stopped_at IS NOT NULL THEN 'stop' END
+  CASE WHEN stopped_at IS NOT NULL THEN 'stop' END, NULL
 FROM folded
 """  # noqa: S608
 #: A record without counters (a Start, a Stop of zeros) moves none.
@@ -154,6 +154,30 @@ _KEEP_USAGE: Final = """
   ON CONFLICT (service_id, day) DO UPDATE SET down_octets = u.down_octets + excluded.down_octets,
     up_octets = u.up_octets + excluded.up_octets, seconds = u.seconds + excluded.seconds
 """
+#: Statements that change many sessions at once tell the connection log themselves; for all others a trigger does, at
+#: many times the price.
+FOLLOWS: Final = "SET LOCAL provedor.follows_sessions = 'on'"
+FOLLOWED: Final = "SET LOCAL provedor.follows_sessions = 'off'"
+_ADDRESSES: Final = ("framed_ipv4", "framed_ipv6_prefix", "delegated_ipv6_prefix")
+_IS_MOVED: Final = "({})".format(" OR ".join(f"old.{name} IS DISTINCT FROM s.{name}" for name in _ADDRESSES))
+#: What the log is to be told of a changed session, for RETURNING.
+_FOR_THE_LOG: Final = f"""
+  old.started_at AS began, s.started_at AS begins, s.stopped_at AS ended, s.stop_kind AS how, s.login,
+  s.calling_station_id AS device, {_IS_MOVED} AS moved, CASE WHEN {_IS_MOVED} THEN old END AS was,
+  CASE WHEN {_IS_MOVED} THEN s END AS is_now,
+  {_IS_MOVED} OR old.stopped_at IS DISTINCT FROM s.stopped_at OR old.stop_kind IS DISTINCT FROM s.stop_kind
+    OR old.started_at > s.started_at OR old.service_id IS DISTINCT FROM s.service_id OR old.login <> s.login AS changed
+"""
+#: And the telling of it, as two columns of the statement's result.
+_TELL_THE_LOG: Final = """
+(SELECT follow_sessions(array_agg(id), array_agg(began), array_agg(begins), array_agg(ended), array_agg(how::text),
+  array_agg(service_id), array_agg(login), array_agg(device), array_agg(moved)) FROM joined WHERE changed),
+(SELECT count(*) FROM joined CROSS JOIN LATERAL log_moved_session(was, is_now) WHERE moved)
+"""
+#: It told of a time before the latest, or another address than the session has now (see the connection log).
+_LATE: Final = "(n.updated_at < old.updated_at OR {}) IS TRUE AS late".format(
+    " OR ".join(f"n.{name} <> s.{name}" for name in _ADDRESSES)
+)
 #: Most records tell more of a session that is stored: that is half the work of an upsert. A Start seldom does.
 UPDATE_SESSIONS: Final = f"""
 WITH joined AS (
@@ -161,9 +185,11 @@ WITH joined AS (
   FROM ({_STATES}) n
   WHERE NOT n.start AND s.nas_id = n.nas_id AND s.box = n.box AND s.acct_session_id = n.acct_session_id
     AND s.accept_id = n.accept_id
-  RETURNING s.id, s.input_base, {_MORE}),
+  RETURNING s.id, s.input_base, n.dedupe_key, {_LATE}, {_MORE}, {_FOR_THE_LOG}),
 used AS ({_KEEP_USAGE})
-SELECT count(*), array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined
+SELECT count(*), array_agg(id) FILTER (WHERE input_base IS NULL), array_agg(dedupe_key) FILTER (WHERE late),
+  {_TELL_THE_LOG}
+FROM joined
 """  # noqa: S608
 #: The sessions that are left, and with them the enforcement owed to those that begin on another policy than is
 #: intended by now (a hold between Accept and Start). A reopened session is left to the reconciler, who looks four
@@ -186,7 +212,7 @@ owed AS (
   WHERE j.appeared AND j.stopped_at IS NULL AND j.begun_on IS NOT NULL AND j.kind = 'line'
     AND coalesce(j.applied, j.begun_on) <> v.policy_fingerprint
   RETURNING id)
-SELECT (SELECT count(*) FROM owed), (SELECT array_agg(id) FILTER (WHERE input_base IS NULL) FROM joined)
+SELECT (SELECT count(*) FROM owed), array_agg(id) FILTER (WHERE input_base IS NULL), bool_or(NOT appeared) FROM joined
 """  # noqa: S608
 #: Without our Class, nothing but its Start says that a NAS uses an id again: the session that had it makes room.
 SET_ASIDE: Final = """
@@ -200,7 +226,7 @@ LOCK_SESSIONS: Final = "SELECT pg_advisory_xact_lock(hashtext('sessions from acc
 #: OFFSET keeps the planner from looking for the older sessions by their NAS, and ORDER BY (no sort being allowed) from
 #: reading through an index without the service: while everybody dials after a power cut, that is each Start times all
 #: sessions.
-SUPERSEDE: Final = """
+SUPERSEDE: Final = f"""
 WITH lost AS MATERIALIZED (
   SELECT older.id, a.event_at
   FROM arriving a JOIN nas n ON n.id = a.nas_id AND n.vendor = 'mikrotik'
@@ -209,11 +235,14 @@ WITH lost AS MATERIALIZED (
   WHERE a.status = 1 AND older.nas_id = a.nas_id AND older.box = a.box AND older.login = a.login
     AND older.calling_station_id = a.calling_station_id
     AND (older.acct_session_id, older.accept_id) <> (a.acct_session_id, a.accept_id)
-    AND greatest(older.started_at, older.updated_at) < to_timestamp(a.event_at))
-UPDATE session s
-SET stopped_at = to_timestamp(lost.event_at), stop_kind = 'superseded', terminate_cause = NULL
-FROM lost WHERE s.id = lost.id AND s.stopped_at IS NULL
-"""
+    AND greatest(older.started_at, older.updated_at) < to_timestamp(a.event_at)),
+joined AS (
+  UPDATE session s
+  SET stopped_at = to_timestamp(lost.event_at), stop_kind = 'superseded', terminate_cause = NULL
+  FROM lost WHERE s.id = lost.id AND s.stopped_at IS NULL
+  RETURNING s.id, s.service_id, {_FOR_THE_LOG})
+SELECT {_TELL_THE_LOG}
+"""  # noqa: S608
 KEEP_RESTART: Final = """
 INSERT INTO box_restart (nas_id, box, at) VALUES (%s, %s, to_timestamp(%s))
 ON CONFLICT (nas_id, box) DO UPDATE SET at = greatest(box_restart.at, excluded.at)
@@ -222,12 +251,15 @@ RESTARTS: Final = """
 SELECT nas_id, box, extract(epoch FROM at)::float8
 FROM unnest(%s::bigint[], %s::text[]) AS asked (nas_id, box) JOIN box_restart USING (nas_id, box)
 """
-CLOSE_RESTARTED: Final = """
-UPDATE session s SET stopped_at = r.at, stop_kind = 'nas_reboot', terminate_cause = 11
-FROM box_restart r
-WHERE r.nas_id = %s AND r.box = %s AND s.nas_id = r.nas_id AND s.box = r.box
-  AND s.stopped_at IS NULL AND s.started_at < r.at AND s.updated_at <= r.at
-"""
+CLOSE_RESTARTED: Final = f"""
+WITH joined AS (
+  UPDATE session s SET stopped_at = r.at, stop_kind = 'nas_reboot', terminate_cause = 11
+  FROM box_restart r
+  WHERE r.nas_id = %s AND r.box = %s AND s.nas_id = r.nas_id AND s.box = r.box
+    AND s.stopped_at IS NULL AND s.started_at < r.at AND s.updated_at <= r.at
+  RETURNING s.id, s.service_id, {_FOR_THE_LOG})
+SELECT {_TELL_THE_LOG}
+"""  # noqa: S608
 POSITION: Final = """
 INSERT INTO spool_position AS p (node, spool, segment, position, shipped_until)
 VALUES (%s, %s, %s, %s, to_timestamp(%s))

@@ -148,15 +148,15 @@ def _store_records(connection: Connection, records: Sequence[AccountingRecord]) 
         connection,
         fold(one for one in several if one.status in _SESSION_STATUSES and one.dedupe_key not in repeated),
     )
-    _join(connection, sessions, repeated)
+    untold = _join(connection, sessions, repeated)
     lines.sort_out_views(connection, records)
     if any(record.status == Status.START and record.service_id for record in records):
-        connection.execute(statements.SUPERSEDE, prepare=False)
+        _following(connection, statements.SUPERSEDE)
         lines.end_over_limit(connection)
     _apply_restarts(connection, records)
     boxes.keep_heard(connection, records)
     _owe_counts(connection, records)
-    connection_log.record_batch(connection, records)
+    connection_log.record_batch(connection, records, untold)
     return len(records) - len(repeated)
 
 
@@ -167,22 +167,39 @@ def _owe_counts(connection: Connection, records: Iterable[AccountingRecord]) -> 
         connection.execute("NOTIFY provedor_outbox")
 
 
-def _join(connection: Connection, sessions: dict[SessionKey, list[AccountingRecord]], repeated: set[bytes]) -> None:
+def _join(
+    connection: Connection, sessions: dict[SessionKey, list[AccountingRecord]], repeated: set[bytes]
+) -> list[bytes]:
+    """Returns the dedupe keys of records that may tell of addresses what their sessions' rows do not."""
     alone = [group[0] for group in sessions.values() if len(group) == 1 and group[0].dedupe_key not in repeated]
+    several = [record.dedupe_key for group in sessions.values() if len(group) > 1 for record in group]
+    starts = [record.dedupe_key for record in alone if record.status == Status.START]
     later = sum(record.status in _LATER_STATUSES for record in alone)
-    parameters = {"repeated": list(repeated)}
-    updated, uncounted = _one(connection, statements.UPDATE_SESSIONS, parameters) if later else (0, None)
-    owed, uncounted_too = _one(connection, statements.UPSERT_AND_OWE, parameters | {"unknown": updated < later})
-    if owed:
-        connection.execute("NOTIFY provedor_outbox")
-    session_ids = [*(uncounted or ()), *(uncounted_too or ())]
+    parameters: dict[str, Any] = {"repeated": list(repeated)}
+    updated, uncounted, late = 0, None, None
+    if later:
+        updated, uncounted, late, *_ = _following(connection, statements.UPDATE_SESSIONS, parameters)
+    session_ids, untold = list(uncounted or ()), [*map(bytes, late or ()), *several]
+    if starts or several or updated < later:
+        parameters = parameters | {"unknown": updated < later}
+        ((owed, uncounted, known),) = connection.execute(statements.UPSERT_AND_OWE, parameters, prepare=False)
+        session_ids += uncounted or ()
+        untold += starts if known else ()
+        if owed:
+            connection.execute("NOTIFY provedor_outbox")
     if session_ids:
         _count_anew(connection, session_ids, max(days_of(record for group in sessions.values() for record in group)))
+    return untold
 
 
-def _one(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, Any]:
-    (row,) = connection.execute(query, parameters, prepare=False).fetchall()
-    return row[0], row[1]
+def _following(
+    connection: Connection, query: str, parameters: dict[str, Any] | tuple[Any, ...] | None = None
+) -> tuple[Any, ...]:
+    """The one row of a statement that tells the connection log of the sessions it changes."""
+    connection.execute(statements.FOLLOWS)
+    (row,) = connection.execute(query, parameters, prepare=False)
+    connection.execute(statements.FOLLOWED)
+    return tuple(row)
 
 
 def _count_anew(connection: Connection, session_ids: Sequence[int], newest: date) -> None:
@@ -263,7 +280,7 @@ def _apply_restarts(connection: Connection, records: Iterable[AccountingRecord])
     ).fetchall()
     for nas_id, name, at in restarts:
         if oldest[nas_id, name] <= at + 1:  # the statement decides; a second for the database's rounding
-            connection.execute(statements.CLOSE_RESTARTED, (nas_id, name))
+            _following(connection, statements.CLOSE_RESTARTED, (nas_id, name))
 
 
 def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:

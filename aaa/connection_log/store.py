@@ -29,14 +29,15 @@ UNHEARD_START: Final = timedelta(days=1)
 _SESSION_OF: Final = (
     "s.nas_id = a.nas_id AND s.box = a.box AND s.acct_session_id = a.acct_session_id AND s.accept_id = a.accept_id"
 )
-#: Sessions that the batch gives another address than they have now (true), and those of which it tells something that
-#: is older than the latest. In a quiet stream there are none. (OFFSET: each session by its key, never all of them.)
+#: Sessions that these records of the batch give another address than they have now (true), and those of which they
+#: tell something that is older than the latest. (OFFSET: each session by its key, never all of them.)
 _LATE: Final = f"""
 SELECT id, bool_or(other) FROM (
   SELECT s.id, (a.framed_ipv4 <> s.framed_ipv4 OR a.framed_ipv6_prefix <> s.framed_ipv6_prefix
     OR a.delegated_ipv6_prefix <> s.delegated_ipv6_prefix) IS TRUE AS other,
     to_timestamp(a.event_at) < s.updated_at AS older
-  FROM arriving a CROSS JOIN LATERAL (SELECT * FROM session s WHERE {_SESSION_OF} OFFSET 0) s) heard
+  FROM arriving a CROSS JOIN LATERAL (SELECT * FROM session s WHERE {_SESSION_OF} OFFSET 0) s
+  WHERE a.dedupe_key = ANY(%s)) heard
 WHERE other OR older GROUP BY id
 """  # noqa: S608
 #: An address may have been told earlier than was known.
@@ -94,9 +95,13 @@ ORDER BY s.id, a.outside, a.port_first, a.at
 """
 
 
-def record_batch(connection: Connection, records: Sequence[AccountingRecord]) -> None:
-    """Within the shipper's transaction, after the batch has joined its sessions."""
-    late = connection.execute(_LATE, prepare=False).fetchall()
+def record_batch(connection: Connection, records: Sequence[AccountingRecord], untold: Sequence[bytes]) -> None:
+    """Within the shipper's transaction, after the batch has joined its sessions.
+
+    `untold`: dedupe keys of the records that may tell what their sessions' rows do not; in a quiet stream there are
+    none.
+    """
+    late = connection.execute(_LATE, (list(untold),), prepare=False).fetchall() if untold else []
     if late:
         _record_late(connection, [row[0] for row in late], {row[0] for row in late if row[1]})
     told = [(one, one.nat_ports) for one in records if one.nat_ports is not None]

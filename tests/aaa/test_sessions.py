@@ -163,7 +163,7 @@ def test_a_start_supersedes_the_same_clients_older_session_on_a_mikrotik(connect
 
     def ours(session: str, at: int, *, mac: str = "02:00:00:00:00:01", **more: Any) -> AccountingRecord:
         return make(session, Status.START, at)._replace(
-            nas_id=nas_id, service_id=7, calling_station_id=mac, accept_id=session * 8, **more
+            nas_id=nas_id, service_id=7, calling_station_id=mac, accept_id=session * 8, framed_ipv4="100.64.0.1", **more
         )
 
     old = [ours("a", 0), ours("b", 0, mac="02:00:00:00:00:02"), ours("c", 0, box="other"), ours("d", 200)]
@@ -171,6 +171,10 @@ def test_a_start_supersedes_the_same_clients_older_session_on_a_mikrotik(connect
     store_batch(connection, [ours("e", 100)], ("n", "s", 1, 1))
     ends = {name: row[3] for name, row in stored(connection).items()}
     assert ends == {"a": "superseded", "b": None, "c": None, "d": None, "e": None}
+    logged = connection.execute(
+        "SELECT acct_session_id, ended_at, end_kind FROM address_use WHERE ended_at IS NOT NULL"
+    )
+    assert logged.fetchall() == [("a", datetime.fromtimestamp(BASE + 200, UTC), "superseded")]
 
 
 def test_a_storm_of_starts_reads_each_sessions_predecessors_and_not_the_whole_nas(connection: Any) -> None:
