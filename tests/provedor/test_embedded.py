@@ -17,7 +17,7 @@ import redis
 from clusters import discard
 
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
-from provedor.embedded.postgres import StillInUse
+from provedor.embedded.postgres import StillInUse, buffers_mb
 
 OWNER = """
 import sys, time
@@ -138,3 +138,10 @@ def test_a_killed_valkey_comes_back_under_the_same_address(tmp_path: Path) -> No
     assert server.exit_code() is None
     client.close()
     server.stop()
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "expected_mb"), [(512, 64), (1024, 64), (2048, 128), (4096, 256), (262_144, 256)]
+)
+def test_buffers_are_a_share_of_the_machine_within_bounds(memory_mb: int, expected_mb: int) -> None:
+    assert buffers_mb(memory_mb) == expected_mb
