@@ -1,37 +1,53 @@
-"""Gateway accounts: whom webhooks may come from, and whose ids a payment carries."""
+"""Gateway accounts: whom webhooks may come from, how the API behind them is asked, and whose ids a payment carries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing_hooks.gateways import ADAPTERS
+from billing_hooks.gateways.base import Access
+from billing_hooks.gateways.mutual_tls import client_context
 from billing_hooks.models import GatewayAccount
 from core import audit, events
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
-from core.keyring import GATEWAY_SECRET, Keyring
+from core.keyring import GATEWAY_CREDENTIALS, GATEWAY_SECRET, Keyring
 
 #: How long the secret before stays valid where nobody says otherwise: senders change theirs within a day.
 ROTATION = timedelta(days=1)
+DAYS = re.compile("[0-9]{1,4}")
 
 
 def create_account(
-    session: Session, keyring: Keyring, gateway: str, name: str, secret: str, actor: Actor
+    session: Session,
+    keyring: Keyring,
+    gateway: str,
+    name: str,
+    secret: str,
+    actor: Actor,
+    *,
+    settings: Mapping[str, str] | None = None,
+    credentials: Mapping[str, str] | None = None,
 ) -> GatewayAccount:
     """Raises InvalidInput or Conflict."""
     if gateway not in ADAPTERS:
         raise InvalidInput(f"there is no gateway {gateway}", field="gateway")
     ADAPTERS[gateway].check_secret(secret)
     account = GatewayAccount(gateway=gateway, name=name, secret_encrypted=keyring.seal(secret, GATEWAY_SECRET))
+    account.settings = _checked_settings(gateway, settings or {})
+    account.credentials_encrypted = _sealed(keyring, gateway, credentials or {})
     session.add(account)
     flush_unique(session, {"name": "name"})
-    shown = {"gateway": gateway, "name": name, "secret": "(changed)"}
+    shown = {"gateway": gateway, "name": name, "secret": "(changed)", "settings": account.settings}
     audit.record(session, actor, "create", "gateway_account", account.id, shown)
     events.record(session, "gateway_account.created", "gateway_account", account.id, gateway=gateway)
     return account
@@ -47,20 +63,26 @@ def get_account(session: Session, account_id: int) -> GatewayAccount:
 def update_account(
     session: Session, keyring: Keyring, account: GatewayAccount, values: Mapping[str, Any], actor: Actor, now: datetime
 ) -> GatewayAccount:
-    """Change name, `enabled`, `secret` or `previous_valid_until`.
+    """Change name, `enabled`, `settings`, `credentials`, `secret` or `previous_valid_until`.
 
-    With a new secret the one before stays valid for ROTATION, or until `previous_valid_until`; None ends it at once.
+    Settings and credentials are given whole. With a new secret the one before stays valid for ROTATION, or until
+    `previous_valid_until`; None ends it at once.
     """
     plain = dict(values)
-    secret = plain.pop("secret", None)
+    secret, credentials = plain.pop("secret", None), plain.pop("credentials", None)
+    if "settings" in plain:
+        plain["settings"] = _checked_settings(account.gateway, plain["settings"])
     if secret is not None:
         _rotate(keyring, account, secret)
         plain.setdefault("previous_valid_until", now + ROTATION)
     if plain.get("previous_valid_until", now) is None:
         account.previous_secret_encrypted = None
     changed = apply_changes(account, plain)
-    if secret is not None:
-        changed["secret"] = "(changed)"  # noqa: S105
+    if credentials is not None:
+        account.credentials_encrypted = _sealed(keyring, account.gateway, credentials)
+    for secret_name, given in (("secret", secret), ("credentials", credentials)):
+        if given is not None:
+            changed[secret_name] = "(changed)"
     flush_unique(session, {"name": "name"})
     if changed:
         audit.record(session, actor, "update", "gateway_account", account.id, changed)
@@ -74,6 +96,15 @@ def valid_secrets(account: GatewayAccount, now: datetime) -> list[bytes]:
     if previous is None or until is None or until <= now:
         return [account.secret_encrypted]
     return [account.secret_encrypted, previous]
+
+
+def access_of(keyring: Keyring, account: GatewayAccount) -> Access | None:
+    """What its API is asked with; None for an account that was given no credentials."""
+    if account.credentials_encrypted is None:
+        return None
+    credentials = msgspec.json.decode(keyring.open(account.credentials_encrypted, GATEWAY_CREDENTIALS))
+    secret = keyring.open_text(account.secret_encrypted, GATEWAY_SECRET)
+    return Access({**ADAPTERS[account.gateway].settings, **account.settings}, credentials, secret)
 
 
 def account_of_charge(session: Session, gateway: str, account_id: int | None) -> int | None:
@@ -96,3 +127,32 @@ def _rotate(keyring: Keyring, account: GatewayAccount, secret: str) -> None:
     ADAPTERS[account.gateway].check_secret(secret)
     account.previous_secret_encrypted = account.secret_encrypted
     account.secret_encrypted = keyring.seal(secret, GATEWAY_SECRET)
+
+
+def _checked_settings(gateway: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    known = ADAPTERS[gateway].settings
+    for name, value in settings.items():
+        if name not in known:
+            raise InvalidInput(f"{gateway} has no such setting; it has {_list(known)}", field=f"settings.{name}")
+        if name.endswith("_url") and urlsplit(value).scheme not in {"http", "https"}:
+            raise InvalidInput("is no http:// or https:// URL", field=f"settings.{name}")
+        if name.endswith("_days") and not DAYS.fullmatch(value):
+            raise InvalidInput("is no number of days from 0 to 9999", field=f"settings.{name}")
+    return dict(settings)
+
+
+def _sealed(keyring: Keyring, gateway: str, credentials: Mapping[str, str]) -> bytes | None:
+    """All of what the API needs, or nothing: half of it asks nobody."""
+    wanted = ADAPTERS[gateway].credentials
+    for name in credentials:
+        if name not in wanted:
+            raise InvalidInput(f"{gateway} has no such credential; it has {_list(wanted)}", field=f"credentials.{name}")
+    missing = [name for name in wanted if not credentials.get(name)]
+    if missing:
+        raise InvalidInput(f"the API of {gateway} needs {_list(wanted)}", field=f"credentials.{missing[0]}")
+    client_context(credentials)  # a certificate that cannot be used is refused now, not when the API is asked
+    return keyring.seal(msgspec.json.encode(dict(credentials)), GATEWAY_CREDENTIALS) if wanted else None
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,14 +1,14 @@
-"""The inbox: authenticate, store once, answer; work later. Who may send is `accounts`' part.
+"""The inbox: authenticate, store once, answer; work later. Who may send is `accounts`' part, who asks back `asking`'s.
 
-`receive` runs in the request's transaction, which commits before the sender gets its success code. `interpret` is the
-task's side: it may run any number of times and finds nothing to do after the first.
+`receive` runs in the request's transaction, which commits before the sender gets its success code. `claim`, `read` and
+`conclude` are the task's side: they may run any number of times and find nothing to do after the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 from prometheus_client import Counter
@@ -16,23 +16,28 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing_hooks import accounts
+from billing_hooks import accounts, charges
 from billing_hooks.gateways import ADAPTERS
 from billing_hooks.gateways.base import (
+    ChargeClosed,
+    Delivery,
+    Irrelevant,
+    Message,
     Notice,
     PaymentReceived,
     PaymentReversed,
+    ReversalUndone,
     WebhookMalformed,
     WebhookNotAuthentic,
 )
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
-from core import events, invoices, outbox, topics
+from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
 from core.clock import Clock
 from core.errors import Conflict, NotFound, ProvedorError
-from core.invoices import External
+from core.invoices import External, Terms
 from core.keyring import GATEWAY_SECRET, Keyring
-from core.models.billing import Invoice
+from core.models.billing import Invoice, Payment
 
 BODY_OCTETS_MAX = 256 * 1024
 
@@ -40,28 +45,20 @@ RECEIVED = Counter("provedor_webhooks_total", "Webhooks by gateway and what beca
 log = structlog.get_logger()
 
 
-def receive(
-    session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes, now: datetime
-) -> bool:
-    """Store an authentic event; True when it is new. Raises NotFound, WebhookNotAuthentic or WebhookMalformed."""
+def receive(session: Session, keyring: Keyring, gateway: str, delivery: Delivery, now: datetime) -> int:
+    """Store the events of an authentic delivery; returns how many are new.
+
+    Raises NotFound, WebhookNotAuthentic or WebhookMalformed.
+    """
     if gateway not in ADAPTERS:
         RECEIVED.labels(_label(gateway), "NotFound").inc()
         raise NotFound("webhook receiver", gateway[:40])
     try:
-        account, event_id = _authenticate(session, keyring, gateway, headers, body, now)
+        account, messages = _authenticate(session, keyring, gateway, delivery, now)
     except ProvedorError as error:
         RECEIVED.labels(gateway, type(error).__name__).inc()
         raise
-    entry_id = session.scalar(
-        insert(InboxEntry)
-        .values(account_id=account.id, gateway=gateway, event_id=event_id, body=body)
-        .on_conflict_do_nothing()
-        .returning(InboxEntry.id)
-    )
-    if entry_id is not None:
-        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": entry_id})
-    RECEIVED.labels(gateway, "repeated" if entry_id is None else "stored").inc()
-    return entry_id is not None
+    return sum(_store(session, account, message) for message in messages)
 
 
 def count_oversized(gateway: str) -> None:
@@ -69,33 +66,62 @@ def count_oversized(gateway: str) -> None:
     RECEIVED.labels(_label(gateway), "TooLarge").inc()
 
 
-def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
-    """Do what a stored event says, in whatever order events come.
+def claim(session: Session, inbox_id: int) -> InboxEntry | None:
+    """The entry, locked, while something is to be done about it."""
+    entry = session.scalar(
+        select(InboxEntry).where(InboxEntry.id == inbox_id).with_for_update().execution_options(populate_existing=True)
+    )
+    return entry if entry is not None and entry.status is InboxStatus.RECEIVED else None
+
+
+def read(session: Session, entry: InboxEntry) -> Notice | None:
+    """What a stored event says; None for one that cannot be read, which a person looks at."""
+    try:
+        return ADAPTERS[entry.gateway].read(entry.body)
+    except WebhookMalformed as malformed:
+        fail(session, entry, malformed.detail)
+        return None
+
+
+def conclude(session: Session, entry: InboxEntry, notices: Sequence[Notice], clock: Clock) -> None:
+    """Do what an event says, or what its gateway said of it, in whatever order events come.
 
     What cannot be done is kept with its reason for a person, and told as an event; a reversal that overtook its
     payment waits for it.
     """
-    entry = session.scalar(select(InboxEntry).where(InboxEntry.id == inbox_id).with_for_update())
-    if entry is None or entry.status is not InboxStatus.RECEIVED:
-        return
     try:
         with session.begin_nested():
-            awaits = _apply(session, entry, ADAPTERS[entry.gateway].read(entry.body), clock())
-    except (WebhookMalformed, NotFound, Conflict) as error:
-        entry.status, entry.error = InboxStatus.FAILED, error.detail
-        events.record(session, "webhook.failed", "inbox", entry.id, gateway=entry.gateway, detail=error.detail)
-        log.warning("webhook could not be applied", inbox_id=entry.id, gateway=entry.gateway, detail=error.detail)
-    else:
-        entry.status = InboxStatus.DONE if awaits is None else InboxStatus.WAITING
-        if awaits is not None:
-            events.record(session, "webhook.waiting", "inbox", entry.id, gateway=entry.gateway, payment=awaits)
-        entry.awaits, entry.done_at = awaits, clock() if awaits is None else None
+            awaits = [_apply(session, entry, notice, clock()) for notice in notices]
+    except (NotFound, Conflict) as error:
+        fail(session, entry, error.detail)
+        return
+    entry.awaits = next(filter(None, awaits), None)
+    entry.status = InboxStatus.DONE if entry.awaits is None else InboxStatus.WAITING
+    entry.done_at = clock() if entry.awaits is None else None
+    if entry.awaits is not None:
+        events.record(session, "webhook.waiting", "inbox", entry.id, gateway=entry.gateway, payment=entry.awaits)
     session.flush()
 
 
-def handle_stored(clock: Clock) -> Any:  # noqa: ANN401  (core.work.Handler)
-    """Handler of INBOX_STORED."""
-    return lambda session, payload: interpret(session, payload["inbox_id"], clock)
+def retry(session: Session, inbox_id: int, actor: Actor) -> InboxEntry:
+    """Do a failed event again from the start. Raises NotFound, or Conflict for one that has not failed."""
+    entry = session.scalar(select(InboxEntry).where(InboxEntry.id == inbox_id).with_for_update())
+    if entry is None:
+        raise NotFound("inbox entry", inbox_id)
+    if entry.status is not InboxStatus.FAILED:
+        raise Conflict(f"the event is {entry.status.value}, not failed", field="status")
+    entry.status, entry.error = InboxStatus.RECEIVED, None
+    session.flush()
+    audit.record(session, actor, "retry", "inbox", entry.id, {"gateway": entry.gateway})
+    outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": entry.id})
+    return entry
+
+
+def fail(session: Session, entry: InboxEntry, detail: str) -> None:
+    entry.status, entry.error = InboxStatus.FAILED, detail
+    events.record(session, "webhook.failed", "inbox", entry.id, gateway=entry.gateway, detail=detail)
+    log.warning("webhook could not be applied", inbox_id=entry.id, gateway=entry.gateway, detail=detail)
+    session.flush()
 
 
 def _label(gateway: str) -> str:
@@ -103,45 +129,90 @@ def _label(gateway: str) -> str:
     return gateway if gateway in ADAPTERS else "unknown"
 
 
+def _store(session: Session, account: GatewayAccount, message: Message) -> bool:
+    entry_id = _insert(session, account, message.event_id, message.body)
+    if entry_id is not None:
+        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": entry_id})
+    elif message.again is not None:
+        again_id = _insert(session, account, message.again.event_id, message.body)
+        if again_id is not None:
+            payload = {"inbox_id": again_id, "tries": 0}
+            outbox.enqueue(session, topics.INBOX_STORED, payload, due_at=message.again.not_before)
+    RECEIVED.labels(account.gateway, "repeated" if entry_id is None else "stored").inc()
+    return entry_id is not None
+
+
+def _insert(session: Session, account: GatewayAccount, event_id: str, body: bytes) -> int | None:
+    """The entry's id; None where it is known."""
+    return session.scalar(
+        insert(InboxEntry)
+        .values(account_id=account.id, gateway=account.gateway, event_id=event_id, body=body)
+        .on_conflict_do_nothing()
+        .returning(InboxEntry.id)
+    )
+
+
 def _authenticate(
-    session: Session, keyring: Keyring, gateway: str, headers: Mapping[str, str], body: bytes, now: datetime
-) -> tuple[GatewayAccount, str]:
+    session: Session, keyring: Keyring, gateway: str, delivery: Delivery, now: datetime
+) -> tuple[GatewayAccount, Sequence[Message]]:
     """The account whose secret signed this. A provider has a handful, so each is tried."""
     adapter = ADAPTERS[gateway]
     enabled = select(GatewayAccount).where(GatewayAccount.gateway == gateway, GatewayAccount.enabled)
     for account in session.scalars(enabled.order_by(GatewayAccount.id)).all():
+        delivery = replace(delivery, settings={**adapter.settings, **account.settings})
         for sealed in accounts.valid_secrets(account, now):
             try:
-                return account, adapter.authenticate(keyring.open_text(sealed, GATEWAY_SECRET), headers, body)
+                return account, adapter.authenticate(keyring.open_text(sealed, GATEWAY_SECRET), delivery, now)
             except WebhookNotAuthentic:
                 continue
     raise WebhookNotAuthentic
 
 
 def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -> str | None:
-    """Do it; returns the payment's id where a reversal has to wait for it."""
+    """Do it; returns the payment's id where something has to wait for it."""
     actor = Actor(f"gateway:{entry.gateway}")
     if isinstance(notice, PaymentReceived):
         _lock_payment(session, entry.account_id, notice.payment_id)
-        invoices.record_payment(
-            session,
-            _invoice_id(session, entry, notice),
-            amount_cents=notice.amount_cents,
-            paid_at=notice.paid_at,
-            method=notice.method,
-            actor=actor,
-            now=now,
-            currency=notice.currency,
-            external=External(entry.gateway, entry.account_id, notice.payment_id),
-        )
+        _record(session, entry, notice, actor, now)
         _wake(session, entry.account_id, notice.payment_id)
-    elif isinstance(notice, PaymentReversed):
+    elif isinstance(notice, PaymentReversed | ReversalUndone):
         _lock_payment(session, entry.account_id, notice.payment_id)
         payment = invoices.find_payment(session, entry.account_id, notice.payment_id)
         if payment is None:
             return notice.payment_id
-        invoices.reverse_payment(session, payment.id, now=now, actor=actor, refund=notice.refund)
+        _take_back(session, payment, notice, actor, now)
+    elif isinstance(notice, ChargeClosed):
+        events.record(session, "charge.closed", "inbox", entry.id, gateway=entry.gateway, charge=notice.charge_id)
+    else:
+        assert isinstance(notice, Irrelevant)  # noqa: S101  (who asks back is not here)
     return None
+
+
+def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor: Actor, now: datetime) -> None:
+    invoices.record_payment(
+        session,
+        _invoice_id(session, entry, notice),
+        amount_cents=notice.amount_cents,
+        paid_at=notice.paid_at,
+        method=notice.method,
+        actor=actor,
+        now=now,
+        currency=notice.currency,
+        external=External(entry.gateway, entry.account_id, notice.payment_id),
+        terms=Terms(notice.surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents),
+        so_far=notice.so_far,
+    )
+
+
+def _take_back(
+    session: Session, payment: Payment, notice: PaymentReversed | ReversalUndone, actor: Actor, now: datetime
+) -> None:
+    if isinstance(notice, ReversalUndone):
+        invoices.undo_reversal(session, payment.id, now=now, actor=actor)
+    elif notice.amount_cents is not None:
+        invoices.refund_part(session, payment.id, notice.amount_cents, now=now, actor=actor)
+    else:
+        invoices.reverse_payment(session, payment.id, now=now, actor=actor, refund=notice.refund)
 
 
 def _lock_payment(session: Session, account_id: int, payment_id: str) -> None:
@@ -161,11 +232,17 @@ def _wake(session: Session, account_id: int, payment_id: str) -> None:
 
 
 def _invoice_id(session: Session, entry: InboxEntry, notice: PaymentReceived) -> int:
-    if notice.invoice_id is not None:
-        return notice.invoice_id
+    """The charge is the account's own; a reference may be anybody's who writes like us."""
     invoice: Invoice | None = None
     if notice.charge_id is not None:
+        ours = charges.find_invoice(session, entry.account_id, notice.charge_id)
+        if ours is not None:
+            return ours
         invoice = invoices.find_by_external(session, External(entry.gateway, entry.account_id, notice.charge_id))
-    if invoice is None:
+    if invoice is not None:
+        return invoice.id
+    if notice.invoice_id is None and notice.charge_id is None:
+        raise Conflict(f"payment {notice.payment_id} came without a charge: record it for the invoice that it is for")
+    if notice.invoice_id is None:
         raise NotFound("invoice of charge", notice.charge_id)
-    return invoice.id
+    return notice.invoice_id

@@ -10,7 +10,7 @@ anybody is suspended for it) or a refund (we gave the money back: it is not owed
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,16 @@ from core.models.party import Contract
 #: How far another system's clock may be ahead of ours before its "now" is the future.
 CLOCK_SKEW = timedelta(minutes=5)
 _ENDED = {InvoiceStatus.CANCELLED: "cancelled", InvoiceStatus.REFUNDED: "refunded"}
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Of a payment: what of it is fine and interest, what was let off, and when how much of it was ours."""
+
+    surcharge_cents: int = 0
+    discount_cents: int = 0
+    settled_at: datetime | None = None
+    net_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +110,13 @@ def record_payment(
     now: datetime,
     currency: str | None = None,
     external: External | None = None,
+    terms: Terms = Terms(),
+    so_far: bool = False,
 ) -> Payment:
-    """Money that came in.
+    """Money that came in. Told again it is the same payment, whose settlement may be news.
+
+    `so_far`: the amount is the sum of what came, as gateways have it that show no parts; more makes the payment grow,
+    and a sum from before changes nothing.
 
     Raises Conflict where the same external payment came with another amount or invoice, or in another currency than
     the invoice's; InvalidInput where somebody enters one that is still to come.
@@ -120,10 +135,15 @@ def record_payment(
         "gateway": external.gateway if external else None,
         "account_id": external.account_id if external else None,
         "external_id": external.id if external else None,
+        **asdict(terms),
     }
     payment_id = session.scalar(insert(Payment).values(values).on_conflict_do_nothing().returning(Payment.id))
     if payment_id is None:
-        return _known_payment(session, external, invoice_id, amount_cents)
+        payment = _known_payment(session, external, invoice_id, None if so_far else amount_cents, terms)
+        if amount_cents > payment.amount_cents:
+            _grow(session, payment, invoice, amount_cents, terms, actor)
+            _settle(session, invoice, paid_at)
+        return payment
     payment = session.get_one(Payment, payment_id)
     audit.record(
         session, actor, "record", "payment", payment.id, {"invoice_id": invoice_id, "amount_cents": amount_cents}
@@ -135,9 +155,7 @@ def record_payment(
 
 def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: Actor, refund: bool = False) -> Payment:
     """The money is gone again: the invoice may be owed again, or is refunded where we gave it back ourselves."""
-    payment = get_payment(session, payment_id)
-    invoice = get_invoice(session, payment.invoice_id, lock=True)
-    session.refresh(payment)
+    payment, invoice = _locked(session, payment_id)
     if payment.reversed_at is None:
         payment.reversed_at = now
         action, told = ("refund", "payment.refunded") if refund else ("reverse", "payment.reversed")
@@ -145,6 +163,38 @@ def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: 
         events.record(session, told, "invoice", invoice.id, payment_id=payment.id)
         _settle(session, invoice, now, refund=refund)
     return payment
+
+
+def refund_part(session: Session, payment_id: int, refunded_cents: int, *, now: datetime, actor: Actor) -> Payment:
+    """We gave back so much of it in all; the invoice stays paid until everything was given back."""
+    payment, invoice = _locked(session, payment_id)
+    if refunded_cents >= payment.amount_cents:
+        return reverse_payment(session, payment_id, now=now, actor=actor, refund=True)
+    if refunded_cents > payment.refunded_cents:
+        payment.refunded_cents = refunded_cents
+        audit.record(session, actor, "refund", "payment", payment.id, {"refunded_cents": refunded_cents})
+        events.record(
+            session, "payment.refunded_in_part", "invoice", invoice.id,
+            payment_id=payment.id, refunded_cents=refunded_cents,
+        )  # fmt: skip
+        session.flush()
+    return payment
+
+
+def undo_reversal(session: Session, payment_id: int, *, now: datetime, actor: Actor) -> Payment:
+    """The money came back: a dispute was won."""
+    payment, invoice = _locked(session, payment_id)
+    if payment.reversed_at is not None:
+        payment.reversed_at = None
+        audit.record(session, actor, "undo reversal", "payment", payment.id, {"invoice_id": invoice.id})
+        events.record(session, "payment.restored", "invoice", invoice.id, payment_id=payment.id)
+        _settle(session, invoice, now)
+    return payment
+
+
+def missing_cents(session: Session, invoice: Invoice) -> int:
+    """What is still owed of it; nothing where more came."""
+    return max(invoice.amount_cents - _counting_cents(session, invoice), 0)
 
 
 def update_invoice(session: Session, invoice: Invoice, values: Mapping[str, Any], actor: Actor) -> Invoice:
@@ -167,6 +217,7 @@ def cancel_invoice(session: Session, invoice: Invoice, actor: Actor) -> Invoice:
         session.flush()
         audit.record(session, actor, "cancel", "invoice", invoice.id, {})
         events.record(session, "invoice.cancelled", "invoice", invoice.id)
+        _closed(session, invoice)
         _standing_changed(session, invoice)
     return invoice
 
@@ -202,22 +253,46 @@ def _check_happened(at: datetime, now: datetime, field: str) -> None:
         raise InvalidInput("lies in the future", field=field)
 
 
-def _known_payment(session: Session, external: External | None, invoice_id: int, amount_cents: int) -> Payment:
+def _locked(session: Session, payment_id: int) -> tuple[Payment, Invoice]:
+    """Who changes a payment holds its invoice."""
+    payment = get_payment(session, payment_id)
+    invoice = get_invoice(session, payment.invoice_id, lock=True)
+    session.refresh(payment)
+    return payment, invoice
+
+
+def _known_payment(
+    session: Session, external: External | None, invoice_id: int, amount_cents: int | None, terms: Terms
+) -> Payment:
+    """`amount_cents` None: whatever it is."""
     assert external is not None  # noqa: S101  (a payment without an external id meets no other)
     payment = find_payment(session, external.account_id, external.id)
     assert payment is not None  # noqa: S101  (payments are never deleted)
-    if (payment.invoice_id, payment.amount_cents) != (invoice_id, amount_cents):
+    if payment.invoice_id != invoice_id or amount_cents not in {None, payment.amount_cents}:
         raise Conflict(
             f"payment {external.id} of {external.gateway} is known with another amount or invoice", field="external_id"
         )
+    if payment.settled_at is None and terms.settled_at is not None:
+        payment.settled_at, payment.net_cents = terms.settled_at, terms.net_cents
+        session.flush()
+        events.record(session, "payment.settled", "invoice", invoice_id, payment_id=payment.id)
     return payment
+
+
+def _grow(
+    session: Session, payment: Payment, invoice: Invoice, amount_cents: int, terms: Terms, actor: Actor
+) -> None:  # fmt: skip
+    more_cents, payment.amount_cents = amount_cents - payment.amount_cents, amount_cents
+    for name, value in asdict(terms).items():
+        setattr(payment, name, value)
+    audit.record(session, actor, "record more", "payment", payment.id, {"amount_cents": amount_cents})
+    events.record(session, "payment.grew", "invoice", invoice.id, payment_id=payment.id, amount_cents=more_cents)
 
 
 def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = False) -> None:
     """Paid, open again or refunded, by the sum. A cancelled or refunded invoice stays so, or it would be owed again."""
     session.flush()
-    counting = (Payment.invoice_id == invoice.id, Payment.reversed_at.is_(None))
-    total = int(session.scalar(select(func.sum(Payment.amount_cents)).where(*counting)) or 0)
+    total = _counting_cents(session, invoice)
     surplus = total - invoice.amount_cents
     if invoice.status in _ENDED:
         if total:  # somebody has to give it back or put it to another use
@@ -225,12 +300,21 @@ def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = 
     elif surplus >= 0 and invoice.status is InvoiceStatus.OPEN:
         invoice.status, invoice.paid_at = InvoiceStatus.PAID, at
         _tell(session, invoice, "paid")
+        _closed(session, invoice)
     elif surplus < 0 and invoice.status is InvoiceStatus.PAID:
         _unsettle(session, invoice, refund=refund)
     if surplus > 0 and invoice.status is InvoiceStatus.PAID:
         _tell(session, invoice, "overpaid", surplus_cents=surplus)
+    elif total and surplus < 0 and invoice.status is InvoiceStatus.OPEN:
+        _tell(session, invoice, "paid_in_part", missing_cents=-surplus)
     session.flush()
     _standing_changed(session, invoice)
+
+
+def _counting_cents(session: Session, invoice: Invoice) -> int:
+    counting = (Payment.invoice_id == invoice.id, Payment.reversed_at.is_(None))
+    pays = Payment.amount_cents - Payment.surcharge_cents + Payment.discount_cents
+    return int(session.scalar(select(func.sum(pays)).where(*counting)) or 0)
 
 
 def _unsettle(session: Session, invoice: Invoice, *, refund: bool) -> None:
@@ -242,6 +326,11 @@ def _unsettle(session: Session, invoice: Invoice, *, refund: bool) -> None:
 
 def _tell(session: Session, invoice: Invoice, what: str, **more: Any) -> None:  # noqa: ANN401
     events.record(session, f"invoice.{what}", "invoice", invoice.id, contract_id=invoice.contract_id, **more)
+
+
+def _closed(session: Session, invoice: Invoice) -> None:
+    """Whoever holds another charge for it is not to pay that as well."""
+    outbox.enqueue(session, topics.INVOICE_CLOSED, {"invoice_id": invoice.id})
 
 
 def _standing_changed(session: Session, invoice: Invoice) -> None:

@@ -16,8 +16,16 @@ class Topic(NamedTuple):
 
 #: An authenticated webhook was stored: interpret it. Payload: {"inbox_id"}.
 INBOX_STORED = Topic("billing.inbox_stored", "enforce")
+#: A charge was ordered, or is to be closed, at its gateway. Payload: {"charge_row_id"}.
+CHARGE_DUE = Topic("billing.charge_due", "default")
+#: An invoice needs no payment any more: its charges are to be closed. Payload: {"invoice_id"}.
+INVOICE_CLOSED = Topic("billing.invoice_closed", "default")
+#: The API of a gateway account is to be read for what no webhook told. Payload: {"account_id"}.
+RECONCILE = Topic("billing.reconcile", "default")
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
 STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
+#: A promise, a trust unlock or a payment window of a contract is over. Payload: {"contract_id", "promise_id"}.
+PROMISE_OVER = Topic("billing.promise_over", "enforce")
 #: A part of a billing run is to be done. Payload: {"run_id", "action", "contract_ids"}. Not on `enforce`: who pays
 #: meanwhile does not wait behind it.
 BILLING_CHUNK = Topic("billing.run_chunk", "default")

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,10 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 
-from billing_hooks.suspension import Change, Suspension
+from billing_hooks import inbox, policies
+from billing_hooks.policy import ANATEL_765
+from billing_hooks.runs import Billing
+from billing_hooks.suspension import Change
 from core import invoices, topics
 from core.audit import Actor
-from core.models import Contract, Invoice, OutboxItem
+from core.clock import Clock
+from core.models import Contract, CustomerKind, Invoice, OutboxItem
 
 SECRET = "whsec_" + base64.b64encode(b"a gateway's secret of octets").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"somebody else's secret octets").decode()
@@ -38,15 +43,29 @@ def payment_event(invoice: Invoice, payment_id: str = "pay_1", **data: Any) -> b
     return event("payment.received", **defaults | data)
 
 
-def run_to_end(session: Session, suspension: Suspension, *, force: bool = False) -> list[Change]:
+def guard_runs(session: Session, **guard: Any) -> None:
+    """The default policy, with a guard of its own."""
+    policy = replace(ANATEL_765, name="guarded", guard=replace(ANATEL_765.guard, **guard))
+    policies.create_policy(session, policy, Actor("test:billing"), default_for=CustomerKind.PERSON)
+
+
+def run_to_end(session: Session, billing: Billing, *, force: bool = False) -> list[Change]:
     """A billing run and, as the workers would, every chunk that is owed."""
-    plan = suspension.run(session, force=force).changes
+    plan = billing.run(session, forced_by="test" if force else None).plan
     owed = select(OutboxItem).where(OutboxItem.topic == topics.BILLING_CHUNK.name).order_by(OutboxItem.id)
     for item in session.scalars(owed).all():
-        suspension.handle_chunk(session, item.payload)
+        billing.handle_chunk(session, item.payload)
         session.delete(item)
     session.flush()
     return plan
+
+
+def interpret(session: Session, inbox_id: int, clock: Clock) -> None:
+    """What the worker does with an event that says it all."""
+    entry = inbox.claim(session, inbox_id)
+    notice = inbox.read(session, entry) if entry is not None else None
+    if entry is not None and notice is not None:
+        inbox.conclude(session, entry, [notice], clock)
 
 
 def reversal_event(payment_id: str = "pay_1") -> bytes:

@@ -11,7 +11,7 @@ refuses timestamps off by more than five minutes. The payload is `{"type", "time
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,39 +19,38 @@ import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from billing_hooks.gateways.base import (
+    EVENT_ID_LENGTH_MAX,
+    Access,
+    Delivery,
     Irrelevant,
+    Message,
     Notice,
     PaymentReceived,
     PaymentReversed,
     WebhookMalformed,
     WebhookNotAuthentic,
 )
+from billing_hooks.gateways.http import Http
+from billing_hooks.gateways.reading import Id, decode, moment, whole_cents
 from core.errors import InvalidInput
 
-EVENT_ID_LENGTH_MAX = 255
 SECRET_PREFIX = "whsec_"  # noqa: S105
 #: The specification's bounds for the key behind the prefix.
 SECRET_OCTETS_MIN, SECRET_OCTETS_MAX = 24, 64
 
-#: Years that a payment can lie in: a sender's mistake must not become a date that no clock shows.
-YEAR_MIN, YEAR_MAX = 2000, 2100
-
-#: An id as others make them: it is stored and indexed, so without NUL and of bounded length.
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
-
 
 class _Payment(msgspec.Struct):
-    payment_id: _Id
+    payment_id: Id
     amount_cents: int
     paid_at: datetime
     invoice_id: str | None = None
-    charge_id: _Id | None = None
-    method: _Id = "unknown"
+    charge_id: Id | None = None
+    method: Id = "unknown"
     currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] | None = None
 
 
 class _Reversal(msgspec.Struct):
-    payment_id: _Id
+    payment_id: Id
 
 
 class _Event(msgspec.Struct):
@@ -60,6 +59,9 @@ class _Event(msgspec.Struct):
 
 
 class StandardWebhooks:
+    settings: Mapping[str, str] = {}
+    credentials: Sequence[str] = ()
+
     def check_secret(self, secret: str) -> None:
         """`whsec_` and 24 to 64 octets in base64, as the specification has it."""
         try:
@@ -69,21 +71,23 @@ class StandardWebhooks:
         if not secret.startswith(SECRET_PREFIX) or not SECRET_OCTETS_MIN <= octets <= SECRET_OCTETS_MAX:
             raise InvalidInput("the secret must be whsec_ and 24 to 64 octets in base64", field="secret")
 
-    def authenticate(self, secret: str, headers: Mapping[str, str], body: bytes) -> str:
-        wanted = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+    def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002  (the
+        # library reads the wall clock)
+        names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+        wanted = {name: delivery.headers.get(name, "") for name in names}
         try:
-            Webhook(secret).verify(body, wanted, json_parse=False)
+            Webhook(secret).verify(delivery.body, wanted, json_parse=False)
         except (WebhookVerificationError, ValueError):  # ValueError: a signature header in no known shape
             raise WebhookNotAuthentic from None
         event_id = wanted["webhook-id"]
         if len(event_id) > EVENT_ID_LENGTH_MAX or "\0" in event_id:
             raise WebhookMalformed("the event id is too long or holds NUL", field="webhook-id")
-        _decode(body)
-        return event_id
+        decode(delivery.body, _Event)
+        return [Message(event_id, delivery.body)]
 
     def read(self, body: bytes) -> Notice:
+        event = decode(body, _Event)
         try:
-            event = _decode(body)
             if event.type in {"payment.received", "invoice.paid"}:
                 return _payment(msgspec.convert(event.data, _Payment))
             if event.type in {"payment.reversed", "payment.refunded"}:
@@ -93,23 +97,12 @@ class StandardWebhooks:
             raise WebhookMalformed(f"data: {error}", field="data") from None
         return Irrelevant(event.type)
 
-
-def _decode(body: bytes) -> _Event:
-    try:
-        return msgspec.json.decode(body, type=_Event)
-    except msgspec.ValidationError as error:
-        raise WebhookMalformed(f"the body is no event: {error}", field="body") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise WebhookMalformed("the body is not JSON, or nested too deep", field="body") from None
+    def connect(self, access: Access, http: Http) -> None:
+        """Whoever sends these has no API that the specification knows."""
 
 
 def _payment(data: _Payment) -> PaymentReceived:
-    if data.paid_at.tzinfo is None:
-        raise WebhookMalformed("data.paid_at needs a time zone", field="data.paid_at")
-    if not YEAR_MIN <= data.paid_at.year <= YEAR_MAX:
-        raise WebhookMalformed("data.paid_at lies in no year of ours", field="data.paid_at")
-    if not 0 < data.amount_cents < 1 << 53:
-        raise WebhookMalformed("data.amount_cents must be positive", field="data.amount_cents")
+    paid_at, amount_cents = moment(data.paid_at, "data.paid_at"), whole_cents(data.amount_cents, "data.amount_cents")
     if data.invoice_id is None and data.charge_id is None:
         raise WebhookMalformed("data: neither invoice_id nor charge_id is given", field="data.invoice_id")
     invoice_id = None
@@ -118,5 +111,5 @@ def _payment(data: _Payment) -> PaymentReceived:
             raise WebhookMalformed("data.invoice_id is no id of ours", field="data.invoice_id")
         invoice_id = int(data.invoice_id)
     return PaymentReceived(
-        invoice_id, data.charge_id, data.payment_id, data.amount_cents, data.paid_at, data.method, data.currency
+        invoice_id, data.charge_id, data.payment_id, amount_cents, paid_at, data.method, data.currency
     )

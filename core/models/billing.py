@@ -68,6 +68,7 @@ class Payment(Base):
     __tablename__ = "payment"
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount"),
+        CheckConstraint("surcharge_cents BETWEEN 0 AND amount_cents AND discount_cents >= 0", name="parts"),
         CheckConstraint("(account_id IS NULL) = (external_id IS NULL)", name="external"),
         UniqueConstraint("account_id", "external_id"),
     )
@@ -75,12 +76,21 @@ class Payment(Base):
     id: Mapped[Id]
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoice.id"), index=True)
     amount_cents: Mapped[int]
+    #: So much of the amount are fine and interest, and so much was let off: without the one and with the other it pays
+    #: the invoice.
+    surcharge_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    discount_cents: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(String(3), default="BRL", server_default="BRL")
     method: Mapped[str]
     paid_at: Mapped[datetime]
+    #: When the money was there, and how much after the gateway's fee; a boleto is paid a day or more before.
+    settled_at: Mapped[datetime | None]
+    net_cents: Mapped[int | None]
     gateway: Mapped[str | None]
     #: No foreign key: accounts belong to a room above, and what was paid outlives them.
     account_id: Mapped[int | None]
     external_id: Mapped[str | None]
     reversed_at: Mapped[datetime | None]
+    #: Given back in part; a payment that was given back whole is reversed.
+    refunded_cents: Mapped[int] = mapped_column(default=0, server_default="0")
     recorded_at: Mapped[CreatedAt]

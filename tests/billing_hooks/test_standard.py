@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from billing_hooks.gateways.base import (
+    Delivery,
     Irrelevant,
     PaymentReceived,
     PaymentReversed,
@@ -23,6 +24,7 @@ from billing_hooks.gateways.standard import StandardWebhooks
 from core.errors import InvalidInput
 
 ADAPTER = StandardWebhooks()
+NOW = datetime.now(UTC)
 PAYMENT = {"invoice_id": "7", "payment_id": "p", "amount_cents": 9990, "paid_at": "2026-11-24T09:00:00-03:00"}
 
 
@@ -49,7 +51,7 @@ def test_one_good_signature_among_others_is_enough() -> None:
     """A sender that rotates its key signs with both (spec: space separated list)."""
     headers = dict(signed(event("x"), event_id="msg"))
     headers["webhook-signature"] = "v1,AAAA v1a,BBBB " + headers["webhook-signature"]
-    assert ADAPTER.authenticate(SECRET, headers, event("x")) == "msg"
+    assert ADAPTER.authenticate(SECRET, Delivery(headers, event("x")), NOW)[0].event_id == "msg"
 
 
 def test_a_changed_octet_a_stale_or_future_time_and_another_key_are_not_authentic() -> None:
@@ -64,19 +66,19 @@ def test_a_changed_octet_a_stale_or_future_time_and_another_key_are_not_authenti
     ]
     for headers, octets in cases:
         with pytest.raises(WebhookNotAuthentic):
-            ADAPTER.authenticate(SECRET, headers, octets)
+            ADAPTER.authenticate(SECRET, Delivery(headers, octets), NOW)
 
 
 def test_authentic_and_meaningless_bodies_are_malformed() -> None:
     for body in (b"", b"{}", b"[]", b"null", b'{"type": 3}', b"[" * 200_000):
         with pytest.raises(WebhookMalformed):
-            ADAPTER.authenticate(SECRET, signed(body), body)
+            ADAPTER.authenticate(SECRET, Delivery(signed(body), body), NOW)
 
 
 def test_an_event_id_that_no_index_takes_is_malformed() -> None:
     for event_id in ("m" * 256, "m\0"):
         with pytest.raises(WebhookMalformed) as refused:
-            ADAPTER.authenticate(SECRET, signed(event("x"), event_id=event_id), event("x"))
+            ADAPTER.authenticate(SECRET, Delivery(signed(event("x"), event_id=event_id), event("x")), NOW)
         assert refused.value.field == "webhook-id"
 
 
@@ -84,7 +86,7 @@ def test_an_event_id_that_no_index_takes_is_malformed() -> None:
     st.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]), st.text(max_size=40)))  # fmt: skip
 def test_no_octets_and_headers_but_signed_ones_are_authentic(body: bytes, headers: dict[str, str]) -> None:
     with pytest.raises(WebhookNotAuthentic):
-        ADAPTER.authenticate(SECRET, headers, body)
+        ADAPTER.authenticate(SECRET, Delivery(headers, body), NOW)
 
 
 json_values = st.recursive(

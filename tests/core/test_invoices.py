@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import invoices
+from core import invoices, topics
 from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
@@ -24,15 +25,19 @@ from core.invoices import External
 from core.models import AuditEntry, Event, Invoice, InvoiceStatus, OutboxItem, Payment
 
 
-def pay(session: Session, invoice: Invoice, clock: ManualClock, amount_cents: int, name: str = "p1") -> Payment:
+def pay(
+    session: Session, invoice: Invoice, clock: ManualClock, amount_cents: int, name: str = "p1", *, so_far: bool = False
+) -> Payment:
     return invoices.record_payment(
         session, invoice.id, amount_cents=amount_cents, paid_at=clock(), method="pix", actor=Actor("gateway:standard"),
-        now=clock(), external=External("standard", 1, name),
+        now=clock(), external=External("standard", 1, name), so_far=so_far,
     )  # fmt: skip
 
 
 def owed_work(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(OutboxItem)) or 0
+    """Of looking at the contract's standing again."""
+    owed = select(func.count()).where(OutboxItem.topic == topics.STANDING_CHANGED.name)
+    return session.scalar(owed) or 0
 
 
 def event_types(session: Session, invoice: Invoice) -> list[str]:
@@ -48,7 +53,7 @@ def test_the_payment_that_reaches_the_amount_settles(session: Session, clock: Ma
     pay(session, invoice, clock, 4990, "rest")
     assert (invoice.status, invoice.paid_at) == (InvoiceStatus.PAID, clock())
     assert event_types(session, invoice) == [
-        "invoice.created", "payment.recorded", "payment.recorded", "invoice.paid",
+        "invoice.created", "payment.recorded", "invoice.paid_in_part", "payment.recorded", "invoice.paid",
     ]  # fmt: skip
 
 
@@ -66,6 +71,20 @@ def test_a_repeated_payment_is_the_same_payment_and_owes_nothing_more(session: S
     assert pay(session, invoice, clock, 9990) is first
     assert owed_work(session) == owed
     assert event_types(session, invoice).count("payment.recorded") == 1
+
+
+@pytest.mark.parametrize("sums", list(itertools.permutations((3000, 5000, 9990))))
+def test_a_payment_that_is_told_as_a_sum_grows_to_the_largest_in_whatever_order_it_is_told(
+    session: Session, clock: ManualClock, sums: tuple[int, ...]
+) -> None:
+    invoice = make_invoice(session, make_contract(session), amount_cents=9990)
+    for amount_cents in (*sums, sums[0]):
+        payment = pay(session, invoice, clock, amount_cents, so_far=True)
+    assert (payment.amount_cents, invoice.status) == (9990, InvoiceStatus.PAID)
+    assert event_types(session, invoice).count("payment.recorded") == 1
+    assert session.scalar(select(func.count()).select_from(Payment)) == 1
+    with pytest.raises(Conflict):
+        pay(session, make_invoice(session, make_contract(session)), clock, 9990, so_far=True)
 
 
 def test_the_same_payment_with_another_amount_or_invoice_is_a_conflict(session: Session, clock: ManualClock) -> None:

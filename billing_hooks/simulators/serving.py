@@ -1,0 +1,127 @@
+"""A simulated gateway at work: its app on a port, and one thread that sends what its queue has due."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+
+from billing_hooks.simulators.hooks import HookQueue
+from core.clock import Clock
+from core.errors import ProvedorError
+
+#: How long the sender rests at most before it looks whether something new is due.
+_LOOK_S = 0.02
+
+Told = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files: what we show, and whose certificates a client must have one of (None: he needs none)."""
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(slots=True)
+class Sender:
+    """Delivers to one URL until it is stopped; `told` hears of every try (event id, status)."""
+
+    queue: HookQueue
+    url: str
+    client: httpx.Client
+    clock: Clock
+    told: Told
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            if not self.send_due():
+                self._stopped.wait(_LOOK_S)
+
+    def send_due(self) -> bool:
+        """Send what is due, if something is."""
+        with self.lock:
+            sending = self.queue.due(self.clock())
+        if sending is None:
+            return False
+        headers, body = sending.event.request(self.clock())
+        status = self._post(sending.event.url or self.url, headers, body)
+        with self.lock:
+            self.queue.answered(sending, status, self.clock())
+        self.told(sending.event.id, status)
+        return True
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _post(self, url: str, headers: object, body: bytes) -> int:
+        try:
+            return self.client.post(url, headers=headers, content=body).status_code  # type: ignore[arg-type]
+        except httpx.HTTPError:
+            return 0
+
+
+@contextmanager
+def serving(app: Starlette, sender: Sender, host: str, port: int, tls: Tls | None = None) -> Iterator[int]:
+    """Serve and send; yields the port. Raises ProvedorError where the port cannot be had."""
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off", **_settings(tls))
+    server = _Server(config)
+    threads = [threading.Thread(target=server.run, daemon=True), threading.Thread(target=sender.run, daemon=True)]
+    threads[0].start()
+    server.came_up.wait(10)
+    if not server.started:
+        raise ProvedorError(f"cannot use {host} port {port}")
+    threads[1].start()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        sender.stop()
+        server.should_exit = True
+        for thread in threads:
+            thread.join(10)
+
+
+def _settings(tls: Tls | None) -> dict[str, Any]:
+    """In uvicorn's words."""
+    if tls is None:
+        return {}
+    asked = {"ssl_ca_certs": str(tls.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED} if tls.client_ca else {}
+    return {"ssl_certfile": str(tls.certificate), "ssl_keyfile": str(tls.private_key), **asked}
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, or that it never will."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.came_up = threading.Event()
+
+    def install_signal_handlers(self) -> None:
+        """It does not run in the main thread."""
+
+    async def startup(self, sockets: object = None) -> None:
+        try:
+            await super().startup(sockets)  # type: ignore[arg-type]
+        finally:
+            self.came_up.set()
+
+
+def at_once(queue: HookQueue, send: Callable[[], bool], now: Callable[[], datetime]) -> int:
+    """Send all that is due at this moment; returns how many tries that took. For who moves the clock by hand."""
+    tries = 0
+    while (at := queue.next_at()) is not None and at <= now() and send():
+        tries += 1
+    return tries
