@@ -1,0 +1,483 @@
+"""Efí Cobranças: boletos that can be paid by Pix too ("bolix") (dev.efipay.com.br, "API Cobranças").
+
+A notification is a form with one field, `notification=<token>`, and nobody signs it: the API is asked what the token
+stands for. The account's secret is a token of our own in the query of the URL that each charge is given
+(`…/hooks/efi?token=SECRET`), so that not everybody can make us ask. A charge keeps the URL that it was made with: where
+the secret is changed, the one before must stay valid until the charges of its time are paid.
+
+Efí allows 15,000 requests a day for a charge's details, 30,000 for notifications (docs, "Limites de consumo").
+
+The notification's token is the same for the whole life of a charge, and comes again with each change and until it was
+asked about (docs, "Notificações"). So it is no event's id: deliveries are `gathered`. The first of a span is asked
+about at once; a repetition may carry news, and is asked about once more when the span is over. That holds without
+anything that Efí promises; what a node with a wrong clock misses all the same, Efí sends again, because it was not
+asked about after it was sent.
+
+The answer is the history of the last six months, a status each with a growing id. `identified` and `approved` precede
+the money, `paid` is it; `settled` was marked as paid by hand and has no value (then it is the charge's total). Values
+are integer cents; days have no hour and moments no zone (Brasília's, UNVERIFIED).
+
+UNVERIFIED against the vendor, known from public code that uses it: the parameters `date_of`, `custom_id` and `page` of
+GET /charges and the fields of its answer; interest by the month in `configurations`; `conditional_discount` in a
+charge's details. Whether a bolix was paid by Pix or as a boleto is told nowhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from billing_hooks.gateways.base import (
+    Access,
+    AskBack,
+    Charge,
+    ChargeClosed,
+    ChargeOrder,
+    Delivery,
+    Fact,
+    Message,
+    Payer,
+    PaymentReceived,
+    PaymentReversed,
+    ReversalUndone,
+    WebhookMalformed,
+    WebhookNotAuthentic,
+    gathered,
+    invoice_of_reference,
+    our_reference,
+)
+from billing_hooks.gateways.http import GatewayDenied, GatewayRefused, Http
+from billing_hooks.gateways.oauth import Token
+from billing_hooks.gateways.reading import BRASILIA, CENTS_MAX, day, decode, form, local
+from core.clock import Clock, utc_now
+from core.errors import InvalidInput
+
+SECRET_LENGTH_MIN: Final = 32
+#: The whole URL may have 255 characters.
+SECRET_LENGTH_MAX: Final = 128
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]+")
+#: It becomes part of a path.
+_TOKEN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+PAGE: Final = 100
+#: How far back a charge is looked for before it is made: an order is not repeated after longer.
+ORDERED_WITHIN: Final = timedelta(days=90)
+#: Charges that are kept in mind between two readings.
+READ_MAX: Final = 20_000
+NAME_LENGTH_MAX: Final = 255
+MESSAGE_LINES_MAX, MESSAGE_LINE_LENGTH = 4, 100
+_OPEN: Final = frozenset({"new", "waiting", "unpaid", "link"})
+_PAID: Final = frozenset({"paid", "settled"})
+_TAKEN_BACK: Final = frozenset({"refunded", "contested"})
+_CLOSED: Final = frozenset({"canceled", "expired"})
+#: Error codes of a charge that cannot be cancelled: its status is final, or there is none such.
+_NOT_TO_CANCEL: Final = ("3500043", "3500010")
+
+_Id = int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
+_Cents = Annotated[int, msgspec.Meta(gt=0, lt=CENTS_MAX)]
+_Rate = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+
+
+class _Identifiers(msgspec.Struct):
+    charge_id: _Id | None = None
+
+
+class _Status(msgspec.Struct):
+    current: str
+
+
+class _Change(msgspec.Struct):
+    """One line of a notification's history. `value` stands where money was confirmed."""
+
+    id: int
+    status: _Status
+    identifiers: _Identifiers
+    created_at: datetime
+    custom_id: str | None = None
+    value: _Cents | None = None
+    received_by_bank_at: date | None = None
+
+
+class _History(msgspec.Struct):
+    data: list[_Change]
+
+
+class _Configurations(msgspec.Struct):
+    """`fine` in hundredths, `interest` in thousandths of a percent a day."""
+
+    fine: _Rate = 0
+    interest: _Rate = 0
+    interest_type: str = "daily"
+
+
+class _Discount(msgspec.Struct):
+    """`value` in cents, or in hundredths of a percent."""
+
+    type: str
+    value: _Cents
+    until_date: date
+
+
+class _Pix(msgspec.Struct):
+    qrcode: str | None = None
+
+
+class _Billet(msgspec.Struct):
+    """As it is ordered, and in a charge's details."""
+
+    barcode: str | None = None
+    link: str | None = None
+    pix: _Pix | None = None
+    expire_at: date | None = None
+    configurations: _Configurations | None = None
+    conditional_discount: _Discount | None = None
+
+
+class _PaymentMethod(msgspec.Struct):
+    method: str = "banking_billet"
+    banking_billet: _Billet | None = None
+
+
+class _Line(msgspec.Struct):
+    """What happened to a charge, in the words for people."""
+
+    created_at: datetime
+
+
+class _Details(msgspec.Struct):
+    """A charge by its id. Money's day stands in its history only."""
+
+    charge_id: _Id
+    total: _Cents
+    status: str
+    custom_id: str | None = None
+    paid_value: _Cents | None = None
+    payment: _PaymentMethod = msgspec.field(default_factory=_PaymentMethod)
+    history: list[_Line] = []
+
+
+class _OneCharge(msgspec.Struct):
+    data: _Details
+
+
+class _ListedPayment(msgspec.Struct, frozen=True):
+    paid_value: _Cents | None = None
+
+
+class _Listed(msgspec.Struct, frozen=True):
+    id: _Id
+    total: int
+    status: str
+    custom_id: str | None = None
+    payment: _ListedPayment = msgspec.field(default_factory=_ListedPayment)
+
+
+class _Page(msgspec.Struct):
+    data: list[_Listed]
+
+
+class _Ordered(_Billet):
+    charge_id: _Id | None = None
+
+
+class _Made(msgspec.Struct):
+    data: _Ordered
+
+
+class Efi:
+    settings: Mapping[str, str] = {"base_url": "https://cobrancas.api.efipay.com.br/v1"}
+    credentials: Sequence[str] = ("client_id", "client_secret")
+
+    def __init__(self, clock: Clock = utc_now) -> None:
+        self._clock = clock
+
+    def check_secret(self, secret: str) -> None:
+        if not SECRET_LENGTH_MIN <= len(secret) <= SECRET_LENGTH_MAX or not _SECRET.fullmatch(secret):
+            raise InvalidInput(
+                f"the token in the URL has {SECRET_LENGTH_MIN} to {SECRET_LENGTH_MAX} letters, digits, - and _",
+                field="secret",
+            )
+
+    def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
+        try:
+            token = form(delivery.query).get("token", "")
+        except WebhookMalformed:
+            raise WebhookNotAuthentic from None
+        if not hmac.compare_digest(token.encode(), secret.encode()):
+            raise WebhookNotAuthentic
+        return [gathered(self.read(delivery.body).reference, delivery.body, now)]
+
+    def read(self, body: bytes) -> AskBack:
+        token = form(body).get("notification", "")
+        if not _TOKEN.fullmatch(token):
+            raise WebhookMalformed("the notification is no token", field="notification")
+        return AskBack(token)
+
+    def connect(self, access: Access, http: Http) -> EfiApi:
+        return EfiApi(http, access, self._clock)
+
+
+class EfiApi:
+    def __init__(self, http: Http, access: Access, clock: Clock) -> None:
+        self._http = http
+        client = access.credentials["client_id"], access.credentials["client_secret"]
+        self._token = Token(http, "/authorize", client, clock, as_json=True)
+        self._hook_token = access.secret
+        self._clock = clock
+        #: Facts of charges that were read for reconciliation, which reads the same days many times a day.
+        self._read: dict[_Listed, list[Fact]] = {}
+
+    def fetch(self, reference: str) -> list[Fact]:
+        """Of every charge that a notification's token stands for."""
+        changes = decode(self._call("GET", f"/notification/{reference}"), _History).data
+        charges: dict[str, list[_Change]] = {}
+        for change in sorted(changes, key=lambda one: one.id):
+            if change.identifiers.charge_id is not None:  # else it is a carnet's or a subscription's own
+                charges.setdefault(str(change.identifiers.charge_id), []).append(change)
+        return [fact for charge_id, history in charges.items() for fact in self._facts(charge_id, history)]
+
+    def since(self, moment: datetime) -> Iterator[Fact]:
+        """By the day of payment; a day more, because days have no hours. What was given back of money that is older
+        than that, only notifications tell."""
+        days = {"begin_date": self._day(moment - timedelta(days=1)), "end_date": self._day(self._clock())}
+        for listed in self._listed({**days, "date_of": "payment"}):
+            if listed.status in _CLOSED:
+                yield ChargeClosed(str(listed.id))
+            elif listed.status in _PAID | _TAKEN_BACK:
+                yield from self._listed_facts(listed)
+
+    def queue_alarm(self) -> None:
+        """A URL that Efí disabled is told by e-mail, and nowhere else."""
+
+    def create(self, order: ChargeOrder) -> Charge:
+        """Efí knows no idempotency keys: a charge with our reference and amount that is open there is this one."""
+        found = self._open_charge(order)
+        if found is not None:
+            return _charge(found, self._details(found).payment.banking_billet or _Billet())
+        made = decode(self._order(_wanted(order, self._hook_token)), _Made).data
+        if made.charge_id is None:
+            raise WebhookMalformed("a charge was made and has no id", field="charge_id")
+        return _charge(str(made.charge_id), made)
+
+    def _order(self, wanted: Mapping[str, Any]) -> bytes:
+        try:
+            return self._call("POST", "/charge/one-step", json=wanted)
+        except GatewayRefused as refused:  # what Efí says may repeat the URL, and our secret in it
+            shown = refused.detail.partition("token")[0]
+            raise GatewayRefused(shown, status_code=refused.status_code) from None
+
+    def cancel(self, charge_id: str) -> None:
+        try:
+            self._call("PUT", f"/charge/{charge_id}/cancel")
+        except GatewayRefused as refused:
+            if refused.status_code != 404 and not any(code in refused.detail for code in _NOT_TO_CANCEL):
+                raise
+
+    def _facts(self, charge_id: str, history: Sequence[_Change]) -> list[Fact]:
+        if any(change.status.current in _PAID for change in history):
+            return _money(self._details(charge_id), history)
+        return [ChargeClosed(charge_id)] if history[-1].status.current in _CLOSED else []
+
+    def _listed_facts(self, listed: _Listed) -> list[Fact]:
+        """A charge whose status and value stay is not asked about again."""
+        facts = self._read.get(listed)
+        if facts is None:
+            facts = facts_of(self._details(str(listed.id)), listed.payment.paid_value)
+            if len(self._read) >= READ_MAX:
+                self._read.clear()
+            self._read[listed] = facts
+        return facts
+
+    def _details(self, charge_id: str) -> _Details:
+        return decode(self._call("GET", f"/charge/{charge_id}"), _OneCharge).data
+
+    def _open_charge(self, order: ChargeOrder) -> str | None:
+        reference = our_reference(order.invoice_id)
+        today = self._clock()
+        days = {"begin_date": self._day(today - ORDERED_WITHIN), "end_date": self._day(today)}
+        for one in self._listed({**days, "custom_id": reference}):
+            if one.custom_id == reference and one.status in _OPEN and one.total == order.amount_cents:
+                return str(one.id)
+        return None
+
+    def _listed(self, params: Mapping[str, str]) -> Iterator[_Listed]:
+        """Page by page; one that brings nothing new is the last, should pages not be known there."""
+        seen: set[str] = set()
+        number = 0
+        while True:
+            number += 1
+            asked = {**params, "charge_type": "billet", "limit": PAGE, "page": number}
+            page = decode(self._call("GET", "/charges", params=asked), _Page).data
+            new = [one for one in page if str(one.id) not in seen]
+            seen.update(str(one.id) for one in new)
+            yield from new
+            if len(page) < PAGE or not new:
+                return
+
+    def _day(self, at: datetime) -> str:
+        return at.astimezone(BRASILIA).date().isoformat()
+
+    def _call(self, method: str, path: str, **more: Any) -> bytes:  # noqa: ANN401
+        """With the token that we have; one that is refused is renewed once, for it may have been ended early."""
+        token = self._token.current()
+        try:
+            return self._http.call(method, path, headers=_bearer(token), **more)
+        except GatewayDenied:
+            return self._http.call(method, path, headers=_bearer(self._token.instead_of(token)), **more)
+
+
+def facts_of(details: _Details, paid_value: int | None) -> list[Fact]:
+    """What is true of a charge by its status alone, where no notification's history is at hand: the day of a payment is
+    that of the last that happened to the charge."""
+    charge_id, value = str(details.charge_id), paid_value or details.paid_value
+    back = _reversal(charge_id, details.status)
+    if details.status == "settled":
+        value = details.total
+    if value is None:  # given back, and how much it was is not told any more
+        return [back] if back else []
+    if not details.history:
+        raise WebhookMalformed("a payment that was made has no day", field="history")
+    at = local(details.history[-1].created_at, "history.created_at")
+    received = _received(details, value, at.astimezone(BRASILIA).date(), at, by_hand=details.status == "settled")
+    return [received, back] if back else [received]
+
+
+def _money(details: _Details, history: Sequence[_Change]) -> list[Fact]:
+    """Each of a charge's payments, and what became of it last.
+
+    A charge is paid once, so its id is the payment's. One that somebody marked as paid and that the bank was paid all
+    the same was paid twice: the mark is a payment of its own. Of what takes the money back, the first counts until it
+    is paid again: so it does not matter whether we asked in between, and a refund that ends a dispute is none that we
+    made.
+    """
+    facts: dict[str, list[Fact]] = {}
+    payment_id = back = ""
+    for change in history:
+        status = change.status.current
+        if status in _PAID:
+            payment_id = _payment_id(details, by_hand=status == "settled")
+            received = facts[payment_id][0] if payment_id in facts else _confirmed(details, change)
+            facts[payment_id] = [received, ReversalUndone(payment_id)] if back else [received]
+            back = ""
+        elif status in _TAKEN_BACK and payment_id and not back:
+            back = status
+            facts[payment_id] = [facts[payment_id][0], PaymentReversed(payment_id, refund=status == "refunded")]
+    return [fact for told in facts.values() for fact in told]
+
+
+def _confirmed(details: _Details, change: _Change) -> PaymentReceived:
+    at = local(change.created_at, "created_at")
+    paid_on = change.received_by_bank_at or at.astimezone(BRASILIA).date()
+    by_hand = change.status.current == "settled"
+    value = details.total if by_hand else change.value
+    if value is None:
+        raise WebhookMalformed("a payment that was made has no value", field="value")
+    return _received(details, value, paid_on, at, by_hand=by_hand)
+
+
+def _received(details: _Details, value: int, paid_on: date, settled_at: datetime, *, by_hand: bool) -> PaymentReceived:
+    surcharge_cents, discount_cents = _parts(details, value, paid_on)
+    return PaymentReceived(
+        invoice_id=invoice_of_reference(details.custom_id),
+        charge_id=str(details.charge_id),
+        payment_id=_payment_id(details, by_hand=by_hand),
+        amount_cents=value,
+        paid_at=day(paid_on, "received_by_bank_at"),
+        method="manual" if by_hand else _method(details.payment.method),
+        currency="BRL",
+        surcharge_cents=surcharge_cents,
+        discount_cents=discount_cents,
+        settled_at=settled_at,
+    )
+
+
+def _parts(details: _Details, value: int, paid_on: date) -> tuple[int, int]:
+    """(fine and interest, discount) of what was paid: no more than was asked for or promised; the rest is too much, or
+    missing."""
+    billet = details.payment.banking_billet or _Billet()
+    surplus = value - details.total
+    if surplus >= 0:
+        return min(surplus, _late_cents(billet, details.total, paid_on)), 0
+    return 0, -surplus if -surplus <= _promised_cents(billet, details.total, paid_on) else 0
+
+
+def _late_cents(billet: _Billet, total: int, paid_on: date) -> int:
+    """Fine and interest of that day, each rounded up: how Efí rounds is not written."""
+    terms = billet.configurations or _Configurations()
+    days = (paid_on - billet.expire_at).days if billet.expire_at else 0
+    if days <= 0:
+        return 0
+    interest_of = 100_000 if terms.interest_type == "daily" else 30 * 10_000
+    return -(-total * terms.fine // 10_000) + -(-total * terms.interest * days // interest_of)
+
+
+def _promised_cents(billet: _Billet, total: int, paid_on: date) -> int:
+    promised = billet.conditional_discount
+    if promised is None or paid_on > promised.until_date:
+        return 0
+    return promised.value if promised.type == "currency" else total * promised.value // 10_000
+
+
+def _reversal(charge_id: str, status: str) -> PaymentReversed | None:
+    return PaymentReversed(charge_id, refund=status == "refunded") if status in _TAKEN_BACK else None
+
+
+def _payment_id(details: _Details, *, by_hand: bool) -> str:
+    return f"{details.charge_id}-manual" if by_hand else str(details.charge_id)
+
+
+def _method(method: str) -> str:
+    return "boleto" if method == "banking_billet" else method
+
+
+def _charge(charge_id: str, billet: _Billet) -> Charge:
+    return Charge(charge_id, billet.pix.qrcode if billet.pix else None, billet.barcode, billet.link)
+
+
+def _wanted(order: ChargeOrder, hook_token: str) -> dict[str, Any]:
+    notify_url = f"{order.notify_url}?token={hook_token}" if order.notify_url else ""
+    metadata = {"custom_id": our_reference(order.invoice_id), "notification_url": notify_url}
+    message = textwrap.wrap(order.description, MESSAGE_LINE_LENGTH)[:MESSAGE_LINES_MAX]
+    billet = {
+        "customer": _customer(order.payer), "expire_at": order.due_date.isoformat(), "message": "\n".join(message),
+        "configurations": _present({"fine": order.fine_bp, "interest": order.interest_bp_month * 10 // 30}),
+    }  # fmt: skip
+    return {
+        "items": [{"name": order.description[:NAME_LENGTH_MAX], "value": order.amount_cents, "amount": 1}],
+        "metadata": _present(metadata),
+        "payment": {"banking_billet": _present(billet)},
+    }
+
+
+def _customer(payer: Payer) -> dict[str, Any]:
+    """A company is its `juridical_person`; an address is given whole or not at all."""
+    document = re.sub(r"[^0-9A-Za-z]", "", payer.document)
+    address = {
+        "street": payer.street, "number": payer.number, "neighborhood": payer.district,
+        "zipcode": re.sub(r"\D", "", payer.postal_code), "city": payer.city, "state": payer.state,
+    }  # fmt: skip
+    known = {"email": payer.email, "phone_number": _phone(payer.phone), "address": address}
+    if not all(address.values()):
+        del known["address"]
+    if len(document) == 11:
+        return {"name": payer.name, "cpf": document, **_present(known)}
+    return {"juridical_person": {"corporate_name": payer.name, "cnpj": document}, **_present(known)}
+
+
+def _phone(phone: str | None) -> str:
+    """Area code and number."""
+    digits = re.sub(r"\D", "", phone or "")
+    return digits.removeprefix("55") if len(digits) > 11 else digits
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
