@@ -1,0 +1,148 @@
+"""What no webhook told: each gateway's API is read on a schedule, and what it says is done as if it had been told.
+
+A payment that is found so is recorded as found. An account whose webhooks are lost, whose queue is stopped, or whose
+API cannot be read for long has an alarm, which people see and by which a run of suspensions stops: who paid there may
+look like a debtor here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from billing_hooks import inbox
+from billing_hooks.errands import Errand, Errands
+from billing_hooks.gateways.base import Fact, GatewayApi, PaymentReceived, PaymentReversed
+from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
+from core import events, invoices, outbox, topics
+from core.clock import Clock
+from core.work import Afterwards
+
+#: A lost webhook is found within the hour.
+EVERY: Final = timedelta(minutes=20)
+#: Read again beyond the last time: what an API shows late, and what its days without hours blur.
+OVERLAP: Final = timedelta(hours=2)
+#: Of an account that was never read.
+FIRST: Final = timedelta(days=3)
+#: An API that was not read for so long raises the alarm.
+SILENT_AFTER: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an API said, and what is wrong with the gateway's own queue, if it tells."""
+
+    facts: Sequence[Fact]
+    queue_alarm: str | None
+
+
+def owe_due(session: Session, now: datetime) -> int:
+    """Owe the reading of every account that is due; returns how many. Raises the alarm of those that cannot be read."""
+    readable = (GatewayAccount.enabled, GatewayAccount.credentials_encrypted.is_not(None))
+    due = or_(GatewayAccount.reconciled_at.is_(None), GatewayAccount.reconciled_at <= now - EVERY)
+    account_ids = session.scalars(select(GatewayAccount.id).where(*readable, due)).all()
+    for account_id in account_ids:
+        outbox.enqueue(session, topics.RECONCILE, {"account_id": account_id})
+    silent = select(GatewayAccount).where(
+        *readable, GatewayAccount.reconciled_at <= now - SILENT_AFTER, GatewayAccount.alarm.is_(None)
+    )
+    for account in session.scalars(silent).all():
+        set_alarm(session, account.id, f"its API could not be read since {account.reconciled_at:%Y-%m-%d %H:%M} UTC")
+    return len(account_ids)
+
+
+def alarms(session: Session) -> list[str]:
+    """What keeps a run from being believed, account by account."""
+    rows = session.execute(
+        select(GatewayAccount.name, GatewayAccount.alarm).where(
+            GatewayAccount.enabled, GatewayAccount.alarm.is_not(None)
+        )
+    )
+    return [f"{name}: {alarm}" for name, alarm in rows]
+
+
+def set_alarm(session: Session, account_id: int, alarm: str | None) -> None:
+    """Told as an event when it changes. No edit of a person's: the account's version stays."""
+    before = session.scalar(select(GatewayAccount.alarm).where(GatewayAccount.id == account_id))
+    if before == alarm:
+        return
+    session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(alarm=alarm))
+    told = "gateway_account.alarm" if alarm else "gateway_account.well"
+    events.record(session, told, "gateway_account", account_id, alarm=alarm)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    errands: Errands
+    clock: Clock
+
+    def handle_reconcile(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of RECONCILE."""
+        account = session.get(GatewayAccount, payload["account_id"])
+        if account is None or not account.enabled:
+            return None
+        now, account_id = self.clock(), account.id
+        since = account.reconciled_at - OVERLAP if account.reconciled_at else now - FIRST
+        errand: Errand[Reading] = Errand(
+            account_id, topics.RECONCILE, payload,
+            go=lambda api: _read(api, since),
+            conclude=lambda session, reading: self._conclude(session, account_id, reading, now),
+            refuse=lambda session, detail: set_alarm(session, account_id, detail),
+        )  # fmt: skip
+        return self.errands.begin(session, errand)
+
+    def _conclude(self, session: Session, account_id: int, reading: Reading, read_at: datetime) -> None:
+        account = session.get_one(GatewayAccount, account_id)
+        found = sum(self._apply(session, account, fact) for fact in reading.facts)
+        session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(reconciled_at=read_at))
+        lost = f"{found} payments came that no webhook told of" if found else None
+        set_alarm(session, account_id, reading.queue_alarm or lost)
+
+    def _apply(self, session: Session, account: GatewayAccount, fact: Fact) -> bool:
+        """True for money that no webhook told of."""
+        if not _is_news(session, account.id, fact):
+            return False
+        entry = InboxEntry(
+            account_id=account.id, gateway=account.gateway, event_id=f"found:{_key(fact)}", found=True,
+            body=msgspec.json.encode(fact), status=InboxStatus.RECEIVED,
+        )  # fmt: skip
+        if session.scalar(select(InboxEntry.id).where(
+            InboxEntry.account_id == account.id, InboxEntry.event_id == entry.event_id
+        )) is not None:  # fmt: skip
+            return False
+        session.add(entry)
+        session.flush()
+        inbox.conclude(session, entry, [fact], self.clock)
+        return isinstance(fact, PaymentReceived) and entry.status is InboxStatus.DONE
+
+
+def _read(api: GatewayApi, since: datetime) -> Reading:
+    facts = list(api.since(since))
+    return Reading(facts, api.queue_alarm())
+
+
+def _is_news(session: Session, account_id: int, fact: Fact) -> bool:
+    if isinstance(fact, PaymentReceived):
+        known = invoices.find_payment(session, account_id, fact.payment_id)
+        grew = known is not None and fact.so_far and fact.amount_cents > known.amount_cents
+        return known is None or grew or (known.settled_at is None and fact.settled_at is not None)
+    if isinstance(fact, PaymentReversed):
+        known = invoices.find_payment(session, account_id, fact.payment_id)
+        part = fact.amount_cents
+        return known is not None and known.reversed_at is None and (part is None or part > known.refunded_cents)
+    return False
+
+
+def _key(fact: Fact) -> str:
+    if isinstance(fact, PaymentReceived):
+        sum_ = f":{fact.amount_cents}" if fact.so_far else ""
+        return f"{fact.payment_id}:{'settled' if fact.settled_at else 'paid'}{sum_}"
+    if isinstance(fact, PaymentReversed):
+        return f"{fact.payment_id}:reversed:{fact.amount_cents or 'whole'}"
+    return repr(fact)
