@@ -1,7 +1,13 @@
-"""What billing says becomes holds: webhooks in, standing from invoices, suspension and return.
+"""What billing says becomes holds: gateways in, standing from invoices, restriction and return.
 
-In: a webhook of one of the `accounts` -> `inbox.receive` authenticates and stores -> the task `interpret` lets the
-gateway's adapter read it -> core.invoices. Out: an invoice's change -> `suspension.apply_standing` for its contract ->
-holds of reason billing. A run (`suspension.run`) looks at every contract that owes; only a run places holds, a payment
-only lifts.
+In: a webhook of one of the `accounts` -> `inbox.receive` authenticates and stores -> `asking` lets the gateway's
+adapter read it, and asks its API where that is needed -> `inbox.conclude` -> core.invoices. `charges` are ordered at
+gateways; `reconciliation` finds what no webhook told; `errands` is how all of them wait for a gateway.
+
+Out: an invoice's change -> `runs.Billing.apply_standing` for its contract, which only gives back. A run looks at every
+contract that owes: `cases` (facts) -> `standing` by a `policy` (pure) -> `suspension.judge` with the calendar of `days`
+-> holds, `messages` with their proof, proposals. `promises` are access for a while although something is owed.
+
+`bank_files` reads what banks send (return files, statements) and matches it; `invoicing` is what an invoice of our own
+says (periods, lines, late charges, Pix and boleto codes, the sheet), pure.
 """

@@ -1,95 +1,200 @@
-"""Does a contract owe so much, for so long, that its services are to be restricted? Pure: facts in, a verdict out.
+"""Which step of its policy has a contract reached? Pure: facts in, a verdict out.
 
-The rule, in its simplest honest form (Anatel 765/2023 art. 70 ff.): an invoice is overdue, the payer was notified of
-the debt, and the full days of the notice have run. A contested invoice does not count. A restriction may begin only
-on the days and hours that the policy allows; giving access back knows no hours.
+An invoice weighs when it is overdue and not contested. A restriction is reached when the payer was given notice of
+such an invoice and the full days of that notice have run; each further one by the days of restriction. The strongest
+step that was reached counts, and the oldest invoice for which it was is the reason.
+
+What stands against it is said with the verdict, so that nobody has to ask why a debtor is online: a promise of
+payment, an exemption, a debt below the minimum, a pause that the customer asked for. An open incident on the line does
+not undo a restriction, it keeps one from beginning, and it silences the messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import Final
 
+from billing_hooks.policy import MESSAGES, RESTRICTIONS, Action, Basis, Policy, Step
 from core.access import HoldEffect
 
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+#: A reminder that is later than this is left out: debts of a year ago, imported today, are no news to anybody.
+REMINDER_LATE_DAYS: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SuspensionPolicy:
-    """Defaults are the strict reading for Brazilian consumers: notice and 15 full days, no cut before a day off."""
+class Spared(StrEnum):
+    """Why a contract that has reached a restriction has none."""
 
-    overdue_days: int = 1
-    notice_days: int = 15
-    effect: HoldEffect = HoldEffect.WALLED_GARDEN
-    #: Monday is 0. Lei 14.015/2020 keeps cuts off Fridays, weekends and the eves of holidays.
-    weekdays: frozenset[int] = frozenset({0, 1, 2, 3})
-    first_hour: int = 8
-    last_hour: int = 18
-    #: A run that would restrict more than this share of the contracts (and more than the floor) asks a person first.
-    share_max: float = 0.1
-    count_floor: int = 20
-
-    @property
-    def hours(self) -> str:
-        """When a restriction may begin, for people."""
-        days = ", ".join(_WEEKDAYS[day] for day in sorted(self.weekdays))
-        return f"{days}, {self.first_hour} to {self.last_hour} h"
+    PROMISE = "promise"
+    EXEMPTION = "exemption"
+    MINIMUM = "minimum"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
+    """`owed_cents`: what is missing of it. `notified_at`: when the notice of debt reached the payer. `told`: the names
+    of the message steps that were taken for it."""
+
     invoice_id: int
     due_date: date
-    amount_cents: int
-    notified_at: datetime | None
-    contested: bool
+    owed_cents: int
+    notified_at: datetime | None = None
+    contested: bool = False
+    told: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Debtor:
+    """What the verdict on one contract depends on."""
+
+    invoices: Sequence[OpenInvoice]
+    #: The first restriction for a debt that is owed still.
+    restricted_since: datetime | None = None
+    #: A promise of payment or a trust unlock holds until then.
+    promise_until: datetime | None = None
+    exempt: bool = False
+    paused: bool = False
+    incident: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """That the payer is to be told of an invoice now, by this step."""
+
+    step: Step
+    invoice_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text in both languages."""
+
+    en: str
+    pt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`owes`: a billing hold belongs on the contract. The reason is for people, in both languages."""
+    """`effect`: the restriction that belongs on the contract. `reached` is there also where the debtor is spared."""
 
-    owes: bool
+    effect: HoldEffect | None
+    reached: Step | None
     invoice_id: int | None
+    spared: Spared | None
+    messages: tuple[Message, ...]
+    propose_termination: bool
     reason: str
     reason_pt: str
 
+    @property
+    def owes(self) -> bool:
+        return self.effect is not None
 
-GOOD = Standing(
-    owes=False, invoice_id=None, reason="nothing overdue and notified", reason_pt="nada vencido e notificado"
-)
+
+_SPARED = {
+    Spared.PROMISE: ("a promise of payment holds", "há promessa de pagamento em vigor"),
+    Spared.EXEMPTION: ("the contract is exempt", "o contrato é isento de suspensão"),
+    Spared.MINIMUM: ("less is owed than the minimum", "a dívida é menor que o mínimo"),
+    Spared.PAUSED: ("paused by the customer", "pausado a pedido do cliente"),
+}
 
 
-def standing(open_invoices: Iterable[OpenInvoice], policy: SuspensionPolicy, now: datetime, zone: tzinfo) -> Standing:
-    """By the oldest invoice for which the whole rule is met."""
+def standing(debtor: Debtor, policy: Policy, now: datetime, zone: tzinfo) -> Standing:
     today = now.astimezone(zone).date()
-    due = [invoice for invoice in open_invoices if _counts(invoice, policy, today, zone)]
-    if not due:
-        return GOOD
-    oldest = min(due, key=lambda invoice: (invoice.due_date, invoice.invoice_id))
-    days = (today - oldest.due_date).days
-    return Standing(
-        owes=True,
-        invoice_id=oldest.invoice_id,
-        reason=f"invoice {oldest.invoice_id} is {days} days overdue and its notice has run",
-        reason_pt=f"fatura {oldest.invoice_id} vencida há {days} dias, com o prazo do aviso cumprido",
+    weighing = sorted(
+        (one for one in debtor.invoices if not one.contested and one.due_date < today),
+        key=lambda one: (one.due_date, one.invoice_id),
     )
+    messages = () if debtor.incident else tuple(_messages(debtor.invoices, policy, today))
+    reached, invoice = _reached(weighing, debtor, policy, today, zone)
+    if reached is None or invoice is None:
+        return Standing(
+            None, None, None, None, messages, propose_termination=False,
+            reason="nothing overdue and notified", reason_pt="nada vencido e notificado",
+        )  # fmt: skip
+    spared = _spared(debtor, policy, weighing, now)
+    reason, reason_pt = _words(invoice, today)
+    if spared is not None:
+        words, words_pt = _SPARED[spared]
+        reason, reason_pt = f"{reason}; spared: {words}", f"{reason_pt}; poupado: {words_pt}"
+    proposes = reached.action is Action.PROPOSE_TERMINATION
+    return Standing(
+        None if spared else _effect(reached, policy), reached, invoice.invoice_id, spared, messages,
+        propose_termination=proposes and spared is None, reason=reason, reason_pt=reason_pt,
+    )  # fmt: skip
 
 
-def may_begin(policy: SuspensionPolicy, now: datetime, zone: tzinfo) -> bool:
-    """Whether a restriction may begin at this hour of this day."""
-    local = now.astimezone(zone)
-    return local.weekday() in policy.weekdays and policy.first_hour <= local.hour < policy.last_hour
-
-
-def _counts(invoice: OpenInvoice, policy: SuspensionPolicy, today: date, zone: tzinfo) -> bool:
-    if invoice.contested or invoice.notified_at is None:
+def notice_has_run(invoice: OpenInvoice, days: int, today: date, zone: tzinfo) -> bool:
+    """Full days: the day on which the notice reached does not count. A notice from before the due date told of what
+    might be owed; its days begin when something was."""
+    if invoice.notified_at is None:
         return False
-    if today < invoice.due_date + timedelta(days=policy.overdue_days):
-        return False
-    # Full days: the day on which the notice reached does not count. A notice from before the due date told of what
-    # might be owed; its days begin when something was.
     told = max(invoice.notified_at.astimezone(zone).date(), invoice.due_date)
-    return today > told + timedelta(days=policy.notice_days)
+    return today > told + timedelta(days=days)
+
+
+def _reached(
+    weighing: Sequence[OpenInvoice], debtor: Debtor, policy: Policy, today: date, zone: tzinfo
+) -> tuple[Step | None, OpenInvoice | None]:
+    """The strongest step, and the oldest invoice that leads there."""
+    found: tuple[Step | None, OpenInvoice | None] = None, None
+    for step in policy.steps:
+        if step.basis is Basis.NOTICE:
+            leads = next((one for one in weighing if notice_has_run(one, step.days, today, zone)), None)
+            found = (step, leads) if leads is not None else found
+        elif step.basis is Basis.RESTRICTION and found[0] is not None and debtor.restricted_since is not None:
+            since = debtor.restricted_since.astimezone(zone).date()
+            found = (step, found[1]) if today >= since + timedelta(days=step.days) else found
+    return found
+
+
+def _effect(reached: Step, policy: Policy) -> HoldEffect | None:
+    """A contract that may be ended keeps the restriction before that."""
+    effects = [RESTRICTIONS[step.action] for step in policy.of(RESTRICTIONS)]
+    return RESTRICTIONS.get(reached.action, effects[-1] if effects else None)
+
+
+def _spared(debtor: Debtor, policy: Policy, weighing: Sequence[OpenInvoice], now: datetime) -> Spared | None:
+    if debtor.exempt:
+        return Spared.EXEMPTION
+    if debtor.promise_until is not None and now < debtor.promise_until:
+        return Spared.PROMISE
+    if debtor.paused:
+        return Spared.PAUSED
+    if sum(one.owed_cents for one in weighing) < policy.minimum_cents:
+        return Spared.MINIMUM
+    return None
+
+
+def _messages(invoices: Iterable[OpenInvoice], policy: Policy, today: date) -> Iterable[Message]:
+    for invoice in invoices:
+        if not invoice.contested:
+            step = _message(invoice, policy, today)
+            if step is not None:
+                yield Message(step, invoice.invoice_id)
+
+
+def _message(invoice: OpenInvoice, policy: Policy, today: date) -> Step | None:
+    """The one to be sent now. The notice is never left out; of reminders whose day has come only the latest is sent,
+    and none that speaks of a due date to come when that is past."""
+    days = (today - invoice.due_date).days
+    due = [step for step in policy.of(MESSAGES) if step.days <= days]
+    for step in due:
+        if step.action is Action.NOTICE and step.name not in invoice.told and invoice.notified_at is None:
+            return step
+    last = due[-1] if due else None
+    if last is None or last.action is not Action.REMIND or last.name in invoice.told:
+        return None
+    stale = last.days < 0 < days or days > last.days + REMINDER_LATE_DAYS
+    return None if stale else last
+
+
+def _words(invoice: OpenInvoice, today: date) -> tuple[str, str]:
+    days = (today - invoice.due_date).days
+    return (
+        f"invoice {invoice.invoice_id} is {days} days overdue and its notice has run",
+        f"fatura {invoice.invoice_id} vencida há {days} dias, com o prazo do aviso cumprido",
+    )

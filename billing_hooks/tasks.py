@@ -5,37 +5,48 @@ from __future__ import annotations
 import structlog
 from sqlalchemy.orm import Session
 
-from billing_hooks.inbox import handle_stored
-from billing_hooks.suspension import RunUnsafe, Suspension
+from billing_hooks import reconciliation
+from billing_hooks.asking import Asker
+from billing_hooks.charges import Charger
+from billing_hooks.errands import Errands
+from billing_hooks.reconciliation import Reconciler
+from billing_hooks.runs import Billing, RunUnsafe
 from core import events, holds, topics
 from core.clock import Clock
 from core.work import Handler, Periodic
 
 RUN_EVERY_S = 600.0
+RECONCILE_EVERY_S = 300.0
 EXPIRE_EVERY_S = 5.0
 
 log = structlog.get_logger()
 
 
-def handlers(suspension: Suspension, clock: Clock) -> dict[str, Handler]:
+def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) -> dict[str, Handler]:
+    charger = Charger(errands, clock, public_url)
     return {
-        topics.INBOX_STORED.name: handle_stored(clock),
-        topics.STANDING_CHANGED.name: suspension.handle_standing_changed,
-        topics.BILLING_CHUNK.name: suspension.handle_chunk,
+        topics.INBOX_STORED.name: Asker(errands, clock).handle_stored,
+        topics.CHARGE_DUE.name: charger.handle_due,
+        topics.INVOICE_CLOSED.name: charger.handle_invoice_closed,
+        topics.RECONCILE.name: Reconciler(errands, clock).handle_reconcile,
+        topics.STANDING_CHANGED.name: billing.handle_standing_changed,
+        topics.PROMISE_OVER.name: billing.handle_promise_over,
+        topics.BILLING_CHUNK.name: billing.handle_chunk,
     }
 
 
-def periodic(suspension: Suspension, clock: Clock) -> list[Periodic]:
+def periodic(billing: Billing, clock: Clock) -> list[Periodic]:
     return [
-        Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, suspension)),
+        Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, billing)),
+        Periodic("billing.reconcile", RECONCILE_EVERY_S, lambda session: reconciliation.owe_due(session, clock())),
         Periodic("core.expire_holds", EXPIRE_EVERY_S, lambda session: holds.expire_holds(session, now=clock())),
     ]
 
 
-def _run(session: Session, suspension: Suspension) -> None:
+def _run(session: Session, billing: Billing) -> None:
     """The scheduled run; one that is not safe asks for a person by an event and changes nothing."""
     try:
-        suspension.run(session)
+        billing.run(session)
     except RunUnsafe as refused:
         events.record(session, "billing.run_stopped", "billing_run", 0, detail=refused.detail)
         log.warning("billing run stopped", detail=refused.detail)

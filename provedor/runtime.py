@@ -21,8 +21,8 @@ from aaa.snmp.probe import SnmpProbe
 from aaa.staleness import close_stale
 from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
-from billing_hooks.standing import SuspensionPolicy
-from billing_hooks.suspension import Suspension
+from billing_hooks.errands import Connections, Errands, make_client
+from billing_hooks.runs import Billing
 from core import changes, plans, policies, prepaid, quota, replies, topics, usage
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
@@ -35,6 +35,8 @@ from provisioning.routeros.liveness import RouterOsProbe
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
 CONCLUSION_THREADS = 4
+#: Gateways are asked by so many at a time.
+GATEWAY_THREADS = 8
 
 
 def liveness_probe(client: CoaClient) -> LivenessProbe:
@@ -69,8 +71,13 @@ class Runtime:
         return ZoneInfo(self.settings.timezone)
 
     @cached_property
-    def suspension(self) -> Suspension:
-        return Suspension(SuspensionPolicy(), self.zone, self.clock)
+    def billing(self) -> Billing:
+        return Billing(self.zone, self.clock, self.settings.country)
+
+    @cached_property
+    def errands(self) -> Errands:
+        threads = ThreadPoolExecutor(GATEWAY_THREADS, "gateways")
+        return Errands(self.database, Connections(self.keyring, make_client), threads, self.clock)
 
     @cached_property
     def enforcer(self) -> Enforcer:
@@ -112,7 +119,7 @@ class Runtime:
             topics.PREPAID_DUE.name: lambda session, payload: prepaid.count(
                 session, payload["service_id"], self.clock(), self.zone
             ),
-            **billing_tasks.handlers(self.suspension, self.clock),
+            **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
             **provisioning_tasks.handlers(self.enforcer),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
@@ -136,6 +143,6 @@ class Runtime:
                 "aaa.expire_preservations", 3600.0, lambda session: expire_preservations(session, now=self.clock())
             ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
-            *billing_tasks.periodic(self.suspension, self.clock),
+            *billing_tasks.periodic(self.billing, self.clock),
             *provisioning_tasks.periodic(),
         ]

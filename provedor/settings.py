@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         "accept to its acknowledged Start, retransmissions included, and the difference of the nodes' clocks",
     )
     timezone: str = Field(default="America/Sao_Paulo", description="zone of calendar rules")
+    country: str = Field(default="BR", pattern="^[A-Z]{2}$", description="whose holidays are holidays (ISO 3166-1)")
     language: Literal["pt_BR", "en"] = Field(default="pt_BR", description="of what is written for people")
     public_url: str = Field(default="", description="URL under which the API is reached from outside")
     window_first_hour: int = Field(default=3, ge=0, le=23, description="maintenance window for redials: first hour")

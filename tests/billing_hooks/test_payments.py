@@ -9,17 +9,15 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from billing_factories import run_to_end
+from billing_factories import guard_runs, interpret, run_to_end
 from factories import make_contract, make_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing_hooks import inbox
 from billing_hooks.models import InboxEntry, InboxStatus
-from billing_hooks.standing import SuspensionPolicy
-from billing_hooks.suspension import RunUnsafe, Suspension
+from billing_hooks.runs import Billing, RunUnsafe
 from core import holds, invoices
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
@@ -43,8 +41,8 @@ def make_debtor(session: Session, keyring: Keyring, actor: Actor, **service: Any
 
 
 @pytest.fixture
-def suspension() -> Suspension:
-    return Suspension(SuspensionPolicy(), ZONE, CLOCK)
+def suspension() -> Billing:
+    return Billing(ZONE, CLOCK)
 
 
 def pay(session: Session, invoice: Any, cents: int, actor: Actor, external_id: str) -> Payment:
@@ -55,7 +53,7 @@ def pay(session: Session, invoice: Any, cents: int, actor: Actor, external_id: s
 
 
 def test_a_run_holds_who_owes_and_a_payment_gives_back_at_once(
-    session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
+    session: Session, keyring: Keyring, actor: Actor, suspension: Billing
 ) -> None:
     service, invoice = make_debtor(session, keyring, actor)
     plan = run_to_end(session, suspension)
@@ -69,7 +67,7 @@ def test_a_run_holds_who_owes_and_a_payment_gives_back_at_once(
 
 
 def test_another_reasons_hold_and_a_dedicated_link_are_left_alone(
-    session: Session, keyring: Keyring, actor: Actor, suspension: Suspension
+    session: Session, keyring: Keyring, actor: Actor, suspension: Billing
 ) -> None:
     service, invoice = make_debtor(session, keyring, actor)
     dedicated, _ = make_debtor(session, keyring, actor, kind=ServiceKind.DEDICATED)
@@ -84,7 +82,8 @@ def test_another_reasons_hold_and_a_dedicated_link_are_left_alone(
 
 
 def test_a_run_that_would_restrict_too_many_stops(session: Session, keyring: Keyring, actor: Actor) -> None:
-    careful = Suspension(SuspensionPolicy(count_floor=1, share_max=0.1), ZONE, CLOCK)
+    careful = Billing(ZONE, CLOCK)
+    guard_runs(session, count_floor=1)
     debtors = [make_debtor(session, keyring, actor)[0] for _ in range(3)]
     with pytest.raises(RunUnsafe, match="3 of"):
         careful.run(session)
@@ -96,10 +95,10 @@ def test_a_cut_does_not_begin_at_night_and_the_dry_run_says_who_waits(
     session: Session, keyring: Keyring, actor: Actor
 ) -> None:
     service, _ = make_debtor(session, keyring, actor)
-    night = Suspension(SuspensionPolicy(), ZONE, ManualClock(datetime(2026, 11, 25, 3, 0, tzinfo=UTC)))
+    night = Billing(ZONE, ManualClock(datetime(2026, 11, 25, 3, 0, tzinfo=UTC)))
     assert [(change.action, change.service_ids) for change in night.plan(session)] == [("wait", (service.id,))]
     assert night.run(session) == (None, [])
-    assert night.policy.hours == "Mon, Tue, Wed, Thu, 8 to 18 h"
+    assert night.plan(session)[0].reason_pt.endswith("cortes começam das 8 h - 18 h")
 
 
 @given(st.lists(st.integers(1, 12_000), min_size=1, max_size=6), st.randoms())
@@ -134,7 +133,7 @@ def test_an_event_is_applied_once_however_often_it_is_interpreted(session: Sessi
     data = {"invoice_id": str(invoice.id), "payment_id": "x1", "amount_cents": 500, "paid_at": "2026-11-24T10:00:00Z"}
     entry = store(session, {"type": "payment.received", "data": data})
     for _ in range(3):
-        inbox.interpret(session, entry.id, CLOCK)
+        interpret(session, entry.id, CLOCK)
     assert entry.status is InboxStatus.DONE
     assert invoice.status is InvoiceStatus.PAID
     assert len(session.scalars(select(Payment).where(Payment.invoice_id == invoice.id)).all()) == 1
@@ -157,6 +156,6 @@ def test_what_cannot_be_applied_is_kept_for_a_person(
     session: Session, event: dict[str, Any], status: InboxStatus, words: str | None
 ) -> None:
     entry = store(session, event)
-    inbox.interpret(session, entry.id, CLOCK)
+    interpret(session, entry.id, CLOCK)
     assert entry.status is status
     assert (entry.error is None) if words is None else (words in (entry.error or ""))

@@ -6,19 +6,20 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from billing_factories import make_invoice
+from billing_factories import guard_runs, make_invoice
 from factories import make_contract, make_service
 from sqlalchemy import event, select, update
 
-from billing_hooks import suspension as engine
-from billing_hooks.models import BillingRun
-from billing_hooks.standing import SuspensionPolicy
-from billing_hooks.suspension import RunUnsafe, Suspension
+from billing_hooks import runs as engine
+from billing_hooks.models import BillingPolicy, BillingRun
+from billing_hooks.policy import ANATEL_765, Guard, to_body
+from billing_hooks.runs import Billing, RunUnsafe
 from core import invoices, services, topics
 from core.access import HoldReason
 from core.audit import Actor
@@ -29,13 +30,14 @@ from core.models import Event, Hold, OutboxItem, Service
 
 NOW = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 ACTOR = Actor("test:person")
-SUSPENSION = Suspension(SuspensionPolicy(count_floor=1000), ZoneInfo("America/Sao_Paulo"), ManualClock(NOW))
+BILLING = Billing(ZoneInfo("America/Sao_Paulo"), ManualClock(NOW))
 
 
 @pytest.fixture
 def debtors(database: Database, keyring: Keyring) -> list[int]:
     """Contracts that owe, one service each: two whole chunks and a part of a third."""
     with database.transaction() as session:
+        guard_runs(session, count_floor=1000)
         contracts = [make_contract(session) for _ in range(2 * engine.CHUNK + 3)]
         for contract in contracts:
             make_service(session, keyring, contract=contract)
@@ -54,7 +56,7 @@ def work(database: Database, item_id: int) -> None:
     """As the worker does it: the handler in the transaction that deletes the row."""
     with database.transaction() as session:
         item = session.get_one(OutboxItem, item_id, with_for_update=True)
-        SUSPENSION.handle_chunk(session, item.payload)
+        BILLING.handle_chunk(session, item.payload)
         session.delete(item)
 
 
@@ -67,7 +69,7 @@ def held(database: Database) -> list[int]:
 
 def start_run(database: Database) -> int:
     with database.transaction() as session:
-        run = SUSPENSION.run(session)
+        run = BILLING.run(session)
     assert run.id is not None
     return run.id
 
@@ -93,9 +95,10 @@ def _work_and_die(url: str, items: list[int], holds_before_death: int) -> None:
 
 
 def test_nothing_is_done_before_the_whole_plan_has_passed_the_guard(database: Database, debtors: list[int]) -> None:
-    careful = Suspension(SuspensionPolicy(count_floor=len(debtors) - 1), SUSPENSION.zone, SUSPENSION.clock)
     with pytest.raises(RunUnsafe, match=str(len(debtors))), database.transaction() as session:
-        careful.run(session)
+        row = session.scalars(select(BillingPolicy)).one()
+        row.body = to_body(replace(ANATEL_765, guard=Guard(count_floor=len(debtors) - 1)))
+        BILLING.run(session)
     assert (owed_chunks(database), held(database)) == ([], [])
 
 
@@ -119,7 +122,7 @@ def test_a_worker_killed_in_the_middle_of_a_chunk_leaves_whole_chunks_only(
     assert (run.considered, run.placed, run.lifted, run.chunks_left) == (len(debtors), len(debtors), 0, 0)
     assert run.finished_at == NOW
     with database.transaction() as session:
-        assert SUSPENSION.run(session) == (None, [])
+        assert BILLING.run(session) == (None, [])
 
 
 def test_a_second_run_beside_an_unfinished_one_places_nothing_twice(database: Database, debtors: list[int]) -> None:
@@ -156,12 +159,12 @@ def test_a_chunk_does_only_what_is_still_right(database: Database, debtors: list
 
 def test_a_chunk_that_comes_at_night_places_nothing(database: Database, debtors: list[int]) -> None:
     start_run(database)
-    SUSPENSION.clock.advance(timedelta(hours=12))  # type: ignore[attr-defined]
+    BILLING.clock.advance(timedelta(hours=12))  # type: ignore[attr-defined]
     try:
         for chunk in owed_chunks(database):
             work(database, chunk)
     finally:
-        SUSPENSION.clock.now = NOW  # type: ignore[attr-defined]
+        BILLING.clock.now = NOW  # type: ignore[attr-defined]
     assert held(database) == []
 
 
@@ -177,7 +180,7 @@ def test_planning_for_many_costs_no_more_statements_than_for_few(
         return len(seen)
 
     with database.transaction() as session:
-        assert statements(lambda: SUSPENSION.plan(session)) <= 4
+        assert statements(lambda: BILLING.plan(session)) <= 7
 
 
 def test_a_contract_that_cannot_be_done_is_told_and_keeps_nobody_waiting(
