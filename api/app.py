@@ -18,9 +18,12 @@ from api.docs import render_docs
 from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
+from api.resources.bank_files import file_routes, line_routes
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
+from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes, run_routes
 from api.resources.explain import explain_routes, finding_routes
+from api.resources.gateways import charge_routes, inbox_routes
 from api.resources.judicial import case_routes, no_key
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
@@ -31,6 +34,7 @@ from api.resources.system import audit_routes, event_routes, token_routes
 from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
 from billing_hooks import inbox
+from billing_hooks.gateways.base import Delivery
 from core.clock import Clock
 from core.database import Database
 from core.keyring import Keyring
@@ -39,7 +43,7 @@ from core.keyring import Keyring
 def create_app(
     database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str, coa_port: int = 3799,
     public_url: str = "", body_seconds_max: float = BODY_SECONDS_MAX, signing_key: Callable[[], SigningKey] = no_key,
-    provider: str = "Provedor",
+    provider: str = "Provedor", country: str = "BR",
 ) -> FastAPI:  # fmt: skip
     """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API.
 
@@ -50,7 +54,7 @@ def create_app(
         description="Network provisioning and RADIUS/AAA control plane for internet providers.",
         servers=[{"url": public_url}] if public_url else None,
     )  # fmt: skip
-    app.state.services = Services(database, keyring, clock, zone, coa_port, signing_key, provider)
+    app.state.services = Services(database, keyring, clock, zone, country, coa_port, signing_key, provider)
     app.state.schema_head = schema_head
     problems.install(app)
     openapi.install(app)
@@ -61,7 +65,9 @@ def create_app(
         plan_routes, company_routes, customer_routes, contract_routes, service_routes, hold_routes, session_routes,
         nas_routes, enforcement_routes, invoice_routes, payment_routes, account_routes, event_routes, audit_routes,
         token_routes, pool_routes, node_routes, usage_routes, explain_routes, finding_routes, home_server_routes,
-        takeover_routes, log_routes, lookup_routes, rule_routes, case_routes,
+        takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
+        dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
+        file_routes, line_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)
@@ -106,9 +112,11 @@ def metrics() -> Response:
 
 
 @_plain.post("/hooks/{gateway}")
+@_plain.post("/hooks/{gateway}/pix")  # banks append /pix to the URL that they were given (BCB, API Pix)
 def webhook(gateway: str, body: WebhookBody, request: Request, session: Db, given: Given) -> Response:
     """Stored and committed before the sender hears of success; the work comes later."""
-    inbox.receive(session, given.keyring, gateway, request.headers, body, given.clock())
+    delivery = Delivery(request.headers, body, request.url.query)
+    inbox.receive(session, given.keyring, gateway, delivery, given.clock())
     return JSONResponse({"status": "received"})
 
 

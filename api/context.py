@@ -49,6 +49,8 @@ class Services:
     clock: Clock
     #: The provider's zone, in which an invoice is due.
     zone: tzinfo
+    #: Whose holidays are holidays.
+    country: str
     #: Of a new NAS that names none.
     coa_port: int
     #: Signs answers to authorities; it is made at the first use.

@@ -68,7 +68,7 @@ def _codes(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         codes |= {404, *_WITH_BODY}
     if method in {"delete", "post"}:
         codes |= {404, 409}
-    if method == "patch":
+    if method in {"patch", "put"}:
         codes.add(412)
     return codes
 

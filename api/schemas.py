@@ -713,10 +713,18 @@ class NewTokenOut(TokenOut):
     token: str
 
 
+#: Names and values as the gateway's adapter has them; what is wrong with one is said by its name.
+GatewayWords = dict[str, Annotated[str, StringConstraints(max_length=20_000), Plain]]
+
+
 class GatewayAccountIn(Input):
+    """`settings` (shown) and `credentials` (never shown) are what the gateway's API is asked with."""
+
     gateway: Text
     name: Text
     secret: Annotated[str, StringConstraints(min_length=8, max_length=500), Plain]
+    settings: GatewayWords = {}
+    credentials: GatewayWords = {}
 
 
 class GatewayAccountPatch(Input):
@@ -725,6 +733,8 @@ class GatewayAccountPatch(Input):
     name: Text = ""
     enabled: Flag = True
     secret: Annotated[str, StringConstraints(min_length=8, max_length=500), Plain] = ""
+    settings: GatewayWords = {}
+    credentials: GatewayWords = {}
     previous_valid_until: AwareDatetime | None = None
 
 
@@ -732,6 +742,11 @@ class GatewayAccountOut(Output):
     id: str
     gateway: str
     name: str
+    settings: dict[str, str]
+    has_credentials: bool
     enabled: bool
+    #: When its API was last read for what no webhook told, and what is wrong with it now.
+    reconciled_at: datetime | None
+    alarm: str | None
     previous_valid_until: datetime | None
     version: int

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
-from zoneinfo import ZoneInfo
 
 import structlog
 import uvicorn
@@ -166,7 +165,7 @@ def _run_nat_log(runtime: Runtime, ready: Callable[[], None]) -> None:
 def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     app = create_app(
-        runtime.database, runtime.keyring, clock=runtime.clock, zone=ZoneInfo(settings.timezone),
+        runtime.database, runtime.keyring, clock=runtime.clock, zone=runtime.zone, country=settings.country,
         schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
         signing_key=lambda: runtime.signing_key, provider=settings.provider_name,
     )  # fmt: skip

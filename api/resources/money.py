@@ -143,7 +143,10 @@ def list_accounts(
 
 @account_routes.post("", status_code=201, response_model=schemas.GatewayAccountOut)
 def create_account(body: schemas.GatewayAccountIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
-    account = accounts.create_account(session, given.keyring, body.gateway, body.name, body.secret, caller.actor)
+    account = accounts.create_account(
+        session, given.keyring, body.gateway, body.name, body.secret, caller.actor,
+        settings=body.settings, credentials=body.credentials,
+    )  # fmt: skip
     return once.created(_account_view(account))
 
 
@@ -166,7 +169,9 @@ def update_account(
 
 def _account_view(account: GatewayAccount) -> schemas.GatewayAccountOut:
     return schemas.GatewayAccountOut(
-        id=str(account.id), gateway=account.gateway, name=account.name, enabled=account.enabled,
+        id=str(account.id), gateway=account.gateway, name=account.name, settings=account.settings,
+        has_credentials=account.credentials_encrypted is not None, enabled=account.enabled,
+        reconciled_at=account.reconciled_at, alarm=account.alarm,
         previous_valid_until=account.previous_valid_until, version=account.version,
     )  # fmt: skip
 

@@ -1,18 +1,23 @@
-"""billing run."""
+"""billing run, billing bank-file."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import select
 
-from billing_hooks.models import BillingRun
+from billing_hooks.bank_files import store
+from billing_hooks.models import BankFileLine, BillingRun
 from core.database import Database
-from provedor.cli.common import Json, print_json, print_table, runtime
+from provedor.cli.common import Json, actor, print_json, print_table, runtime
 
 billing_app = typer.Typer(no_args_is_help=True, help="suspension and return")
+
 #: How long the command waits for the workers; the run goes on without it.
 WAIT_S = 30.0
 LOOK_EVERY_S = 0.2
@@ -33,19 +38,44 @@ def run(
     given = runtime()
     with given.database.transaction() as session:
         if dry_run:
-            run_id, plan = None, given.suspension.plan(session)
+            run_id, plan = None, given.billing.plan(session)
         else:
-            run_id, plan = given.suspension.run(session, force=force)
+            run_id, plan = given.billing.run(session, forced_by=actor().name if force else None)
     outcome = "dry run, nothing was done" if dry_run else _outcome(given.database, run_id)
     if as_json:
         print_json([asdict(change) for change in plan])
         return
-    rows = [[c.action, str(c.contract_id), c.customer, ", ".join(map(str, c.service_ids)), c.reason_pt] for c in plan]
-    print_table(["action", "contract", "customer", "services", "why"], rows)
-    waiting = sum(change.action == "wait" for change in plan)
-    if waiting:
-        typer.echo(f"{waiting} wait for an hour at which a restriction may begin: {given.suspension.policy.hours}")
-    typer.echo(f"{len(plan) - waiting} changes ({outcome})")
+    rows = [[c.action, str(c.contract_id), c.customer, ", ".join(map(str, c.service_ids)), c.step or "",
+             c.words.pt if c.words else c.reason_pt] for c in plan]  # fmt: skip
+    print_table(["action", "contract", "customer", "services", "rule", "why"], rows)
+    counts = Counter(change.action for change in plan)
+    typer.echo(", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing")
+    typer.echo(f"({outcome})")
+
+
+@billing_app.command("bank-file")
+def bank_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CNAB return or OFX")],
+    layout: Annotated[str | None, typer.Option(help="where the file does not say what it is")] = None,
+    account: Annotated[str | None, typer.Option(help="the agreement or account it has to be of")] = None,
+    as_json: Json = False,
+) -> None:
+    """Import what a bank sent: payments are recorded, what nothing proves waits for a person."""
+    given, octets = runtime(), file.read_bytes()
+    with given.database.transaction() as session:
+        known = store.import_file(
+            session, octets, name=file.name, actor=actor(), now=given.clock(), how=layout, account=account
+        )
+        lines = session.scalars(select(BankFileLine).where(BankFileLine.file_id == known.id)).all()
+        counts = Counter(line.status.value for line in lines)
+        problems = known.problems.get("lines", [])
+    if as_json:
+        print_json({"layout": known.layout, "lines": dict(counts), "problems": problems})
+        return
+    typer.echo(f"{known.layout}: {known.lines_new} new lines, {known.lines_repeated} known before")
+    typer.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no lines")
+    for problem in problems:
+        typer.echo(f"line {problem['line']}, {problem['field']}: {problem['detail']}", err=True)
 
 
 def _outcome(database: Database, run_id: int | None) -> str:

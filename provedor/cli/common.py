@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -16,7 +18,7 @@ from rich.text import Text
 from aaa.dictionary import describe
 from aaa.packet import Code, Packet
 from core.audit import Actor
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, InvalidInput
 from provedor.runtime import Runtime
 from provedor.settings import load_settings
 
@@ -83,3 +85,17 @@ def _code_name(packet: Packet) -> str:
         return Code(packet.code).name.replace("_", "-").title()
     except ValueError:
         return f"Code {packet.code}"
+
+
+def read_rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV file with these columns at least; what a short row lacks is empty."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.DictReader(lines, restval="")
+        missing = [name for name in required if name not in (rows.fieldnames or ())]
+        if missing:
+            raise InvalidInput(f"the file has no column {', '.join(missing)}", field=str(file))
+        try:
+            for row in rows:
+                yield rows.line_num, row
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InvalidInput(f"is no CSV file in UTF-8: {error}", field=str(file)) from None

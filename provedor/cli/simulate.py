@@ -1,8 +1,7 @@
-"""simulate bras, simulate routeros, simulate gateway."""
+"""simulate bras, simulate routeros; simulate gateway is `gateways`."""
 
 from __future__ import annotations
 
-import csv
 import signal
 import threading
 import time
@@ -10,25 +9,24 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
-import httpx
 import typer
 
 from aaa.bras import Box, BoxOptions, Configured, Credential, Runner
 from aaa.testclient import METHODS
-from core.clock import utc_now
 from core.errors import InvalidInput, ProvedorError
 from core.models.network import Vendor
-from provedor.cli.common import progress
-from provedor.gateway import TIMEOUT_S, TRIES, Delivery, Event, Gateway, payment_received, payment_reversed
+from provedor.cli.common import read_rows
+from provedor.cli.gateways import gateway_app
 from provedor.settings import load_settings
 from provedor.simulated_router import ApiOptions, bras_router, lone_router, serving
 from provisioning.simulators.routeros import ActiveSession, Online, Version
 
 simulate_app = typer.Typer(
-    no_args_is_help=True, help="a BRAS, a router's API, and a gateway's webhook, to try things with"
+    no_args_is_help=True, help="a BRAS, a router's API, and payment gateways, to try things with"
 )
+simulate_app.add_typer(gateway_app, name="gateway")
 
 ApiUser = Annotated[str, typer.Option("--api-user", help="who may log in to the API")]
 ApiPassword = Annotated[str, typer.Option("--api-password", envvar="ROUTEROS_PASSWORD")]
@@ -136,7 +134,7 @@ def _active(file: Path | None, users: int, now: float) -> list[ActiveSession]:
     rows: Iterable[tuple[int, dict[str, str]]] = (
         ((0, {"login": f"user{number:07d}"}) for number in range(users))
         if file is None
-        else _rows(file, ("login", "address", "caller_id"))
+        else read_rows(file, ("login", "address", "caller_id"))
     )
     return [_active_session(number, line, row, now) for number, (line, row) in enumerate(rows, 1)]
 
@@ -161,94 +159,16 @@ def run_until_signal(runner: Runner, report: Callable[[Box], None]) -> None:
     runner.run(lambda: bool(stopping), report)
 
 
-@simulate_app.command()
-def gateway(
-    secret: Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="the gateway account's, whsec_…")],
-    invoice_id: Annotated[str, typer.Argument(help="invoice that is paid")] = "",
-    amount_cents: Annotated[int, typer.Argument(min=0, help="how much")] = 0,
-    url: Annotated[str, typer.Option(help="receiver; default: this node's")] = "",
-    payment_id: Annotated[str, typer.Option(help="the same id is the same payment")] = "",
-    many: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, readable=True, help="CSV with invoice_id,amount_cents[,payment_id]"),
-    ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="tell of a reversal after the payment")] = False,
-    reorder: Annotated[bool, typer.Option("--reorder", help="tell of the reversal first")] = False,
-    repeat: Annotated[int, typer.Option(min=0, help="deliver everything so many times more")] = 0,
-    tries: Annotated[int, typer.Option(min=1, max=20, help="before a delivery is given up")] = TRIES,
-) -> None:
-    """Send signed payments as Standard Webhooks has it; exit 1 when one was given up.
-
-    A delivery that gets no 2xx is tried again after 0.5, 1, 2, 4 … seconds, as gateways do.
-    """
-    if (many is None) == (not invoice_id and not amount_cents):
-        raise typer.BadParameter("give INVOICE_ID and AMOUNT_CENTS, or --many FILE")
-    payments = _payments(many) if many else [_Payment(invoice_id, amount_cents, payment_id)]
-    events = [event for payment in payments for event in _events(payment, reverse=reverse, reorder=reorder)]
-    settings = load_settings()
-    target = url or f"http://{settings.http_host}:{settings.http_port}/hooks/standard"
-
-    def show(delivery: Delivery) -> None:
-        if many is None or not delivery.taken:
-            typer.echo(f"{delivery.status or '---'} {delivery.event_id} {delivery.answer}")
-
-    with httpx.Client(timeout=TIMEOUT_S) as client:
-        sender = Gateway(target, secret, client=client, clock=utc_now, pause=time.sleep, tries=tries)
-        lost = sum(not sender.deliver(event, show) for event in progress(events * (1 + repeat), "delivering"))
-    if many:
-        typer.echo(f"{len(events) * (1 + repeat) - lost} delivered, {lost} given up")
-    if lost:
-        raise typer.Exit(1)
-
-
-class _Payment(NamedTuple):
-    invoice_id: str
-    amount_cents: int
-    payment_id: str
-
-
-def _payments(file: Path) -> list[_Payment]:
-    """Raises InvalidInput naming the line."""
-    payments = []
-    for line, row in _rows(file, ("invoice_id", "amount_cents")):
-        if not row["invoice_id"] or not row["amount_cents"].isascii() or not row["amount_cents"].isdigit():
-            raise InvalidInput("needs invoice_id, and amount_cents in digits", field=f"{file} line {line}")
-        payments.append(_Payment(row["invoice_id"], int(row["amount_cents"]), row.get("payment_id", "")))
-    return payments
-
-
-def _events(payment: _Payment, *, reverse: bool, reorder: bool) -> list[Event]:
-    payment_id = payment.payment_id or f"pay-{payment.invoice_id}-{time.time_ns()}"
-    paid = payment_received(payment.invoice_id, payment_id, payment.amount_cents, utc_now)
-    if reorder:
-        return [payment_reversed(payment_id), paid]
-    return [paid, payment_reversed(payment_id)] if reverse else [paid]
-
-
 def _credentials(file: Path | None, users: int) -> list[Credential]:
     if file is None:
         return [Credential(f"user{number:07d}", f"pass{number:07d}") for number in range(users)]
     found = []
-    for line, row in _rows(file, ("login", "password")):
+    for line, row in read_rows(file, ("login", "password")):
         method = row.get("method") or "pap"
         if method not in METHODS:
             raise InvalidInput(f"methods are {', '.join(METHODS)}", field=f"{file} line {line} method")
         found.append(Credential(row["login"], row["password"], method))
     return found
-
-
-def _rows(file: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row) of a CSV file with these columns at least; what a short row lacks is empty."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.DictReader(lines, restval="")
-        missing = [name for name in required if name not in (rows.fieldnames or ())]
-        if missing:
-            raise InvalidInput(f"the file has no column {', '.join(missing)}", field=str(file))
-        try:
-            for row in rows:
-                yield rows.line_num, row
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InvalidInput(f"is no CSV file in UTF-8: {error}", field=str(file)) from None
 
 
 def _profiles(profiles: list[str] | None) -> dict[str, tuple[int, int]]:

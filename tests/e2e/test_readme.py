@@ -109,7 +109,7 @@ def test_the_walk_through_shows_what_it_says(demo: subprocess.Popen[str], clone:
     assert "Bloqueio por cobrança, efeito só a página de aviso" in restricted
     assert "Conectado desde" in restricted
     assert "ainda não tem a política pretendida" not in restricted
-    assert said("provedor simulate gateway").startswith("200 ")
+    assert said("provedor simulate gateway standard").startswith("200 ")
     back = said("sleep 8; provedor explain maria --language en")
     assert back.startswith("maria: Online since")
     assert "Hold" not in back

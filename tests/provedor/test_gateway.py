@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from billing_factories import make_invoice
+from billing_factories import interpret, make_invoice
 from factories import make_contract
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from api.app import create_app
-from billing_hooks import accounts, inbox
+from billing_hooks import accounts
 from billing_hooks.models import InboxEntry
 from core.audit import Actor
 from core.clock import utc_now
@@ -107,8 +107,8 @@ def test_a_reversal_that_comes_first_waits_for_its_payment(application: TestClie
         assert sender.deliver(event, lambda _: None)
         with database.transaction() as session:
             for entry_id in session.scalars(select(InboxEntry.id).order_by(InboxEntry.id)).all():
-                inbox.interpret(session, entry_id, utc_now)
+                interpret(session, entry_id, utc_now)
     with database.transaction() as session:
         for entry_id in session.scalars(select(InboxEntry.id)).all():
-            inbox.interpret(session, entry_id, utc_now)
+            interpret(session, entry_id, utc_now)
         assert {entry.status.value for entry in session.scalars(select(InboxEntry))} == {"done"}

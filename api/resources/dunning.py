@@ -1,0 +1,440 @@
+"""What is done about debts: policies, holidays, a contract's terms, promises, messages with their proof, and runs."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.context import (
+    Db,
+    Given,
+    IfMatch,
+    Paged,
+    RefFilter,
+    Who,
+    check_version,
+    list_page,
+    matching,
+    parse_id,
+    reference,
+    tagged,
+)
+from api.idempotency import OnceOnly
+from api.schemas import Flag, Input, Name, Number, Output, PageOf, Ref, Text
+from billing_hooks import contracts, holidays, messages, policies, promises
+from billing_hooks.models import (
+    BillingDecision,
+    BillingPolicy,
+    BillingRun,
+    DebtMessage,
+    Holiday,
+    Promise,
+    PromiseKind,
+)
+from billing_hooks.policy import ANATEL_765, PRESETS, Policy, Proof, from_body, to_body
+from billing_hooks.runs import Billing
+from billing_hooks.suspension import Change
+from core import services
+from core.models.party import CustomerKind
+
+policy_routes = APIRouter(prefix="/billing-policies", tags=["billing-policies"])
+holiday_routes = APIRouter(prefix="/holidays", tags=["holidays"])
+dunning_routes = APIRouter(tags=["dunning"])
+promise_routes = APIRouter(tags=["promises"])
+run_routes = APIRouter(prefix="/billing-runs", tags=["billing-runs"])
+
+Json = dict[str, Any]
+
+
+class PolicyIn(Input):
+    """`body`: steps, hours, minimum_cents, proofs, guard, trust, payment_window; what is left out is as in anatel_765.
+
+    `default_for`: contracts whose payer is such a customer have it, unless they have one of their own.
+    """
+
+    name: Name
+    body: Json
+    default_for: CustomerKind | None = None
+
+
+class PolicyOut(Output):
+    id: str
+    name: str
+    body: Json
+    default_for: CustomerKind | None
+    version: int
+
+
+class HolidayIn(Input):
+    """Without `year` every year; with `state` or `ibge_code` only where the service is there."""
+
+    name: Name
+    month: Annotated[int, Field(ge=1, le=12), Number]
+    day: Annotated[int, Field(ge=1, le=31), Number]
+    year: Annotated[int, Field(ge=2020, le=2100), Number] | None = None
+    state: Annotated[str, Field(pattern="^[A-Z]{2,3}$")] | None = None
+    ibge_code: Annotated[str, Field(pattern="^[0-9]{7}$")] | None = None
+
+
+class HolidayOut(Output):
+    id: str
+    name: str
+    month: int
+    day: int
+    year: int | None
+    state: str | None
+    ibge_code: str | None
+
+
+class ContractTermsPatch(Input):
+    """`exemption`: never restricted, and why; null ends it. A review day reminds and ends nothing."""
+
+    policy_id: Ref | None = None
+    exemption: Text | None = None
+    exemption_review_on: date | None = None
+
+
+class ContractTermsOut(Output):
+    """`standing`: what the engine says of the contract now, in words."""
+
+    contract_id: str
+    policy_id: str | None
+    policy: str
+    exemption: str | None
+    exemption_review_on: date | None
+    restricted_since: datetime | None
+    termination_proposed_at: datetime | None
+    standing: str
+    standing_pt: str
+
+
+class PromiseIn(Input):
+    until: AwareDatetime
+    note: Text | None = None
+
+
+class PromiseOut(Output):
+    id: str
+    contract_id: str
+    kind: PromiseKind
+    invoice_id: str | None
+    until: datetime
+    given_by: str
+    note: str | None
+    created_at: datetime
+    withdrawn_at: datetime | None
+    #: What the customer is told.
+    protocol: str
+
+
+class MessageOut(Output):
+    id: str
+    contract_id: str
+    invoice_id: str
+    policy: str
+    step: str
+    is_notice: bool
+    text_en: str
+    text_pt: str
+    created_at: datetime
+    reached_at: datetime | None
+    proof: Proof | None
+    evidence: Json
+
+
+class ReachedIn(Input):
+    """`evidence`: the provider's id, the channel, who called whom; it is kept."""
+
+    proof: Proof
+    at: AwareDatetime
+    evidence: Annotated[dict[Name, Text], Field(default_factory=dict, max_length=20)]
+
+
+class ChangeOut(Output):
+    action: str
+    contract_id: str
+    customer: str
+    service_ids: list[str]
+    policy: str
+    step: str | None
+    invoice_id: str | None
+    reason: str
+    reason_pt: str
+    text_en: str | None
+    text_pt: str | None
+
+
+class RunIn(Input):
+    """`force`: go on although suspiciously many would be restricted; who says so is kept."""
+
+    force: Flag = False
+
+
+class RunOut(Output):
+    id: str
+    at: datetime
+    considered: int
+    placed: int
+    lifted: int
+    messages: int
+    forced_by: str | None
+    chunks_left: int
+    finished_at: datetime | None
+
+
+class DecisionOut(Output):
+    id: str
+    run_id: str
+    contract_id: str
+    action: str
+    policy: str
+    step: str | None
+    invoice_id: str | None
+    reason: str
+    reason_pt: str
+    service_ids: list[str]
+    done_at: datetime | None
+    outcome: str | None
+
+
+@policy_routes.get("")
+def list_policies(session: Db, _: Who, paged: Paged) -> PageOf[PolicyOut]:
+    rows, cursor = list_page(session, select(BillingPolicy), BillingPolicy.id, paged)
+    return PageOf(items=[_policy_view(row) for row in rows], next_cursor=cursor)
+
+
+@policy_routes.get("/presets")
+def list_presets(_: Who) -> dict[str, Json]:
+    """Those that come with the program, to be taken as they are or changed."""
+    return {name: to_body(policy) for name, policy in PRESETS.items()}
+
+
+@policy_routes.post("", status_code=201, response_model=PolicyOut)
+def create_policy(body: PolicyIn, session: Db, caller: Who, once: OnceOnly) -> Response:
+    row = policies.create_policy(session, _policy(body), caller.actor, default_for=body.default_for)
+    return once.created(_policy_view(row))
+
+
+@policy_routes.get("/{policy_id}")
+def get_policy(policy_id: str, session: Db, _: Who, response: Response) -> PolicyOut:
+    return tagged(response, _policy_view(policies.get_policy(session, parse_id(policy_id, "billing policy"))))
+
+
+@policy_routes.put("/{policy_id}")
+def replace_policy(
+    policy_id: str, body: PolicyIn, session: Db, caller: Who, response: Response, if_match: IfMatch = None
+) -> PolicyOut:
+    row = policies.get_policy(session, parse_id(policy_id, "billing policy"))
+    check_version(row.version, if_match)
+    policies.update_policy(session, row, _policy(body), caller.actor, default_for=body.default_for)
+    return tagged(response, _policy_view(row))
+
+
+@holiday_routes.get("")
+def list_holidays(session: Db, _: Who, paged: Paged) -> PageOf[HolidayOut]:
+    """The provider's own; those of the law need no entry."""
+    rows, cursor = list_page(session, select(Holiday), Holiday.id, paged)
+    return PageOf(items=[_holiday_view(row) for row in rows], next_cursor=cursor)
+
+
+@holiday_routes.post("", status_code=201, response_model=HolidayOut)
+def add_holiday(body: HolidayIn, session: Db, caller: Who, once: OnceOnly) -> Response:
+    return once.created(_holiday_view(holidays.add_holiday(session, body.model_dump(), caller.actor)))
+
+
+@holiday_routes.delete("/{holiday_id}", status_code=204)
+def remove_holiday(holiday_id: str, session: Db, caller: Who) -> None:
+    holidays.remove_holiday(session, parse_id(holiday_id, "holiday"), caller.actor)
+
+
+@dunning_routes.get("/contracts/{contract_id}/billing")
+def get_terms(contract_id: str, session: Db, _: Who, given: Given) -> ContractTermsOut:
+    return _terms_view(session, parse_id(contract_id, "contract"), _billing(given))
+
+
+@dunning_routes.patch("/contracts/{contract_id}/billing")
+def update_terms(
+    contract_id: str, body: ContractTermsPatch, session: Db, caller: Who, given: Given
+) -> ContractTermsOut:
+    values = body.model_dump(exclude_unset=True)
+    if "policy_id" in values:
+        values["policy_id"] = reference(values["policy_id"], "policy_id")
+    found = parse_id(contract_id, "contract")
+    contracts.update_terms(session, found, values, caller.actor)
+    return _terms_view(session, found, _billing(given))
+
+
+@dunning_routes.get("/debt-messages")
+def list_messages(
+    session: Db, _: Who, paged: Paged, contract_id: RefFilter = None, invoice_id: RefFilter = None,
+    reached: bool | None = None,
+) -> PageOf[MessageOut]:  # fmt: skip
+    """`reached=false`: those that are to be delivered, or whose proof is missing."""
+    query = matching(
+        select(DebtMessage),
+        (DebtMessage.contract_id, reference(contract_id, "contract_id")),
+        (DebtMessage.invoice_id, reference(invoice_id, "invoice_id")),
+    )
+    if reached is not None:
+        query = query.where(DebtMessage.reached_at.is_not(None) if reached else DebtMessage.reached_at.is_(None))
+    rows, cursor = list_page(session, query, DebtMessage.id, paged)
+    return PageOf(items=[_message_view(row) for row in rows], next_cursor=cursor)
+
+
+@dunning_routes.post("/debt-messages/{message_id}/reached")
+def message_reached(message_id: str, body: ReachedIn, session: Db, caller: Who, given: Given) -> MessageOut:
+    """The proof that it reached the payer; that of a notice starts its days."""
+    message = messages.record_reached(
+        session, parse_id(message_id, "message"), body.proof, body.at, body.evidence, caller.actor, given.clock()
+    )
+    return _message_view(message)
+
+
+@promise_routes.get("/contracts/{contract_id}/promises")
+def list_promises(contract_id: str, session: Db, _: Who, given: Given) -> list[PromiseOut]:
+    found = promises.list_promises(session, parse_id(contract_id, "contract"))
+    return [_promise_view(row, given) for row in found]
+
+
+@promise_routes.post("/contracts/{contract_id}/promises", status_code=201, response_model=PromiseOut)
+def give_promise(contract_id: str, body: PromiseIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """An operator's word: nobody restricts the contract until then."""
+    promise = promises.give_promise(
+        session, parse_id(contract_id, "contract"), body.until, caller.actor, given.clock(), body.note
+    )
+    return once.created(_promise_view(promise, given))
+
+
+@promise_routes.post("/services/{service_id}/unlock", status_code=201, response_model=PromiseOut)
+def unlock(service_id: str, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """The trust unlock, by the rule of the contract's policy."""
+    contract_id = services.get_service(session, parse_id(service_id, "service")).contract_id
+    promise = promises.trust_unlock(session, contract_id, caller.actor, given.clock(), given.zone)
+    return once.created(_promise_view(promise, given))
+
+
+@promise_routes.post("/invoices/{invoice_id}/payment-window", status_code=201, response_model=PromiseOut)
+def open_payment_window(invoice_id: str, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """Minutes of full access for who is about to pay."""
+    promise = promises.open_payment_window(
+        session, parse_id(invoice_id, "invoice"), caller.actor, given.clock(), given.zone
+    )
+    return once.created(_promise_view(promise, given))
+
+
+@promise_routes.delete("/promises/{promise_id}")
+def withdraw_promise(promise_id: str, session: Db, caller: Who, given: Given) -> PromiseOut:
+    promise = promises.withdraw(session, parse_id(promise_id, "promise"), caller.actor, given.clock())
+    return _promise_view(promise, given)
+
+
+@run_routes.get("")
+def list_runs(session: Db, _: Who, paged: Paged) -> PageOf[RunOut]:
+    rows, cursor = list_page(session, select(BillingRun), BillingRun.id, paged)
+    return PageOf(items=[_run_view(row) for row in rows], next_cursor=cursor)
+
+
+@run_routes.get("/plan")
+def plan(
+    session: Db, _: Who, given: Given, action: Annotated[str | None, Query(max_length=20)] = None
+) -> list[ChangeOut]:
+    """The dry run: who, what, why, by which rule, and with which message; who waits and who is spared, too."""
+    changes = _billing(given).plan(session)
+    return [_change_view(change) for change in changes if action in {None, change.action}]
+
+
+@run_routes.post("", status_code=201, response_model=None)
+def start_run(body: RunIn, session: Db, caller: Who, given: Given) -> RunOut | Response:
+    """Do it now. 409 where it would restrict suspiciously many; 204 where there is nothing to do."""
+    run = _billing(given).run(session, forced_by=caller.actor.name if body.force else None)
+    return Response(status_code=204) if run.id is None else _run_view(session.get_one(BillingRun, run.id))
+
+
+@run_routes.get("/{run_id}/decisions")
+def list_decisions(run_id: str, session: Db, _: Who, paged: Paged) -> PageOf[DecisionOut]:
+    """What was decided of each contract, by what rule, and what became of it."""
+    of_run = select(BillingDecision).where(BillingDecision.run_id == parse_id(run_id, "billing run"))
+    rows, cursor = list_page(session, of_run, BillingDecision.id, paged)
+    return PageOf(items=[_decision_view(row) for row in rows], next_cursor=cursor)
+
+
+def _billing(given: Given) -> Billing:
+    return Billing(given.zone, given.clock, given.country)
+
+
+def _policy(body: PolicyIn) -> Policy:
+    return from_body({**to_body(ANATEL_765), **body.body, "name": body.name})
+
+
+def _policy_view(row: BillingPolicy) -> PolicyOut:
+    return PolicyOut(id=str(row.id), name=row.name, body=row.body, default_for=row.default_for, version=row.version)
+
+
+def _holiday_view(row: Holiday) -> HolidayOut:
+    return HolidayOut(
+        id=str(row.id), name=row.name, month=row.month, day=row.day, year=row.year, state=row.state,
+        ibge_code=row.ibge_code,
+    )  # fmt: skip
+
+
+def _terms_view(session: Session, contract_id: int, billing: Billing) -> ContractTermsOut:
+    case, verdict = billing.look(session, contract_id)
+    terms = contracts.terms_of(session, contract_id)
+    return ContractTermsOut(
+        contract_id=str(contract_id), policy_id=_text(terms.policy_id if terms else None), policy=case.policy.name,
+        exemption=terms.exemption if terms else None, exemption_review_on=terms.exemption_review_on if terms else None,
+        restricted_since=case.debtor.restricted_since,
+        termination_proposed_at=terms.termination_proposed_at if terms else None,
+        standing=verdict.reason, standing_pt=verdict.reason_pt,
+    )  # fmt: skip
+
+
+def _promise_view(row: Promise, given: Given) -> PromiseOut:
+    return PromiseOut(
+        id=str(row.id), contract_id=str(row.contract_id), kind=row.kind, invoice_id=_text(row.invoice_id),
+        until=row.until, given_by=row.given_by, note=row.note, created_at=row.created_at,
+        withdrawn_at=row.withdrawn_at, protocol=promises.protocol(row, given.zone),
+    )  # fmt: skip
+
+
+def _message_view(row: DebtMessage) -> MessageOut:
+    return MessageOut(
+        id=str(row.id), contract_id=str(row.contract_id), invoice_id=str(row.invoice_id), policy=row.policy,
+        step=row.step, is_notice=row.is_notice, text_en=row.text_en, text_pt=row.text_pt, created_at=row.created_at,
+        reached_at=row.reached_at, proof=row.proof, evidence=row.evidence,
+    )  # fmt: skip
+
+
+def _change_view(change: Change) -> ChangeOut:
+    words = change.words
+    return ChangeOut(
+        action=change.action, contract_id=str(change.contract_id), customer=change.customer,
+        service_ids=[str(one) for one in change.service_ids], policy=change.policy, step=change.step,
+        invoice_id=_text(change.invoice_id), reason=change.reason, reason_pt=change.reason_pt,
+        text_en=words.en if words else None, text_pt=words.pt if words else None,
+    )  # fmt: skip
+
+
+def _run_view(row: BillingRun) -> RunOut:
+    return RunOut(
+        id=str(row.id), at=row.at, considered=row.considered, placed=row.placed, lifted=row.lifted,
+        messages=row.messages, forced_by=row.forced_by, chunks_left=row.chunks_left, finished_at=row.finished_at,
+    )  # fmt: skip
+
+
+def _decision_view(row: BillingDecision) -> DecisionOut:
+    return DecisionOut(
+        id=str(row.id), run_id=str(row.run_id), contract_id=str(row.contract_id), action=row.action,
+        policy=row.policy, step=row.step, invoice_id=_text(row.invoice_id), reason=row.reason,
+        reason_pt=row.reason_pt, service_ids=[str(one) for one in row.service_ids], done_at=row.done_at,
+        outcome=row.outcome,
+    )  # fmt: skip
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
