@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks import messages, policies, reconciliation, suspension
 from billing_hooks.cases import Case, read_cases
-from billing_hooks.days import Calendar
+from billing_hooks.days import Calendar, Holidays
 from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind
 from billing_hooks.policies import Policies
 from billing_hooks.policy import Guard
@@ -110,12 +110,14 @@ class Billing:
     def apply_standing(self, session: Session, contract_id: int) -> bool:
         """Give back what its standing no longer asks for; True where something was."""
         suspension.lock_contract(session, contract_id)
-        engine, now = self._engine(session), self.clock()
-        (case,) = read_cases(session, [contract_id], engine.policies, now)
+        now = self.clock()
+        (case,) = read_cases(session, [contract_id], policies.load(session), now)
         verdict = suspension.verdict_on(case, now, self.zone)
         if verdict.reached is None:
             suspension.forget_restriction(session, case)
-        change = suspension.judge(case, verdict, engine.calendar, now) if case.holds else None
+        # What gives access back asks no calendar, so the provider's own holidays need not be read.
+        calendar = Calendar(Holidays(self.country), self.zone)
+        change = suspension.judge(case, verdict, calendar, now) if case.holds else None
         if change is None or change.action not in {"lift", "ease"}:
             return False
         suspension.apply(session, case, change, now)

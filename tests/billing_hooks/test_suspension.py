@@ -181,7 +181,7 @@ def test_the_paid_path_is_a_handful_of_statements(
     event.listen(session.get_bind(), "before_cursor_execute", lambda *given: statements.append(given[2]))
     handler(session, {"contract_id": invoice.contract_id})
     session.flush()
-    assert len([one for one in statements if "SAVEPOINT" not in one]) <= 21, statements
+    assert len([one for one in statements if "SAVEPOINT" not in one]) <= 20, statements
 
 
 def test_holds_of_other_reasons_do_not_stop_or_follow_billings(
