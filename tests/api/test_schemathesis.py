@@ -117,13 +117,13 @@ BEYOND_THE_SCHEMA = {
     "document", "address", "ipv4_address", "ipv4_routes", "ipv6_prefix", "delegated_ipv6_prefix", "login", "password",
     "secret", "burst", "due_date", "started_on", "cursor", "gateway", "until", "notified_at", "paid_at", "contract_id",
     "customer_id", "payer_id", "company_id", "plan_id", "emergency_plan_id", "external.account_id", "service_id",
-    "Idempotency-Key", "account_id", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
+    "Idempotency-Key", "address_pool", "address_list", "names", "options", "vendor_attributes", "dns_servers", "vrf",
     "ingress_filter", "egress_filter", "ipv6_pool", "delegated_ipv6_pool", "profile", "throttle_profile",
     "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac", "home_server_id", "inside_first",
     "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
     "from", "zone", "order_number", "legal_basis", "deadline", "snmp", "snmp_secret",
     "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
-    "steps", "default_for", "year", "day", "file", "layout",
+    "steps", "default_for", "year", "day", "file", "layout", "account_id",
 }  # fmt: skip
 
 
