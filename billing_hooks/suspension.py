@@ -92,6 +92,8 @@ def apply(session: Session, case: Case, change: Change, now: datetime) -> None:
             holds.lift_hold(session, hold.hold_id, actor=ACTOR, now=now)
     if change.action == "place":
         _note_restricted(session, case.contract_id, now)
+    elif change.step is None:
+        forget_restriction(session, case)
 
 
 def forget_restriction(session: Session, case: Case) -> None:

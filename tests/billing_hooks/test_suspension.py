@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from billing_hooks import tasks
-from billing_hooks.models import BillingDecision, BillingRun
+from billing_hooks.models import BillingDecision, BillingRun, ContractBilling
 from billing_hooks.runs import Billing
 from core import holds, invoices
 from core.access import Access, HoldEffect, HoldReason
@@ -254,3 +254,17 @@ def test_two_runs_at_once_place_one_hold(
         worker.join(timeout=20)
     with database.transaction() as session:
         assert billing_holds(session) == 1
+
+
+def test_a_run_that_lifts_counts_the_days_of_the_next_restriction_anew(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, billing: Billing
+) -> None:
+    """The payment's own notice was lost: else the next debt would be stronger, or ended, at once."""
+    _, invoice = make_debtor(session, keyring, actor)
+    run_to_end(session, billing)
+    terms = session.get_one(ContractBilling, invoice.contract_id)
+    assert terms.restricted_since == clock()
+    pay(session, invoice, clock, actor)
+    assert [change.action for change in run_to_end(session, billing)] == ["lift"]
+    session.refresh(terms)
+    assert terms.restricted_since is None
