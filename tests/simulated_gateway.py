@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from billing_hooks import accounts, tasks
 from billing_hooks.errands import Connections, Errands
-from billing_hooks.gateways.base import Access
+from billing_hooks.gateways.base import GATHERED, NODES_APART, Access
 from billing_hooks.models import InboxEntry
 from billing_hooks.runs import Billing
 from billing_hooks.simulators.hooks import HookQueue
@@ -31,7 +31,7 @@ from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
 from core.keyring import Keyring
-from core.models import Invoice, OutboxItem, Payment
+from core.models import Event, Invoice, OutboxItem, Payment
 from core.work import Handler
 from provedor.migrate import head_revision
 
@@ -113,6 +113,21 @@ class Provider:
             return [
                 (one.status.value, one.error) for one in session.scalars(select(InboxEntry).order_by(InboxEntry.id))
             ]
+
+
+def tell(provider: Provider) -> int:
+    """Everything that is due is sent, the span that gathers it passes, and it is looked at; returns the tries."""
+    tries = provider.deliver()
+    provider.clock.advance(GATHERED + NODES_APART)
+    provider.work()
+    return tries
+
+
+def events(database: Database, type_: str) -> list[Event]:
+    with database.transaction() as session:
+        found = list(session.scalars(select(Event).where(Event.type == type_)))
+        session.expunge_all()
+        return found
 
 
 def make_provider(

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, make_provider
+from simulated_gateway import Provider, events, make_provider, tell
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -42,7 +42,7 @@ from core.clock import Clock, ManualClock
 from core.database import Database
 from core.errors import InvalidInput
 from core.keyring import Keyring
-from core.models import Customer, Event
+from core.models import Customer
 
 SECRET = "a_token-of-more-than-32-characters"
 CREDENTIALS = {"client_id": "Client_Id_1", "client_secret": "Client_Secret_1"}
@@ -94,26 +94,11 @@ def charge_for(provider: Provider, gateway: simulator.Efi, amount_cents: int = 9
     return invoice_id, api_of(gateway).create(order(invoice_id, amount_cents)).charge_id
 
 
-def tell(provider: Provider) -> int:
-    """Everything that is due is sent, the span that gathers it passes, and it is looked at; returns the tries."""
-    tries = provider.deliver()
-    provider.clock.advance(GATHERED + NODES_APART)
-    provider.work()
-    return tries
-
-
 def post(provider: Provider, token: str, secret: str = SECRET) -> int:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     return provider.receiver.post(
         f"/hooks/efi?token={secret}", content=f"notification={token}", headers=headers
     ).status_code
-
-
-def events(database: Database, type_: str) -> list[Event]:
-    with database.transaction() as session:
-        found = list(session.scalars(select(Event).where(Event.type == type_)))
-        session.expunge_all()
-        return found
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31, "x" * 129, "ç" * 40, "x" * 40 + "\n", "x" * 40 + "&", "a b" * 20])

@@ -13,15 +13,13 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, make_provider
-from sqlalchemy import select
+from simulated_gateway import Provider, events, make_provider, tell
 from starlette.testclient import TestClient
 
 from billing_hooks import reconciliation
 from billing_hooks.gateways import iugu
 from billing_hooks.gateways.base import (
     GATHERED,
-    NODES_APART,
     Access,
     AskBack,
     ChargeOrder,
@@ -41,7 +39,6 @@ from core.clock import ManualClock
 from core.database import Database
 from core.errors import InvalidInput
 from core.keyring import Keyring
-from core.models import Event
 
 SECRET = "an authorization of more than 32 characters"
 TOKEN = "0123456789ABCDEF0123456789ABCDEF"
@@ -91,14 +88,6 @@ def charge_for(provider: Provider, gateway: simulator.Iugu, amount_cents: int = 
     return invoice_id, api_of(gateway).create(order(invoice_id, amount_cents)).charge_id
 
 
-def tell(provider: Provider) -> int:
-    """Everything that is due is sent, the span that gathers it passes, and it is looked at; returns the tries."""
-    tries = provider.deliver()
-    provider.clock.advance(GATHERED + NODES_APART)
-    provider.work()
-    return tries
-
-
 def said(event: str, invoice_id: str = ID, status: str = "paid") -> bytes:
     return urlencode({"event": event, "data[id]": invoice_id, "data[status]": status, "data[paid_cents]": "1"}).encode()
 
@@ -106,13 +95,6 @@ def said(event: str, invoice_id: str = ID, status: str = "paid") -> bytes:
 def post(provider: Provider, body: bytes, authorization: str = SECRET) -> int:
     headers = {"content-type": "application/x-www-form-urlencoded", "authorization": authorization}
     return provider.receiver.post("/hooks/iugu", content=body, headers=headers).status_code
-
-
-def events(database: Database, type_: str) -> list[Event]:
-    with database.transaction() as session:
-        found = list(session.scalars(select(Event).where(Event.type == type_)))
-        session.expunge_all()
-        return found
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31, "x" * 256, "ção" * 20, "x" * 40 + "\n", " " + "x" * 40])
