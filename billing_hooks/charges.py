@@ -17,6 +17,7 @@ from billing_hooks import accounts
 from billing_hooks.errands import Errand, Errands
 from billing_hooks.gateways import base
 from billing_hooks.gateways.base import ChargeOrder, GatewayApi, Payer
+from billing_hooks.invoicing.late import FINE_BP_MAX, INTEREST_BP_MONTH_MAX, PayerKind
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount
 from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
@@ -27,9 +28,9 @@ from core.models.party import Contact, ContactRole, Contract, Customer
 from core.models.service import Service
 from core.work import Afterwards
 
-#: What a boleto may cost late; the law's bounds for consumers (fine 2 %, interest 1 % a month).
-FINE_BP = 200
-INTEREST_BP_MONTH = 100
+#: What a boleto costs late: no more than a consumer's may.
+FINE_BP = FINE_BP_MAX[PayerKind.CONSUMER]
+INTEREST_BP_MONTH = INTEREST_BP_MONTH_MAX[PayerKind.CONSUMER]
 
 
 def order_charge(

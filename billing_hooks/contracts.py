@@ -18,10 +18,6 @@ from core.errors import InvalidInput, NotFound
 from core.models.party import Contract, Customer
 
 
-def terms_of(session: Session, contract_id: int) -> ContractBilling | None:
-    return session.get(ContractBilling, contract_id)
-
-
 def update_terms(session: Session, contract_id: int, values: Mapping[str, Any], actor: Actor) -> ContractBilling:
     """Change `policy_id`, `exemption` or `exemption_review_on`. Raises NotFound or InvalidInput."""
     payer_kind = session.scalar(

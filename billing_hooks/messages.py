@@ -20,9 +20,10 @@ from sqlalchemy.orm import Session
 from billing_hooks import policies
 from billing_hooks.cases import Case, read_cases
 from billing_hooks.days import Calendar
+from billing_hooks.invoicing.words import Words, money
 from billing_hooks.models import DebtMessage
 from billing_hooks.policy import RESTRICTIONS, Action, Basis, Policy, Proof, Step
-from billing_hooks.standing import Message, OpenInvoice, Words
+from billing_hooks.standing import Message, OpenInvoice
 from core import audit, events, invoices
 from core.audit import Actor
 from core.errors import Conflict, NotFound
@@ -91,12 +92,6 @@ def suspension_day(case: Case, calendar: Calendar, told_on: date) -> date | None
     return calendar.next_day(case.policy.hours, told_on + timedelta(days=steps[0].days + 1), case.places)
 
 
-def money(cents: int) -> str:
-    """As Brazil writes it: R$ 1.234,56."""
-    whole, part = divmod(cents, 100)
-    return f"R$ {whole:,}".replace(",", ".") + f",{part:02d}"
-
-
 def _notice(invoice: OpenInvoice, case: Case, calendar: Calendar, today: date) -> Words:
     cut = suspension_day(case, calendar, today)
     ends = _end_of_contract(case.policy, cut)
@@ -117,19 +112,19 @@ def _notice(invoice: OpenInvoice, case: Case, calendar: Calendar, today: date) -
         + "Confirmado o pagamento, seu serviço volta na hora, e no máximo em "
         + f"{RESTORED_WITHIN_H} horas."
     )
-    return Words(en, pt)
+    return Words(pt=pt, en=en)
 
 
 def _reminder(invoice: OpenInvoice, today: date) -> Words:
     owed, due = money(invoice.owed_cents), invoice.due_date
     if due >= today:
         return Words(
-            f"Reminder: invoice {invoice.invoice_id}, {owed}, is due on {due:%Y-%m-%d}.",
-            f"Lembrete: a fatura {invoice.invoice_id}, de {owed}, vence em {due:%d/%m/%Y}.",
+            en=f"Reminder: invoice {invoice.invoice_id}, {owed}, is due on {due:%Y-%m-%d}.",
+            pt=f"Lembrete: a fatura {invoice.invoice_id}, de {owed}, vence em {due:%d/%m/%Y}.",
         )
     return Words(
-        f"Reminder: invoice {invoice.invoice_id}, {owed}, was due on {due:%Y-%m-%d} and is not paid yet.",
-        f"Lembrete: a fatura {invoice.invoice_id}, de {owed}, venceu em {due:%d/%m/%Y} e ainda não foi paga.",
+        en=f"Reminder: invoice {invoice.invoice_id}, {owed}, was due on {due:%Y-%m-%d} and is not paid yet.",
+        pt=f"Lembrete: a fatura {invoice.invoice_id}, de {owed}, venceu em {due:%d/%m/%Y} e ainda não foi paga.",
     )
 
 

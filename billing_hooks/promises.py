@@ -138,5 +138,4 @@ def _give(
 
 
 def _owe_end(session: Session, promise: Promise, due_at: datetime | None) -> None:
-    payload = {"contract_id": promise.contract_id, "promise_id": promise.id}
-    outbox.enqueue(session, topics.PROMISE_OVER, payload, due_at=due_at)
+    outbox.enqueue(session, topics.PROMISE_OVER, {"promise_id": promise.id}, due_at=due_at)

@@ -125,13 +125,18 @@ class Billing:
 
     def run(self, session: Session, *, forced_by: str | None = None) -> Run:
         """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe, and then nothing is owed."""
-        plan = [change for change in self.plan(session) if change.action in DONE]
-        self._check(session, plan, forced_by)
+        engine = self._engine(session)
+        plan = [change for change in self._plan(session, engine) if change.action in DONE]
+        if forced_by is None:
+            self._check(session, engine, plan)
         return Run(_owe(session, plan, forced_by) if plan else None, plan)
 
     def plan(self, session: Session) -> list[Change]:
         """What a run would do now, and why, in the order of the contracts; with who must "wait", and who is spared."""
-        engine, now = self._engine(session), self.clock()
+        return self._plan(session, self._engine(session))
+
+    def _plan(self, session: Session, engine: Engine) -> list[Change]:
+        now = self.clock()
         found: list[Change] = []
         for page in _pages(_candidates(session, engine, now), _PAGE):
             for case in read_cases(session, page, engine.policies, now):
@@ -159,15 +164,13 @@ class Billing:
         _note(session, run_id, action, contract_id, now, outcome)
         return outcome is None
 
-    def _check(self, session: Session, plan: Sequence[Change], forced_by: str | None) -> None:
+    def _check(self, session: Session, engine: Engine, plan: Sequence[Change]) -> None:
         """Raises RunUnsafe for more than a run may restrict by itself, policy by policy."""
-        if forced_by is not None:
-            return
         placing = Counter(change.policy for change in plan if change.action == "place")
         alarms = reconciliation.alarms(session) if placing else []
         if alarms:
             raise RunUnsafe(f"who paid may look like a debtor: {'; '.join(alarms)}; {_LOOK}")
-        for policy in policies.load(session).all():
+        for policy in engine.policies.all():
             if placing[policy.name] > policy.guard.count_floor:
                 self._check_many(session, placing[policy.name], policy.guard)
 

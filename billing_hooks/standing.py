@@ -69,14 +69,6 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """A text in both languages."""
-
-    en: str
-    pt: str
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """`effect`: the restriction that belongs on the contract. `reached` is there also where the debtor is spared."""
 

@@ -21,8 +21,9 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.cases import Case, LiveHold
 from billing_hooks.days import Calendar
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import ContractBilling
-from billing_hooks.standing import Message, Standing, Words, standing
+from billing_hooks.standing import Message, Standing, standing
 from core import events, holds
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor

@@ -24,7 +24,7 @@ INVOICE_CLOSED = Topic("billing.invoice_closed", "default")
 RECONCILE = Topic("billing.reconcile", "default")
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
 STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
-#: A promise, a trust unlock or a payment window of a contract is over. Payload: {"contract_id", "promise_id"}.
+#: A promise, a trust unlock or a payment window of a contract is over. Payload: {"promise_id"}.
 PROMISE_OVER = Topic("billing.promise_over", "enforce")
 #: A part of a billing run is to be done. Payload: {"run_id", "action", "contract_ids"}. Not on `enforce`: who pays
 #: meanwhile does not wait behind it.

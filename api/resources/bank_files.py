@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import select
 
 from api.context import Db, Given, Paged, RefFilter, Who, list_page, matching, parse_id, reference
+from api.resources.views import text_id
 from api.schemas import NO_NUL, Input, Output, PageOf, Ref, Text
 from billing_hooks.bank_files import store
 from billing_hooks.bank_files.base import Kind
@@ -142,10 +143,6 @@ def _line_view(line: BankFileLine) -> BankLineOut:
         paid_cents=line.paid_cents, interest_cents=line.interest_cents, discount_cents=line.discount_cents,
         fee_cents=line.fee_cents, occurred_on=line.occurred_on, credited_on=line.credited_on, document=line.document,
         payer_name=line.payer_name, memo=line.memo, reason=line.reason,
-        suggestions=line.suggestions.get("invoices", []), invoice_id=_text(line.invoice_id),
-        payment_id=_text(line.payment_id), decided_by=line.decided_by, decided_at=line.decided_at,
+        suggestions=line.suggestions.get("invoices", []), invoice_id=text_id(line.invoice_id),
+        payment_id=text_id(line.payment_id), decided_by=line.decided_by, decided_at=line.decided_at,
     )  # fmt: skip
-
-
-def _text(number: int | None) -> str | None:
-    return None if number is None else str(number)

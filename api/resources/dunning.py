@@ -25,12 +25,14 @@ from api.context import (
     tagged,
 )
 from api.idempotency import OnceOnly
+from api.resources.views import text_id
 from api.schemas import Flag, Input, Name, Number, Output, PageOf, Ref, Text
 from billing_hooks import contracts, holidays, messages, policies, promises
 from billing_hooks.models import (
     BillingDecision,
     BillingPolicy,
     BillingRun,
+    ContractBilling,
     DebtMessage,
     Holiday,
     Promise,
@@ -384,9 +386,9 @@ def _holiday_view(row: Holiday) -> HolidayOut:
 
 def _terms_view(session: Session, contract_id: int, billing: Billing) -> ContractTermsOut:
     case, verdict = billing.look(session, contract_id)
-    terms = contracts.terms_of(session, contract_id)
+    terms = session.get(ContractBilling, contract_id)
     return ContractTermsOut(
-        contract_id=str(contract_id), policy_id=_text(terms.policy_id if terms else None), policy=case.policy.name,
+        contract_id=str(contract_id), policy_id=text_id(terms.policy_id if terms else None), policy=case.policy.name,
         exemption=terms.exemption if terms else None, exemption_review_on=terms.exemption_review_on if terms else None,
         restricted_since=case.debtor.restricted_since,
         termination_proposed_at=terms.termination_proposed_at if terms else None,
@@ -396,7 +398,7 @@ def _terms_view(session: Session, contract_id: int, billing: Billing) -> Contrac
 
 def _promise_view(row: Promise, given: Given) -> PromiseOut:
     return PromiseOut(
-        id=str(row.id), contract_id=str(row.contract_id), kind=row.kind, invoice_id=_text(row.invoice_id),
+        id=str(row.id), contract_id=str(row.contract_id), kind=row.kind, invoice_id=text_id(row.invoice_id),
         until=row.until, given_by=row.given_by, note=row.note, created_at=row.created_at,
         withdrawn_at=row.withdrawn_at, protocol=promises.protocol(row, given.zone),
     )  # fmt: skip
@@ -415,7 +417,7 @@ def _change_view(change: Change) -> ChangeOut:
     return ChangeOut(
         action=change.action, contract_id=str(change.contract_id), customer=change.customer,
         service_ids=[str(one) for one in change.service_ids], policy=change.policy, step=change.step,
-        invoice_id=_text(change.invoice_id), reason=change.reason, reason_pt=change.reason_pt,
+        invoice_id=text_id(change.invoice_id), reason=change.reason, reason_pt=change.reason_pt,
         text_en=words.en if words else None, text_pt=words.pt if words else None,
     )  # fmt: skip
 
@@ -430,11 +432,7 @@ def _run_view(row: BillingRun) -> RunOut:
 def _decision_view(row: BillingDecision) -> DecisionOut:
     return DecisionOut(
         id=str(row.id), run_id=str(row.run_id), contract_id=str(row.contract_id), action=row.action,
-        policy=row.policy, step=row.step, invoice_id=_text(row.invoice_id), reason=row.reason,
+        policy=row.policy, step=row.step, invoice_id=text_id(row.invoice_id), reason=row.reason,
         reason_pt=row.reason_pt, service_ids=[str(one) for one in row.service_ids], done_at=row.done_at,
         outcome=row.outcome,
     )  # fmt: skip
-
-
-def _text(number: int | None) -> str | None:
-    return None if number is None else str(number)
