@@ -52,7 +52,7 @@ from billing_hooks.gateways.base import (
     invoice_of_reference,
     our_reference,
 )
-from billing_hooks.gateways.http import GatewayDenied, GatewayRefused, Http
+from billing_hooks.gateways.http import GatewayRefused, Http
 from billing_hooks.gateways.oauth import Token
 from billing_hooks.gateways.reading import BRASILIA, CENTS_MAX, day, decode, form, local
 from core.clock import Clock, utc_now
@@ -224,7 +224,6 @@ class Efi:
 
 class EfiApi:
     def __init__(self, http: Http, access: Access, clock: Clock) -> None:
-        self._http = http
         client = access.credentials["client_id"], access.credentials["client_secret"]
         self._token = Token(http, "/authorize", client, clock, as_json=True)
         self._hook_token = access.secret
@@ -323,12 +322,7 @@ class EfiApi:
         return at.astimezone(BRASILIA).date().isoformat()
 
     def _call(self, method: str, path: str, **more: Any) -> bytes:  # noqa: ANN401
-        """With the token that we have; one that is refused is renewed once, for it may have been ended early."""
-        token = self._token.current()
-        try:
-            return self._http.call(method, path, headers=_bearer(token), **more)
-        except GatewayDenied:
-            return self._http.call(method, path, headers=_bearer(self._token.instead_of(token)), **more)
+        return self._token.call(method, path, **more)
 
 
 def facts_of(details: _Details, paid_value: int | None) -> list[Fact]:
@@ -477,7 +471,3 @@ def _phone(phone: str | None) -> str:
 
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from threading import Lock
 from typing import Annotated, Any, Final
@@ -37,6 +38,16 @@ class Token:
         self._lock = Lock()
         self._token, self._until = "", clock()
 
+    def call(self, method: str, path: str, headers: Mapping[str, str] = {}, **more: Any) -> bytes:  # noqa: ANN401
+        """`Http.call` with the token that we have; one that is refused is renewed once, for it may have been ended
+        early."""
+        token = self.current()
+        try:
+            return self._http.call(method, path, headers={**_bearer(token), **headers}, **more)
+        except GatewayDenied:
+            again = _bearer(self.instead_of(token))
+            return self._http.call(method, path, headers={**again, **headers}, **more)
+
     def current(self) -> str:
         with self._lock:
             if self._clock() >= self._until:
@@ -64,3 +75,7 @@ class Token:
             raise GatewayDenied(f"POST of {self._path}: status {refused.status_code}") from None
         except WebhookMalformed:
             raise GatewayAway(f"POST of {self._path}: the answer holds no token") from None
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

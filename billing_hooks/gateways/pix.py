@@ -43,7 +43,7 @@ from billing_hooks.gateways.base import (
     WebhookMalformed,
     WebhookNotAuthentic,
 )
-from billing_hooks.gateways.http import GatewayDenied, GatewayRefused, Http
+from billing_hooks.gateways.http import GatewayRefused, Http
 from billing_hooks.gateways.oauth import Token
 from billing_hooks.gateways.reading import decode, moment, whole_cents
 from core.clock import Clock, utc_now
@@ -186,7 +186,7 @@ class Pix:
 
 class PixApi:
     def __init__(self, access: Access, http: Http, clock: Clock = utc_now) -> None:
-        self._access, self._http, self._clock = access, http, clock
+        self._access, self._clock = access, clock
         client = access.credentials["client_id"], access.credentials["client_secret"]
         self._token = Token(http, access.settings["token_path"], client, clock, scope=access.settings["scope"])
 
@@ -292,17 +292,7 @@ class PixApi:
         return key
 
     def _call(self, method: str, path: str, headers: Mapping[str, str] = {}, **more: Any) -> bytes:  # noqa: ANN401
-        """With a token; one that the bank does not take any more is renewed once."""
-
-        def call(token: str) -> bytes:
-            shown = {"Authorization": f"Bearer {token}", **headers}
-            return self._http.call(method, self._access.settings["api_path"] + path, headers=shown, **more)
-
-        token = self._token.current()
-        try:
-            return call(token)
-        except GatewayDenied:
-            return call(self._token.instead_of(token))
+        return self._token.call(method, self._access.settings["api_path"] + path, headers, **more)
 
 
 # prv | invoice (19 digits) | order (7) | check (6): 35 characters, the most that a txid has. The check tells ours from
