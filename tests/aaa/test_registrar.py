@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class House:
         self.client = CoaClient()
         self.now = 1000.0
         self.gone: list[int] = []
+        #: Of its NASes' addresses: no two may be alike.
+        self._hosts = itertools.count(2)
         with database.transaction() as session:
             plan = make_plan(session, session_limit=limit, session_limit_strict=True)
             self.service_id = make_service(session, keyring, plan=plan).id
@@ -51,7 +54,7 @@ class House:
     def nas(self, answers: Answers, *sessions: str, cpe: str | None = "02:00:00:00:00:01") -> Nas:
         nas = Nas(answers)
         with self.database.transaction() as session:
-            nas_id = make_nas(session, self.keyring, address=f"127.0.0.{nas.port % 200 + 2}/32", coa_port=nas.port).id
+            nas_id = make_nas(session, self.keyring, address=f"127.0.0.{next(self._hosts)}/32", coa_port=nas.port).id
             for name in sessions:
                 session.add(
                     Session(nas_id=nas_id, box="b", acct_session_id=name, login="ana", nas_address="127.0.0.1",
