@@ -24,6 +24,7 @@ from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes, run_routes
 from api.resources.explain import explain_routes, finding_routes
 from api.resources.gateways import charge_routes, inbox_routes
+from api.resources.invoicing import issuing_routes, payable_routes, terms_routes
 from api.resources.judicial import case_routes, no_key
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
@@ -67,6 +68,7 @@ def create_app(
         token_routes, pool_routes, node_routes, usage_routes, explain_routes, finding_routes, home_server_routes,
         takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
+        terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes,
     ):  # fmt: skip
         v1.include_router(routes)

@@ -362,10 +362,17 @@ class ServiceIn(Input):
     mac_lock: Lock | None = None
     circuit_lock: Lock | None = None
     nas_id: NasLock | None = None
+    price_cents: Cents | None = Field(None, description="What it costs in this contract; without it, the plan's price.")
+    price_from: Day | None = Field(None, description="From when; without it, from the start of the contract.")
 
 
 class ServicePatch(Input):
-    """What is given is changed; an address replaces the whole address. DELETE cancels."""
+    """What is given is changed; an address replaces the whole address. DELETE cancels.
+
+    A pending service that is made active costs something from today on, or from `price_from`.
+    """
+
+    price_from: Day = date(2000, 1, 1)
 
     plan_id: Ref = ""
     kind: ServiceKind = ServiceKind.PPPOE
@@ -653,12 +660,20 @@ class PaymentIn(Input):
 
 
 class PaymentOut(Output):
+    """Of the amount, `surcharge_cents` are fine and interest; `discount_cents` were let off. `settled_at`: when
+    `net_cents` of it were ours."""
+
     id: str
     invoice_id: str
     amount_cents: int
+    surcharge_cents: int
+    discount_cents: int
+    refunded_cents: int
     currency: str
     method: str
     paid_at: datetime
+    settled_at: datetime | None
+    net_cents: int | None
     external: ExternalOut | None
     reversed_at: datetime | None
 

@@ -17,7 +17,8 @@ from billing_hooks import accounts
 from billing_hooks.errands import Errand, Errands
 from billing_hooks.gateways import base
 from billing_hooks.gateways.base import ChargeOrder, GatewayApi, Payer
-from billing_hooks.invoicing.late import FINE_BP_MAX, INTEREST_BP_MONTH_MAX, PayerKind
+from billing_hooks.invoicing.late import IsHoliday
+from billing_hooks.issuing.owed import owed_on
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount
 from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
@@ -28,15 +29,14 @@ from core.models.party import Contact, ContactRole, Contract, Customer
 from core.models.service import Service
 from core.work import Afterwards
 
-#: What a boleto costs late: no more than a consumer's may.
-FINE_BP = FINE_BP_MAX[PayerKind.CONSUMER]
-INTEREST_BP_MONTH = INTEREST_BP_MONTH_MAX[PayerKind.CONSUMER]
-
 
 def order_charge(
-    session: Session, invoice_id: int, account_id: int, actor: Actor, today: date, *, due_date: date | None = None
-) -> Charge:
-    """Owe a charge for what is missing of this invoice. Raises NotFound, InvalidInput or Conflict."""
+    session: Session, invoice_id: int, account_id: int, actor: Actor, today: date, is_holiday: IsHoliday, *,
+    due_date: date | None = None, waive_late: bool = False,
+) -> Charge:  # fmt: skip
+    """Owe a charge for what is missing of this invoice on its due date, or on a later one: a second copy, which asks
+    for fine and interest until then, unless they are waived. Raises NotFound, InvalidInput or Conflict.
+    """
     invoice = invoices.get_invoice(session, invoice_id, lock=True)
     if invoice.status is not InvoiceStatus.OPEN:
         raise Conflict(f"invoice {invoice_id} is {invoice.status.value}, not open")
@@ -47,12 +47,12 @@ def order_charge(
     if due < today:
         raise InvalidInput("a charge cannot be due in the past; say a new day", field="due_date")
     payer_of(session, invoice)
+    owed = owed_on(session, invoice, due, is_holiday)
+    surcharge_cents = 0 if waive_late else owed.fine_cents + owed.interest_cents
     charge = Charge(
-        invoice_id=invoice_id,
-        account_id=account_id,
-        amount_cents=invoices.missing_cents(session, invoice),
-        due_date=due,
-    )
+        invoice_id=invoice_id, account_id=account_id, amount_cents=owed.principal_cents + surcharge_cents,
+        surcharge_cents=surcharge_cents, due_date=due,
+    )  # fmt: skip
     session.add(charge)
     session.flush()
     audit.record(session, actor, "order", "charge", charge.id, {"invoice_id": invoice_id, "account_id": account_id})
@@ -60,11 +60,9 @@ def order_charge(
     return charge
 
 
-def find_invoice(session: Session, account_id: int, charge_id: str) -> int | None:
-    """Whose charge this is: each that an invoice ever had is its own."""
-    return session.scalar(
-        select(Charge.invoice_id).where(Charge.account_id == account_id, Charge.charge_id == charge_id)
-    )
+def find_charge(session: Session, account_id: int, charge_id: str) -> Charge | None:
+    """Each that an invoice ever had is its own."""
+    return session.scalar(select(Charge).where(Charge.account_id == account_id, Charge.charge_id == charge_id))
 
 
 def payer_of(session: Session, invoice: Invoice) -> Payer:
@@ -126,10 +124,13 @@ class Charger:
         self, session: Session, charge: Charge, invoice: Invoice, payload: dict[str, Any]
     ) -> Errand[base.Charge]:
         account = session.get_one(GatewayAccount, charge.account_id)
+        # A second fine, and interest on interest, are nobody's to ask: a copy that is paid late asks for no more.
+        again = charge.due_date > invoice.due_date
         order = ChargeOrder(
             key=f"charge-{charge.id}", invoice_id=invoice.id, amount_cents=charge.amount_cents,
             due_date=charge.due_date, description=invoice.description or f"Fatura {invoice.id}",
-            payer=payer_of(session, invoice), fine_bp=FINE_BP, interest_bp_month=INTEREST_BP_MONTH,
+            payer=payer_of(session, invoice), fine_bp=0 if again else invoice.fine_bp,
+            interest_bp_month=0 if again else invoice.interest_bp_month,
             notify_url=f"{self.public_url}/hooks/{account.gateway}" if self.public_url else "",
         )  # fmt: skip
         charge_row_id = charge.id

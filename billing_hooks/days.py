@@ -78,6 +78,10 @@ class Holidays:
         if self.country not in holidays.list_supported_countries():
             raise InvalidInput(f"the holidays of {self.country} are not known", field="country")
 
+    def closes_banks(self, day: date) -> bool:
+        """In the whole country: a holiday of one city defers no due date that a bank of another one knows."""
+        return self.name_of(day, (Place(),)) is not None
+
     def name_of(self, day: date, places: Iterable[Place]) -> str | None:
         """Of a holiday at one of these places."""
         for place in places:

@@ -189,9 +189,14 @@ def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -
 
 
 def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor: Actor, now: datetime) -> None:
+    charge = charges.find_charge(session, entry.account_id, notice.charge_id) if notice.charge_id else None
+    surcharge_cents = notice.surcharge_cents
+    if charge is not None and notice.amount_cents >= charge.amount_cents:
+        # The gateway takes a second copy's fine and interest for a part of its price.
+        surcharge_cents += charge.surcharge_cents
     invoices.record_payment(
         session,
-        _invoice_id(session, entry, notice),
+        charge.invoice_id if charge is not None else _invoice_id(session, entry, notice),
         amount_cents=notice.amount_cents,
         paid_at=notice.paid_at,
         method=notice.method,
@@ -199,7 +204,7 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
         now=now,
         currency=notice.currency,
         external=External(entry.gateway, entry.account_id, notice.payment_id),
-        terms=Terms(notice.surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents),
+        terms=Terms(surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents),
         so_far=notice.so_far,
     )
 
@@ -232,12 +237,9 @@ def _wake(session: Session, account_id: int, payment_id: str) -> None:
 
 
 def _invoice_id(session: Session, entry: InboxEntry, notice: PaymentReceived) -> int:
-    """The charge is the account's own; a reference may be anybody's who writes like us."""
+    """Of a charge that we did not order. It is the account's own; a reference may be anybody's who writes like us."""
     invoice: Invoice | None = None
     if notice.charge_id is not None:
-        ours = charges.find_invoice(session, entry.account_id, notice.charge_id)
-        if ours is not None:
-            return ours
         invoice = invoices.find_by_external(session, External(entry.gateway, entry.account_id, notice.charge_id))
     if invoice is not None:
         return invoice.id

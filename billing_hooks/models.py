@@ -1,4 +1,5 @@
-"""Tables of billing: gateway accounts, inbox, bank files; policies, what is promised and told, and the runs made."""
+"""Tables of billing: gateway accounts, inbox, bank files; policies, what is promised and told, and the runs made;
+invoices of our own."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, SmallInteger, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing_hooks.bank_files.base import Kind
+from billing_hooks.invoicing.period import Timing
 from billing_hooks.policy import Proof
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
 from core.models.party import CustomerKind
@@ -193,6 +195,8 @@ class Charge(Base):
     status: Mapped[ChargeStatus] = mapped_column(
         enum_column(ChargeStatus), default=ChargeStatus.ORDERED, server_default="ordered"
     )
+    #: How much of the amount is fine and interest: the charge of a second copy asks for them as well.
+    surcharge_cents: Mapped[int] = mapped_column(default=0, server_default="0")
     #: The gateway's id, once it is made.
     charge_id: Mapped[str | None]
     error: Mapped[str | None]
@@ -225,6 +229,14 @@ class ContractBilling(Versioned, Base):
     restricted_since: Mapped[datetime | None]
     #: When a person was asked to end it.
     termination_proposed_at: Mapped[datetime | None]
+    #: How its invoices are made; None: as the payer's kind of customer has them.
+    invoicing_terms_id: Mapped[int | None] = mapped_column(ForeignKey("invoicing_terms.id"))
+    #: Periods that begin on this day or later are invoiced by us; None: somebody else makes its invoices.
+    invoiced_since: Mapped[date | None]
+    #: Why its next invoice could not be made, in words for people.
+    invoicing_error: Mapped[str | None]
+    #: The contract has ended, and what was left of it was invoiced.
+    settled_at: Mapped[datetime | None]
 
 
 class Holiday(Base):
@@ -319,3 +331,101 @@ class BillingDecision(Base):
     service_ids: Mapped[list[int]] = mapped_column(JSONB())
     done_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+
+
+class InvoicingTerms(Versioned, Base):
+    """How invoices of our own are made; one set may be the default of a kind of customer."""
+
+    __tablename__ = "invoicing_terms"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    default_for: Mapped[CustomerKind | None] = mapped_column(enum_column(CustomerKind), unique=True)
+    timing: Mapped[Timing] = mapped_column(enum_column(Timing))
+    #: Days before the due date on which an invoice is made.
+    lead_days: Mapped[int] = mapped_column(SmallInteger)
+    #: Of what is paid late, in hundredths of a percent (see billing_hooks.invoicing.late).
+    fine_bp: Mapped[int] = mapped_column(Integer)
+    interest_bp_month: Mapped[int] = mapped_column(Integer)
+    #: Where each invoice is charged.
+    account_id: Mapped[int | None] = mapped_column(ForeignKey("gateway_account.id"))
+    #: For a static Pix code on the invoice, where no gateway makes one.
+    pix_key: Mapped[str | None]
+    pix_name: Mapped[str | None]
+    pix_city: Mapped[str | None]
+    #: What every invoice says beside its lines.
+    notice: Mapped[str | None]
+
+
+class BilledPeriod(Base):
+    """A period of a contract that was invoiced, once; without an invoice where nothing was to be paid.
+
+    `facts` are what it was made from (`billing_hooks.invoicing.facts.Facts`), so that a later correction finds the
+    prices of then; `lines` are what it says. `charged_cents`: all lines but credits; `corrected_cents`: what later
+    invoices charged (or credited, negative) for it.
+    """
+
+    __tablename__ = "billed_period"
+    __table_args__ = (
+        Index(
+            "uq_billed_period_contract_id", "contract_id", "start", unique=True,
+            postgresql_where=text("cancelled_at IS NULL"),
+        ),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id", ondelete="CASCADE"))
+    start: Mapped[date]
+    end: Mapped[date]
+    cycle_start: Mapped[date]
+    cycle_end: Mapped[date]
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoice.id"), unique=True)
+    facts: Mapped[dict[str, Any]]
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    charged_cents: Mapped[int]
+    corrected_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    total_cents: Mapped[int]
+    created_at: Mapped[CreatedAt]
+    #: Its invoice was cancelled: the days may be invoiced anew by a person.
+    cancelled_at: Mapped[datetime | None]
+
+
+class AdjustmentKind(StrEnum):
+    #: Charged once.
+    EXTRA = "extra"
+    #: Taken off while it is valid.
+    DISCOUNT = "discount"
+    #: Money that the customer is owed, taken off until it is used up.
+    CREDIT = "credit"
+
+
+class Adjustment(Base):
+    """An extra, a discount or a credit of a contract, beside the prices of its items."""
+
+    __tablename__ = "contract_adjustment"
+    __table_args__ = (
+        Index("ix_contract_adjustment_contract_id", "contract_id"),
+        CheckConstraint("(kind = 'discount') OR amount_cents IS NOT NULL", name="amount"),
+        CheckConstraint("amount_cents IS NULL OR percent_bp IS NULL", name="one_measure"),
+    )
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id", ondelete="CASCADE"))
+    kind: Mapped[AdjustmentKind] = mapped_column(enum_column(AdjustmentKind))
+    text_pt: Mapped[str]
+    text_en: Mapped[str]
+    #: Of a discount: each cycle.
+    amount_cents: Mapped[int | None]
+    percent_bp: Mapped[int | None] = mapped_column(Integer)
+    #: Of an extra: the day with whose period it is charged, or the next one that is invoiced. Of a discount: its days.
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+    #: Of a credit: what invoices took of it.
+    used_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: Of an extra: with which period it was charged.
+    billed_period_id: Mapped[int | None] = mapped_column(ForeignKey("billed_period.id"), index=True)
+    #: Of a correction: the period that it makes good.
+    corrects_period_id: Mapped[int | None] = mapped_column(ForeignKey("billed_period.id"))
+    given_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    withdrawn_at: Mapped[datetime | None]

@@ -16,8 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
-from itertools import islice
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import func, insert, select, update
@@ -38,6 +37,7 @@ from core.errors import Conflict, NotFound, ProvedorError
 from core.models.billing import Invoice, InvoiceStatus
 from core.models.party import Contract, ContractStatus
 from core.models.service import Hold, Service
+from core.work import chunks
 
 #: Contracts done in one transaction: a payment for one of them waits for it, a tenth of a second at most.
 CHUNK: Final = 25
@@ -48,7 +48,6 @@ DONE: Final = ("lift", "ease", "tell", "place", "propose")
 #: Of earlier months, whose runs on this day are what is usual.
 _MONTHS_BACK: Final = 3
 _LOOK: Final = "look at the dry run, then force it"
-_Item = TypeVar("_Item")
 log = structlog.get_logger()
 
 
@@ -138,7 +137,7 @@ class Billing:
     def _plan(self, session: Session, engine: Engine) -> list[Change]:
         now = self.clock()
         found: list[Change] = []
-        for page in _pages(_candidates(session, engine, now), _PAGE):
+        for page in chunks(_candidates(session, engine, now), _PAGE):
             for case in read_cases(session, page, engine.policies, now):
                 found += engine.changes(case, now)
         return found
@@ -227,11 +226,11 @@ def _owe(session: Session, plan: Sequence[Change], forced_by: str | None) -> int
     run = BillingRun(considered=len(plan), forced_by=forced_by)
     session.add(run)
     session.flush()
-    for page in _pages(iter(plan), _PAGE):
+    for page in chunks(plan, _PAGE):
         session.execute(insert(BillingDecision), [_decision(run.id, change) for change in page])
     for action in DONE:
         contract_ids = dict.fromkeys(change.contract_id for change in plan if change.action == action)
-        for chunk in _pages(iter(contract_ids), CHUNK):
+        for chunk in chunks(contract_ids, CHUNK):
             payload = {"run_id": run.id, "action": action, "contract_ids": chunk}
             outbox.enqueue(session, topics.BILLING_CHUNK, payload)
             run.chunks_left += 1
@@ -254,11 +253,6 @@ def _note(session: Session, run_id: int, action: str, contract_id: int, now: dat
     )  # fmt: skip
     done_at = now if outcome is None else None
     session.execute(update(BillingDecision).where(*of_run).values(done_at=done_at, outcome=outcome))
-
-
-def _pages(items: Iterator[_Item], size: int) -> Iterator[list[_Item]]:
-    while page := list(islice(items, size)):
-        yield page
 
 
 def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int]:

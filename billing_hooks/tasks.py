@@ -9,6 +9,7 @@ from billing_hooks import reconciliation
 from billing_hooks.asking import Asker
 from billing_hooks.charges import Charger
 from billing_hooks.errands import Errands
+from billing_hooks.issuing.issue import Issuing
 from billing_hooks.reconciliation import Reconciler
 from billing_hooks.runs import Billing, RunUnsafe
 from core import events, holds, topics
@@ -16,6 +17,7 @@ from core.clock import Clock
 from core.work import Handler, Periodic
 
 RUN_EVERY_S = 600.0
+INVOICES_EVERY_S = 3600.0
 RECONCILE_EVERY_S = 300.0
 EXPIRE_EVERY_S = 5.0
 
@@ -24,10 +26,12 @@ log = structlog.get_logger()
 
 def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) -> dict[str, Handler]:
     charger = Charger(errands, clock, public_url)
+    issuing = Issuing(billing.zone, clock, billing.country)
     return {
         topics.INBOX_STORED.name: Asker(errands, clock).handle_stored,
         topics.CHARGE_DUE.name: charger.handle_due,
         topics.INVOICE_CLOSED.name: charger.handle_invoice_closed,
+        topics.INVOICES_DUE.name: issuing.handle_due,
         topics.RECONCILE.name: Reconciler(errands, clock).handle_reconcile,
         topics.STANDING_CHANGED.name: billing.handle_standing_changed,
         topics.PROMISE_OVER.name: billing.handle_promise_over,
@@ -38,6 +42,7 @@ def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) 
 def periodic(billing: Billing, clock: Clock) -> list[Periodic]:
     return [
         Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, billing)),
+        Periodic("billing.invoices", INVOICES_EVERY_S, Issuing(billing.zone, clock, billing.country).owe_due),
         Periodic("billing.reconcile", RECONCILE_EVERY_S, lambda session: reconciliation.owe_due(session, clock())),
         Periodic("core.expire_holds", EXPIRE_EVERY_S, lambda session: holds.expire_holds(session, now=clock())),
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from core import addresses, audit, changes, events, holds, locks, outbox, policies, topics
@@ -18,7 +18,7 @@ from core.keyring import SERVICE_PASSWORD, Keyring
 from core.locks import LearnedLocks
 from core.logins import check_login, check_password
 from core.models.network import Nas, Vendor
-from core.models.party import Contract, ContractStatus
+from core.models.party import Contract, ContractItem, ContractStatus
 from core.models.service import LOGIN_KEY, Plan, Service, ServiceStatus
 from core.models.system import ChangeKind
 
@@ -33,8 +33,13 @@ _LOCKS = {
 
 
 def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Service:
-    """Raises InvalidInput or Conflict naming the field."""
+    """Raises InvalidInput or Conflict naming the field.
+
+    It costs `price_cents` from the day `price_from` on, without them its plan's price of today from the start of the
+    contract: a price of the contract's own, whatever becomes of the plan's.
+    """
     plain = _checked({key: value for key, value in values.items() if value is not None}, keyring)
+    price_cents, price_from = plain.pop("price_cents", None), plain.pop("price_from", None)
     if ("login" in plain) != ("password_encrypted" in plain):
         raise InvalidInput("a service that logs in has both login and password", field="password")
     plan = _existing_plan(session, plain["plan_id"])
@@ -48,6 +53,7 @@ def create_service(session: Session, keyring: Keyring, values: Mapping[str, Any]
     service.policy_fingerprint = policies.keep(session, policies.initial_policy(plan, service))
     session.add(service)
     flush_unique(session, _UNIQUE)
+    _price(session, service, plan.price_cents if price_cents is None else price_cents, price_from)
     changes.note(session, ChangeKind.SERVICE, service.id)
     audit.record(session, actor, "create", "service", service.id, _audited(plain))
     events.record(session, "service.created", "service", service.id, login=service.login)
@@ -111,9 +117,13 @@ def learn_locks(session: Session, learned: Iterable[LearnedLocks]) -> None:
 def update_service(
     session: Session, keyring: Keyring, service: Service, values: Mapping[str, Any], actor: Actor
 ) -> Service:
+    """A `price_from` is the day from which its price holds: it was pending until then."""
     if service.status is ServiceStatus.CANCELLED:
         raise Conflict(f"service {service.id} is cancelled")
     plain = _checked(values, keyring)
+    if (price_from := plain.pop("price_from", None)) is not None:
+        of_service = ContractItem.service_id == service.id
+        session.execute(update(ContractItem).where(of_service).values(valid_from=price_from))
     plan = _existing_plan(session, plain["plan_id"]) if "plan_id" in plain else None
     _check_nas_entries(session, plain.get("nas_lock"))
     changed = apply_changes(service, plain)
@@ -148,6 +158,16 @@ def cancel_service(session: Session, service: Service, actor: Actor, now: dateti
     events.record(session, "service.cancelled", "service", service.id)
     policies.owe_enforcement(session, service.id)
     return service
+
+
+def _price(session: Session, service: Service, price_cents: int, price_from: date | None) -> None:
+    if price_cents:
+        session.add(
+            ContractItem(
+                contract_id=service.contract_id, service_id=service.id, price_cents=price_cents, valid_from=price_from
+            )
+        )
+        session.flush()
 
 
 def _existing_plan(session: Session, plan_id: int) -> Plan:

@@ -20,6 +20,8 @@ INBOX_STORED = Topic("billing.inbox_stored", "enforce")
 CHARGE_DUE = Topic("billing.charge_due", "default")
 #: An invoice needs no payment any more: its charges are to be closed. Payload: {"invoice_id"}.
 INVOICE_CLOSED = Topic("billing.invoice_closed", "default")
+#: Invoices of these contracts are due to be made. Payload: {"contract_ids"}.
+INVOICES_DUE = Topic("billing.invoices_due", "default")
 #: The API of a gateway account is to be read for what no webhook told. Payload: {"account_id"}.
 RECONCILE = Topic("billing.reconcile", "default")
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, date
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
@@ -121,6 +121,11 @@ def tell(provider: Provider) -> int:
     provider.clock.advance(GATHERED + NODES_APART)
     provider.work()
     return tries
+
+
+def no_holiday(_: date) -> bool:
+    """Banks are closed at weekends only."""
+    return False
 
 
 def events(database: Database, type_: str) -> list[Event]:

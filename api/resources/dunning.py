@@ -26,7 +26,7 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from api.resources.views import text_id
-from api.schemas import Flag, Input, Name, Number, Output, PageOf, Ref, Text
+from api.schemas import Day, Flag, Input, Name, Number, Output, PageOf, Ref, Text
 from billing_hooks import contracts, holidays, messages, policies, promises
 from billing_hooks.models import (
     BillingDecision,
@@ -94,11 +94,17 @@ class HolidayOut(Output):
 
 
 class ContractTermsPatch(Input):
-    """`exemption`: never restricted, and why; null ends it. A review day reminds and ends nothing."""
+    """`exemption`: never restricted, and why; null ends it. A review day reminds and ends nothing.
+
+    `invoiced_since`: periods that begin on this day or later are invoiced by us, by these terms or by those of the
+    payer's kind; null: somebody else makes its invoices.
+    """
 
     policy_id: Ref | None = None
     exemption: Text | None = None
     exemption_review_on: date | None = None
+    invoicing_terms_id: Ref | None = None
+    invoiced_since: Day | None = None
 
 
 class ContractTermsOut(Output):
@@ -111,6 +117,10 @@ class ContractTermsOut(Output):
     exemption_review_on: date | None
     restricted_since: datetime | None
     termination_proposed_at: datetime | None
+    invoicing_terms_id: str | None
+    invoiced_since: date | None
+    #: Why its next invoice could not be made.
+    invoicing_error: str | None
     standing: str
     standing_pt: str
 
@@ -264,10 +274,11 @@ def update_terms(
     contract_id: str, body: ContractTermsPatch, session: Db, caller: Who, given: Given
 ) -> ContractTermsOut:
     values = body.model_dump(exclude_unset=True)
-    if "policy_id" in values:
-        values["policy_id"] = reference(values["policy_id"], "policy_id")
+    for name in ("policy_id", "invoicing_terms_id"):
+        if name in values:
+            values[name] = reference(values[name], name)
     found = parse_id(contract_id, "contract")
-    contracts.update_terms(session, found, values, caller.actor)
+    contracts.update_terms(session, found, values, caller.actor, given.clock().astimezone(given.zone).date())
     return _terms_view(session, found, _billing(given))
 
 
@@ -392,6 +403,9 @@ def _terms_view(session: Session, contract_id: int, billing: Billing) -> Contrac
         exemption=terms.exemption if terms else None, exemption_review_on=terms.exemption_review_on if terms else None,
         restricted_since=case.debtor.restricted_since,
         termination_proposed_at=terms.termination_proposed_at if terms else None,
+        invoicing_terms_id=text_id(terms.invoicing_terms_id if terms else None),
+        invoiced_since=terms.invoiced_since if terms else None,
+        invoicing_error=terms.invoicing_error if terms else None,
         standing=verdict.reason, standing_pt=verdict.reason_pt,
     )  # fmt: skip
 

@@ -9,12 +9,12 @@ from sqlalchemy import select
 
 from api.context import Db, Filter, Given, Paged, RefFilter, Who, list_page, matching, parse_id, reference
 from api.idempotency import OnceOnly
-from api.schemas import Input, Output, PageOf, Ref
-from billing_hooks import charges, inbox
+from api.schemas import Flag, Input, Output, PageOf, Ref
+from billing_hooks import charges, inbox, policies
 from billing_hooks.models import Charge, ChargeStatus, InboxEntry, InboxStatus
 
 inbox_routes = APIRouter(prefix="/inbox", tags=["inbox"])
-charge_routes = APIRouter(tags=["invoices"])
+charge_routes = APIRouter(tags=["charges"])
 
 
 class InboxOut(Output):
@@ -32,10 +32,12 @@ class InboxOut(Output):
 
 
 class ChargeIn(Input):
-    """`due_date`: a new day for an invoice that is overdue; else the invoice's own."""
+    """`due_date`: a new day for an invoice that is overdue, with fine and interest until then unless `waive_late`;
+    else the invoice's own."""
 
     account_id: Ref
     due_date: date | None = None
+    waive_late: Flag = False
 
 
 class ChargeOut(Output):
@@ -43,6 +45,7 @@ class ChargeOut(Output):
     invoice_id: str
     account_id: str
     amount_cents: int
+    surcharge_cents: int
     due_date: date
     status: ChargeStatus
     charge_id: str | None
@@ -78,10 +81,11 @@ def list_charges(invoice_id: str, session: Db, _: Who) -> list[ChargeOut]:
 
 @charge_routes.post("/invoices/{invoice_id}/charges", status_code=201, response_model=ChargeOut)
 def order_charge(invoice_id: str, body: ChargeIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
-    """Have a boleto with Pix made at a gateway for what is still owed; it is there within seconds."""
+    """Have a boleto with Pix made at a gateway for what is still owed, or a second copy; it is there within seconds."""
     charge = charges.order_charge(
         session, parse_id(invoice_id, "invoice"), reference(body.account_id, "account_id") or 0, caller.actor,
-        given.clock().astimezone(given.zone).date(), due_date=body.due_date,
+        given.clock().astimezone(given.zone).date(), policies.load_holidays(session, given.country).closes_banks,
+        due_date=body.due_date, waive_late=body.waive_late,
     )  # fmt: skip
     return once.created(_charge_view(charge))
 
@@ -97,6 +101,7 @@ def _entry_view(entry: InboxEntry) -> InboxOut:
 def _charge_view(charge: Charge) -> ChargeOut:
     return ChargeOut(
         id=str(charge.id), invoice_id=str(charge.invoice_id), account_id=str(charge.account_id),
-        amount_cents=charge.amount_cents, due_date=charge.due_date, status=charge.status, charge_id=charge.charge_id,
-        error=charge.error, created_at=charge.created_at, closed_at=charge.closed_at,
+        amount_cents=charge.amount_cents, surcharge_cents=charge.surcharge_cents, due_date=charge.due_date,
+        status=charge.status, charge_id=charge.charge_id, error=charge.error, created_at=charge.created_at,
+        closed_at=charge.closed_at,
     )  # fmt: skip

@@ -27,7 +27,9 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from api.resources.views import invoice_view, payment_view
-from billing_hooks import accounts
+from billing_hooks import accounts, policies
+from billing_hooks.issuing import issue
+from billing_hooks.issuing.owed import surcharge_in
 from billing_hooks.models import GatewayAccount
 from core import invoices
 from core.models.billing import Invoice, InvoiceStatus, Payment
@@ -87,7 +89,7 @@ def update_invoice(
     if contested is not None:
         invoices.set_contested(session, invoice, contested, caller.actor)
     if status is not None:
-        invoices.cancel_invoice(session, invoice, caller.actor)
+        issue.cancel(session, invoice, caller.actor, given.clock())
     return tagged(response, invoice_view(invoice, _today(given)))
 
 
@@ -106,9 +108,14 @@ def list_payments(
 
 @payment_routes.post("", status_code=201, response_model=schemas.PaymentOut)
 def record_payment(body: schemas.PaymentIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """What is more than missing of a late invoice, and no more than it had come to, is its fine and interest."""
+    invoice = invoices.get_invoice(session, reference(body.invoice_id, "invoice_id") or 0)
+    closes_banks = policies.load_holidays(session, given.country).closes_banks
+    paid_on = body.paid_at.astimezone(given.zone).date()
+    surcharge_cents = surcharge_in(session, invoice, body.amount_cents, paid_on, closes_banks)
     payment = invoices.record_payment(
-        session, reference(body.invoice_id, "invoice_id") or 0, amount_cents=body.amount_cents, paid_at=body.paid_at,
-        method=body.method, currency=body.currency, actor=caller.actor, now=given.clock(),
+        session, invoice.id, amount_cents=body.amount_cents, paid_at=body.paid_at, method=body.method,
+        currency=body.currency, actor=caller.actor, now=given.clock(), terms=invoices.Terms(surcharge_cents),
     )  # fmt: skip
     return once.created(payment_view(payment))
 

@@ -190,7 +190,10 @@ def invoice_view(invoice: Invoice, today: date) -> schemas.InvoiceOut:
 def payment_view(payment: Payment) -> schemas.PaymentOut:
     return schemas.PaymentOut(
         id=str(payment.id), invoice_id=str(payment.invoice_id), amount_cents=payment.amount_cents,
-        currency=payment.currency, method=payment.method, paid_at=payment.paid_at, reversed_at=payment.reversed_at,
+        surcharge_cents=payment.surcharge_cents, discount_cents=payment.discount_cents,
+        refunded_cents=payment.refunded_cents, currency=payment.currency, method=payment.method,
+        paid_at=payment.paid_at, settled_at=payment.settled_at, net_cents=payment.net_cents,
+        reversed_at=payment.reversed_at,
         external=_external(payment.gateway, payment.account_id, payment.external_id),
     )  # fmt: skip
 

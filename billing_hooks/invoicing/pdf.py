@@ -86,13 +86,14 @@ class Party:
 class Sheet:
     """All that one invoice shows. `copy`: it is a second copy, and owes that amount by that date.
 
-    `notice`: what the provider has to tell, of a suspension to come for example; paragraphs by line breaks.
+    `period`: None of an invoice that is for no days. `notice`: what the provider has to tell, of a suspension to come
+    for example; paragraphs by line breaks.
     """
 
     number: str
     issued_on: date
     due_date: date
-    period: Span
+    period: Span | None
     provider: Party
     payer: Party
     lines: tuple[Line, ...]
@@ -103,7 +104,7 @@ class Sheet:
     notice: str | None = None
 
     def __post_init__(self) -> None:
-        if self.period.end is None:
+        if self.period is not None and self.period.end is None:
             raise InvalidInput("an invoice's period has an end", field="period")
         if self.principal_cents < 0:
             raise InvalidInput("the lines sum to less than nothing", field="lines")
@@ -192,13 +193,10 @@ class _Page(FPDF):
 
     def parties(self) -> None:
         sheet, payer = self._sheet, self._sheet.payer
-        assert sheet.period.end is not None  # noqa: S101  (a sheet's period has one)
-        last = sheet.period.end - date.resolution
-        facts = [
-            ("due", self._day(sheet.payable_on)), ("total", money(sheet.amount.total_cents)),
-            ("period", f"{self._day(sheet.period.start)} {self._say('to')} {self._day(last)}"),
-            ("issued", self._day(sheet.issued_on)),
-        ]  # fmt: skip
+        facts = [("due", self._day(sheet.payable_on)), ("total", money(sheet.amount.total_cents))]
+        if sheet.period is not None:
+            facts.append(("period", self._span(sheet.period)))
+        facts.append(("issued", self._day(sheet.issued_on)))
         if sheet.copy is not None:
             facts.append(("first_due", self._day(sheet.due_date)))
         for label, value in facts:
@@ -334,6 +332,10 @@ class _Page(FPDF):
 
     def _face(self, size: float, *, bold: bool = False) -> None:
         self.set_font(_FONT, style="B" if bold else "", size=size)
+
+    def _span(self, span: Span) -> str:
+        assert span.end is not None  # noqa: S101  (a sheet's period has one)
+        return f"{self._day(span.start)} {self._say('to')} {self._day(span.end - date.resolution)}"
 
     def _day(self, on: date) -> str:
         return day(on, self._language)

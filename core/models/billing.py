@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
@@ -42,6 +42,9 @@ class Invoice(Versioned, Base):
     amount_cents: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3), default="BRL", server_default="BRL")
     description: Mapped[str | None]
+    #: Of what is paid late: once, and for a month, in hundredths of a percent.
+    fine_bp: Mapped[int] = mapped_column(Integer, default=200, server_default="200")
+    interest_bp_month: Mapped[int] = mapped_column(Integer, default=100, server_default="100")
     status: Mapped[InvoiceStatus] = mapped_column(
         enum_column(InvoiceStatus), default=InvoiceStatus.OPEN, server_default="open"
     )

@@ -1,10 +1,11 @@
-"""billing run, billing bank-file."""
+"""billing run, billing invoices, billing bank-file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ import typer
 from sqlalchemy import select
 
 from billing_hooks.bank_files import store
+from billing_hooks.invoicing import words
+from billing_hooks.issuing.issue import Issuing, Planned
 from billing_hooks.models import BankFileLine, BillingRun
 from core.database import Database
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
@@ -51,6 +54,41 @@ def run(
     counts = Counter(change.action for change in plan)
     typer.echo(", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing")
     typer.echo(f"({outcome})")
+
+
+@billing_app.command("invoices")
+def make_invoices(
+    dry_run: Annotated[bool, typer.Option(help="show what would be invoiced, change nothing")] = False,
+    as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="with --dry-run: by this day")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the invoices that are due to be made; the node's workers do it, as they do every hour by themselves."""
+    given = runtime()
+    issuing = Issuing(given.billing.zone, given.clock, given.billing.country)
+    with given.database.transaction() as session:
+        if not dry_run:
+            if as_of is not None:
+                raise typer.BadParameter("only a dry run looks at another day", param_hint="--as-of")
+            typer.echo(f"{issuing.owe_due(session)} contracts have an invoice due; the workers make them")
+            return
+        planned = list(issuing.plan(session, as_of.date() if as_of else None))
+    if as_json:
+        print_json([_planned(one) for one in planned])
+        return
+    rows = [[str(one.account.contract_id), one.account.customer, str(one.period.start), str(one.due_date),
+             words.money(one.draft.total_cents), "; ".join(line.words.pt for line in one.draft.lines)]
+            for one in planned]  # fmt: skip
+    print_table(["contract", "customer", "from", "due", "total", "lines"], rows)
+    typer.echo(f"{len(planned)} invoices, {words.money(sum(one.draft.total_cents for one in planned))}")
+    typer.echo("(dry run, nothing was done)")
+
+
+def _planned(one: Planned) -> dict[str, object]:
+    return {
+        "contract_id": one.account.contract_id, "customer": one.account.customer, "start": one.period.start,
+        "due_date": one.due_date, "total_cents": one.draft.total_cents,
+        "lines": [{"text": line.words.pt, "amount_cents": line.amount_cents} for line in one.draft.lines],
+    }  # fmt: skip
 
 
 @billing_app.command("bank-file")

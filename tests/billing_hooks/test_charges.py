@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from billing_factories import make_invoice
 from factories import make_contract, make_service
-from simulated_gateway import Provider, make_provider
+from simulated_gateway import Provider, make_provider, no_holiday
 from sqlalchemy import select
 
 from billing_hooks import charges, reconciliation
@@ -49,7 +49,7 @@ def order(provider: Provider, invoice_id: int, due_date: date | None = date(2026
             customer.document = customer.document or f"{customer.id:011d}"
         session.flush()
         account_id = session.scalars(select(GatewayAccount.id)).one()
-        return charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY, due_date=due_date).id
+        return charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY, no_holiday, due_date=due_date).id
 
 
 def charge(provider: Provider, row_id: int) -> Charge:
@@ -146,9 +146,9 @@ def test_an_order_that_cannot_be_is_refused_with_its_field(provider: Provider, c
         account_id = session.scalars(select(GatewayAccount.id)).one()
         invoice_id = provider.invoice()
         with pytest.raises(InvalidInput) as late:
-            charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY)
+            charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY, no_holiday)
         with pytest.raises(InvalidInput) as nobody:
-            charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY, due_date=TODAY)
+            charges.order_charge(session, invoice_id, account_id, ACTOR, TODAY, no_holiday, due_date=TODAY)
     assert (late.value.field, nobody.value.field) == ("due_date", "customer.document")
     row = order(provider, invoice_id)
     with provider.database.transaction() as session:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, events, make_provider, tell
+from simulated_gateway import Provider, events, make_provider, no_holiday, tell
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -546,7 +546,13 @@ def test_a_charge_that_is_ordered_is_told_our_url_with_its_token_and_pays_its_in
             customer.document = "52998224725"
         account_id = session.scalars(select(GatewayAccount.id)).one()
         charges.order_charge(
-            session, invoice_id, account_id, Actor("test"), date(2026, 11, 24), due_date=date(2026, 12, 10)
+            session,
+            invoice_id,
+            account_id,
+            Actor("test"),
+            date(2026, 11, 24),
+            no_holiday,
+            due_date=date(2026, 12, 10),
         )
     provider.work()
     (charge,) = gateway.charges.values()

@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, make_provider
+from simulated_gateway import Provider, make_provider, no_holiday
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -484,7 +484,9 @@ def order_charge(provider: Provider, invoice_id: int) -> int:
             customer.document = "52998224725"
         session.flush()
         account_id, due = session.scalars(select(GatewayAccount.id)).one(), date(2026, 12, 10)
-        return charges.order_charge(session, invoice_id, account_id, Actor("test"), NOW.date(), due_date=due).id
+        return charges.order_charge(
+            session, invoice_id, account_id, Actor("test"), NOW.date(), no_holiday, due_date=due
+        ).id
 
 
 def charge_of(provider: Provider, row: int) -> Charge:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, make_provider
+from simulated_gateway import Provider, make_provider, no_holiday
 from sqlalchemy import select
 from starlette.testclient import TestClient
 from stripe import SignatureVerificationError, WebhookSignature
@@ -662,7 +662,13 @@ def order_here(provider: Provider, invoice_id: int) -> None:
         account_id = session.scalars(select(GatewayAccount.id)).one()
         session.flush()
         charges.order_charge(
-            session, invoice_id, account_id, Actor("test"), provider.clock().date(), due_date=date(2026, 12, 10)
+            session,
+            invoice_id,
+            account_id,
+            Actor("test"),
+            provider.clock().date(),
+            no_holiday,
+            due_date=date(2026, 12, 10),
         )
     provider.work()
 

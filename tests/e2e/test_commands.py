@@ -334,7 +334,11 @@ WRONG: list[tuple[int, str, tuple[str, ...]]] = [
     (2, "another `provedor up` runs", ("up",)),
     (2, "--secret", ("simulate", "gateway", "standard", "1", "100")),
     (1, "whsec_", ("simulate", "gateway", "standard", "1", "100", "--secret", "nonsense")),
-    (1, "http://", ("simulate", "gateway", "standard", "1", "100", "--secret", "whsec_" + "QUFB" * 10, "--url", "ftp://x")),
+    (
+        1,
+        "http://",
+        ("simulate", "gateway", "standard", "1", "100", "--secret", "whsec_" + "QUFB" * 10, "--url", "ftp://x"),
+    ),
     (2, "INVOICE_ID", ("simulate", "gateway", "standard", "--secret", "whsec_" + "QUFB" * 10)),
     (2, "--credentials", ("simulate", "bras")),
     (2, "--redial", ("simulate", "bras", "--users", "1", "--redial", "x-y")),
