@@ -12,9 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from aaa.bras import BoxOptions, Credential, Runner
-from billing_hooks import accounts
+from billing_hooks import accounts, contracts
 from core import invoices, network, parties, plans, services, tokens
 from core.audit import Actor
+from core.cycles import cycle_of
 from core.keyring import SERVICE_PASSWORD
 from core.models.network import Vendor
 from core.models.service import Service
@@ -96,6 +97,8 @@ def _seed_customer(runtime: Runtime, session: Session, chance: random.Random, nu
         "password": f"{chance.randrange(10**8):08d}", "address": {"city": city, "state": state, "ibge_code": ibge},
         }, ACTOR)  # fmt: skip
     today = datetime.now(UTC).date()
+    own = {"invoiced_since": cycle_of(due_day, today).end}
+    contracts.update_terms(session, contract.id, own, ACTOR, today)
     invoices.create_invoice(session, {
         "contract_id": contract.id, "due_date": today + timedelta(days=chance.randrange(-25, 25)),
         "amount_cents": chance.choice(_PLANS)[3], "description": "Mensalidade"}, ACTOR, runtime.clock())  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import pytest
 from factories import make_contract, make_plan, make_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from locks import wait_until_blocked
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -26,6 +28,7 @@ from core import holds, invoices, parties, services, topics
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
+from core.database import Database
 from core.errors import Conflict, InvalidInput
 from core.keyring import Keyring
 from core.models import Contract, ContractItem, CustomerKind, Event, Invoice, OutboxItem, Service
@@ -460,6 +463,31 @@ def test_the_dry_run_says_what_the_run_does_and_changes_nothing(
     clock.now = at(date(2026, 11, 30))
     work(session, issuing)
     assert made(session, contract)[1].amount_cents == planned.draft.total_cents
+
+
+def test_two_workers_and_one_that_dies_make_each_invoice_once(
+    database: Database, keyring: Keyring, issuing: Issuing
+) -> None:
+    """One holds the contract and dies; two more come for it at once."""
+    with database.transaction() as session:
+        contract = make_invoiced(session, keyring)
+    payload = {"contract_ids": [contract.id]}
+    dying = Session(database.engine)
+    issuing.handle_due(dying, payload)
+    with ThreadPoolExecutor(2) as workers:
+        both = [workers.submit(_work_once, database, issuing, payload) for _ in range(2)]
+        wait_until_blocked(dying)
+        dying.rollback()
+        dying.close()
+        for one in both:
+            one.result(30)
+    with database.transaction() as session:
+        assert len(made(session, contract)) == len(periods(session, contract)) == 1
+
+
+def _work_once(database: Database, issuing: Issuing, payload: dict[str, Any]) -> None:
+    with database.transaction() as session:
+        issuing.handle_due(session, payload)
 
 
 #: When whoever is suspended still comes back.
