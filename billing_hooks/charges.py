@@ -7,7 +7,7 @@ An order is a row before it is a request: it is made again until the gateway has
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -63,6 +63,13 @@ def order_charge(
 def find_charge(session: Session, account_id: int, charge_id: str) -> Charge | None:
     """Each that an invoice ever had is its own."""
     return session.scalar(select(Charge).where(Charge.account_id == account_id, Charge.charge_id == charge_id))
+
+
+def close_paid(session: Session, charge: Charge, now: datetime) -> None:
+    """Its money came: there is nothing to close at the gateway, which would refuse it."""
+    if charge.status in {ChargeStatus.OPEN, ChargeStatus.ORDERED}:
+        charge.status, charge.closed_at = ChargeStatus.CLOSED, now
+        session.flush()
 
 
 def payer_of(session: Session, invoice: Invoice) -> Payer:

@@ -194,6 +194,7 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
     if charge is not None and notice.amount_cents >= charge.amount_cents:
         # The gateway takes a second copy's fine and interest for a part of its price.
         surcharge_cents += charge.surcharge_cents
+        charges.close_paid(session, charge, now)
     invoices.record_payment(
         session,
         charge.invoice_id if charge is not None else _invoice_id(session, entry, notice),

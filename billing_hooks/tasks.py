@@ -17,7 +17,7 @@ from core.clock import Clock
 from core.work import Handler, Periodic
 
 RUN_EVERY_S = 600.0
-INVOICES_EVERY_S = 3600.0
+INVOICES_EVERY_S = 600.0
 RECONCILE_EVERY_S = 300.0
 EXPIRE_EVERY_S = 5.0
 

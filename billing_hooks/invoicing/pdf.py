@@ -201,7 +201,7 @@ class _Page(FPDF):
             facts.append(("first_due", self._day(sheet.due_date)))
         for label, value in facts:
             self._fact(self._say(label), value, strong=label in {"due", "total"})
-        self._fact(self._say("payer"), f"{payer.name} - {_identity(payer)}")
+        self._fact(self._say("payer"), " - ".join(filter(None, [payer.name, _identity(payer)])))
         for line in (*payer.address, *payer.contact):
             self._fact("", line)
         self.ln(2)

@@ -1,8 +1,8 @@
 """The monthly run: invoices of our own, each made once for its contract and period, some days before it is due.
 
-Which contracts have one due is looked at every hour, and owed in chunks. A chunk makes the invoices of a contract under
-its lock, period by period; what is committed is never made again (`billed_period` is unique), so a run may die, come
-twice or late. A contract that cannot be invoiced says why, once, and keeps no other waiting.
+Which contracts have one due is looked at every ten minutes, and owed in chunks. A chunk makes the invoices of a
+contract under its lock, period by period; what is committed is never made again (`billed_period` is unique), so a run
+may die, come twice or late. A contract that cannot be invoiced says why, once, and keeps no other waiting.
 
 With each invoice, the last periods are computed again from the prices of then and what is known now: days that turned
 out to be suspended or paused, a plan that changed, an end. What differs is a credit or an extra of this invoice. When a

@@ -62,7 +62,7 @@ def make_invoices(
     as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="with --dry-run: by this day")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the invoices that are due to be made; the node's workers do it, as they do every hour by themselves."""
+    """Make the invoices that are due to be made; the workers do it, as they do by themselves every ten minutes."""
     given = runtime()
     issuing = Issuing(given.billing.zone, given.clock, given.billing.country)
     with given.database.transaction() as session:
