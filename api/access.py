@@ -40,6 +40,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "holidays": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "dunning": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "promises": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.READONLY: _READ},
+    "plan-changes": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.READONLY: _READ},
+    "pauses": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.READONLY: _READ},
     "billing-runs": {Role.FINANCE: _WRITE, Role.OPERATOR: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "home-servers": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.READONLY: _READ},
     "takeover": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},

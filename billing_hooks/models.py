@@ -1,5 +1,5 @@
 """Tables of billing: gateway accounts, inbox, bank files; policies, what is promised and told, and the runs made;
-invoices of our own."""
+invoices of our own; changes of plan and pauses."""
 
 from __future__ import annotations
 
@@ -428,4 +428,68 @@ class Adjustment(Base):
     corrects_period_id: Mapped[int | None] = mapped_column(ForeignKey("billed_period.id"))
     given_by: Mapped[str]
     created_at: Mapped[CreatedAt]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class PlanChange(Base):
+    """Another plan for a service, and another price for its contract item, from a day of the provider's calendar on.
+
+    Of a service those that are not applied follow each other: `old_` is what the one before it leaves.
+    """
+
+    __tablename__ = "plan_change"
+    __table_args__ = (
+        Index(
+            "uq_plan_change_service_id", "service_id", "on", unique=True, postgresql_where=text("withdrawn_at IS NULL")
+        ),
+        Index("ix_plan_change_contract_id", "contract_id"),
+        Index(
+            "ix_plan_change_planned",
+            "on",
+            postgresql_where=text("applied_at IS NULL AND withdrawn_at IS NULL AND error IS NULL"),
+        ),
+    )
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id", ondelete="CASCADE"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
+    #: A plain number: who replaces the items of a contract replaces this one, too.
+    item_id: Mapped[int]
+    on: Mapped[date]
+    old_plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    new_plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"))
+    old_cents: Mapped[int]
+    new_cents: Mapped[int]
+    asked_by: Mapped[str]
+    note: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    applied_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    #: Why it could not be done on its day; a person withdraws it and asks anew.
+    error: Mapped[str | None]
+
+
+class Pause(Base):
+    """A service rests because its customer asked for it: from `start` up to, and without, `end`."""
+
+    __tablename__ = "pause"
+    __table_args__ = (
+        Index("ix_pause_service_id", "service_id"),
+        Index("ix_pause_contract_id", "contract_id"),
+        Index("ix_pause_open", "start", postgresql_where=text("ended_at IS NULL AND withdrawn_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id", ondelete="CASCADE"))
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
+    start: Mapped[date]
+    end: Mapped[date]
+    asked_by: Mapped[str]
+    note: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    #: Once it began.
+    hold_id: Mapped[int | None] = mapped_column(ForeignKey("hold.id"))
+    #: When the service was back, and the first day that is charged again.
+    ended_at: Mapped[datetime | None]
+    charged_from: Mapped[date | None]
     withdrawn_at: Mapped[datetime | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from sqlalchemy.orm import Session
 
-from billing_hooks import reconciliation
+from billing_hooks import pauses, plan_changes, reconciliation
 from billing_hooks.asking import Asker
 from billing_hooks.charges import Charger
 from billing_hooks.errands import Errands
@@ -14,12 +14,15 @@ from billing_hooks.reconciliation import Reconciler
 from billing_hooks.runs import Billing, RunUnsafe
 from core import events, holds, topics
 from core.clock import Clock
+from core.keyring import Keyring
 from core.work import Handler, Periodic
 
 RUN_EVERY_S = 600.0
 INVOICES_EVERY_S = 600.0
 RECONCILE_EVERY_S = 300.0
 EXPIRE_EVERY_S = 5.0
+#: What customers asked for is done so soon after its day begins.
+ASKED_EVERY_S = 5.0
 
 log = structlog.get_logger()
 
@@ -39,12 +42,18 @@ def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) 
     }
 
 
-def periodic(billing: Billing, clock: Clock) -> list[Periodic]:
+def periodic(billing: Billing, keyring: Keyring, clock: Clock) -> list[Periodic]:
     return [
         Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, billing)),
         Periodic("billing.invoices", INVOICES_EVERY_S, Issuing(billing.zone, clock, billing.country).owe_due),
         Periodic("billing.reconcile", RECONCILE_EVERY_S, lambda session: reconciliation.owe_due(session, clock())),
         Periodic("core.expire_holds", EXPIRE_EVERY_S, lambda session: holds.expire_holds(session, now=clock())),
+        Periodic(
+            "billing.apply_plan_changes",
+            ASKED_EVERY_S,
+            lambda session: plan_changes.apply_due(session, keyring, clock(), billing.zone),
+        ),
+        Periodic("billing.keep_pauses", ASKED_EVERY_S, lambda session: pauses.keep(session, clock(), billing.zone)),
     ]
 
 

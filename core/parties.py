@@ -172,6 +172,20 @@ def update_contract(
     return contract
 
 
+def add_item(session: Session, contract_id: int, values: Mapping[str, Any], actor: Actor) -> ContractItem:
+    """One more price. The contract's lock is the caller's."""
+    item = ContractItem(contract_id=contract_id, **values)
+    session.add(item)
+    _items_changed(session, contract_id, actor, {"price_cents": item.price_cents})
+    return item
+
+
+def reprice_item(session: Session, item: ContractItem, price_cents: int, actor: Actor) -> None:
+    """Another price from now on for what the contract has already. The contract's lock is the caller's."""
+    if apply_changes(item, {"price_cents": price_cents}):
+        _items_changed(session, item.contract_id, actor, {"item_id": item.id, "price_cents": price_cents})
+
+
 def cancel_contract(session: Session, contract: Contract, actor: Actor, now: datetime) -> Contract:
     """Raises Conflict while a service of it is not cancelled: ending a subscriber's access is never a side effect."""
     open_service = session.scalar(
@@ -185,6 +199,13 @@ def cancel_contract(session: Session, contract: Contract, actor: Actor, now: dat
         audit.record(session, actor, "cancel", "contract", contract.id, {})
         events.record(session, "contract.cancelled", "contract", contract.id)
     return contract
+
+
+def _items_changed(session: Session, contract_id: int, actor: Actor, changed: dict[str, Any]) -> None:
+    session.flush()
+    touch(session.get_one(Contract, contract_id, populate_existing=True))
+    session.flush()
+    _record_change(session, actor, "contract", contract_id, changed)
 
 
 def _record_change(session: Session, actor: Actor, kind: str, row_id: int, changed: dict[str, Any]) -> None:

@@ -143,6 +143,6 @@ class Runtime:
                 "aaa.expire_preservations", 3600.0, lambda session: expire_preservations(session, now=self.clock())
             ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
-            *billing_tasks.periodic(self.billing, self.clock),
+            *billing_tasks.periodic(self.billing, self.keyring, self.clock),
             *provisioning_tasks.periodic(),
         ]

@@ -163,7 +163,7 @@ def test_the_scheduled_run_that_is_not_safe_asks_a_person(
     careful = Billing(ZONE, clock)
     guard_runs(session, count_floor=0)
     service, _ = make_debtor(session, keyring, actor)
-    run = next(work for work in tasks.periodic(careful, clock) if work.name == "billing.run")
+    run = next(work for work in tasks.periodic(careful, keyring, clock) if work.name == "billing.run")
     run.run(session)
     assert service.access is Access.FULL
     assert "billing.run_stopped" in session.scalars(select(Event.type)).all()
