@@ -141,7 +141,7 @@ def _begin(session: Session, pause: Pause, actor: Actor, now: datetime, zone: tz
 
 
 def _note_end(session: Session, pause: Pause, lifted_at: datetime | None, zone: tzinfo) -> None:
-    """A hold is lifted some seconds after its end, which makes no day more; it is a day at least, whatever clocks say."""
+    """A hold is lifted some seconds after its end, which makes no day more. It is one day at least."""
     begins, ends = begins_at(pause.start, zone), begins_at(pause.end, zone)
     pause.ended_at = min(lifted_at or ends, ends)
     pause.charged_from = days_of(begins, max(pause.ended_at, begins + datetime.resolution), zone).end

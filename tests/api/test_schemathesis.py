@@ -62,6 +62,8 @@ def fill(client: TestClient) -> None:
         ("customers", {"name": "Ana", "kind": "person"}),
         ("contracts", {"customer_id": "1", "due_day": 5, "started_on": "2026-01-01"}),
         ("services", service),
+        ("services/1/plan-changes", {"plan_id": "1", "on": "2100-01-01", "price_cents": 100}),
+        ("services/1/pauses", {"start": "2099-01-01", "end": "2099-02-10"}),
         ("services/1/holds", {"reason": "admin", "effect": "throttle"}),
         ("home-servers", {"name": "old", "address": "192.0.2.9", "secret": "x"}),
         ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
@@ -125,7 +127,7 @@ BEYOND_THE_SCHEMA = {
     "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
-    "pix_name", "pix_city",
+    "pix_name", "pix_city", "on", "start", "end",
 }  # fmt: skip
 
 
