@@ -157,14 +157,17 @@ def update_contract(
     items: Sequence[Mapping[str, Any]] | None,
     actor: Actor,
 ) -> Contract:
-    """Change what is given; `items`, where given, replaces them all. Raises Conflict for a cancelled contract."""
+    """Change what is given; `items`, where given, replaces them all. Raises Conflict for a cancelled contract.
+
+    An item that is given as it is stays the one that it was: what is planned for it is not lost.
+    """
     if contract.status is ContractStatus.CANCELLED and (values or items is not None):
         raise Conflict(f"contract {contract.id} is cancelled")
     _check_references(session, values)
     changed = apply_changes(contract, values)
     if items is not None:
         _check_items(session, contract.id, items)
-        contract.items = [ContractItem(**item) for item in items]
+        contract.items = _kept_items(contract.items, items)
         changed["items"] = len(items)
         touch(contract)
     session.flush()
@@ -199,6 +202,21 @@ def cancel_contract(session: Session, contract: Contract, actor: Actor, now: dat
         audit.record(session, actor, "cancel", "contract", contract.id, {})
         events.record(session, "contract.cancelled", "contract", contract.id)
     return contract
+
+
+def _kept_items(present: Sequence[ContractItem], wanted: Sequence[Mapping[str, Any]]) -> list[ContractItem]:
+    left, items = list(present), []
+    for values in wanted:
+        new = ContractItem(**values)
+        same = next((item for item in left if _item_values(item) == _item_values(new)), None)
+        if same is not None:
+            left.remove(same)
+        items.append(same or new)
+    return items
+
+
+def _item_values(item: ContractItem) -> tuple[object, ...]:
+    return item.service_id, item.description, item.price_cents, item.valid_from, item.valid_until
 
 
 def _items_changed(session: Session, contract_id: int, actor: Actor, changed: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from core.audit import Actor
 from core.clock import ManualClock
 from core.errors import Conflict, InvalidInput
 from core.keyring import Keyring
-from core.models import AuditEntry, Contract, ContractStatus, Customer, Service, ServiceStatus
+from core.models import AuditEntry, Contract, ContractItem, ContractStatus, Customer, Service, ServiceStatus
 
 
 @pytest.fixture
@@ -65,6 +65,18 @@ def test_parts_that_change_are_a_new_version_of_the_whole(session: Session, acto
     assert (customer.version, contract.version) == (before[0] + 1, before[1] + 1)
     entries = select(AuditEntry.changes).where(AuditEntry.action == "update").order_by(AuditEntry.id)
     assert session.scalars(entries).all() == [{"contacts": 1}, {"items": 1}]
+
+
+def test_an_item_that_is_given_as_it_is_stays_the_one_that_it_was(session: Session, actor: Actor) -> None:
+    contract = parties.get_contract(session, make_contract(session).id)
+    router, phone = ({"description": name, "price_cents": 500} for name in ("router", "phone"))
+    parties.update_contract(session, contract, {}, [router, phone, phone], actor)
+    first, second, third = (item.id for item in contract.items)
+    parties.update_contract(session, contract, {}, [phone, router | {"price_cents": 600}, phone, phone], actor)
+    kept = [item.id for item in contract.items]
+    assert (kept[0], kept[2]) == (second, third)
+    assert not {kept[1], kept[3]} & {first, second, third}
+    assert session.get(ContractItem, first) is None
 
 
 @pytest.mark.parametrize(

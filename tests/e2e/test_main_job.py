@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from small_provider import FULL, THROTTLED, Provider
 from whole_node import Node, wait_for
 
 from aaa.bras.subscriber import State, Subscriber
+from provedor.embedded import EmbeddedPostgres
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
 
@@ -79,3 +83,61 @@ def test_a_frozen_enforcement_sends_nothing_until_it_is_resumed(
     wait_for(lambda: line.rate_limit == THROTTLED, 10)
     provider.lift(service, hold)
     wait_for(lambda: line.rate_limit == FULL, 10)
+
+
+def test_a_plan_that_changes_now_is_on_the_wire_without_a_redial(
+    node: Node, provider: Provider, bras: dict[str, Subscriber]
+) -> None:
+    service, line = provider.services[5], bras["cliente5"]
+    wait_for(lambda: len(provider.sessions(service)) == 1)
+    plan = node.post("/plans", {"name": "Fibra 500", "down_kbps": 500_000, "up_kbps": 250_000, "price_cents": 14990,
+                                "address_pool": "residential"})  # fmt: skip
+    wish = {"plan_id": plan["id"]}
+    seen = node.post(f"/services/{service['id']}/plan-changes", wish | {"preview": True})
+    assert seen["periods"][1]["after_cents"] == 14990
+    assert line.rate_limit == FULL
+    logins, started = line.logins, time.monotonic()
+    node.post(f"/services/{service['id']}/plan-changes", wish)
+    wait_for(lambda: line.rate_limit == "250000k/500000k", 5)
+    assert time.monotonic() - started < 1.0
+    assert line.logins == logins  # no redial
+    wait_for(lambda: provider.sessions(service)[0]["in_step"])
+
+
+def test_a_pause_takes_the_line_down_and_its_end_brings_it_back(
+    node: Node, provider: Provider, bras: dict[str, Subscriber]
+) -> None:
+    service, line = provider.services[6], bras["cliente6"]
+    wait_for(lambda: len(provider.sessions(service)) == 1)
+    pause = node.post(f"/services/{service['id']}/pauses", thirty_days_from_now())
+    wait_for(lambda: not provider.sessions(service))
+    assert "Access-Reject" in provider.radclient("cliente6", "senha6")
+    node.post(f"/pauses/{pause['id']}/end", {})
+    wait_for(lambda: line.state is State.ONLINE)
+    wait_for(lambda: len(provider.sessions(service)) == 1)
+
+
+def test_the_clock_does_what_customers_asked_for_when_its_day_has_come(
+    node: Node, provider: Provider, bras: dict[str, Subscriber]
+) -> None:
+    """The days are long; so the database is told that they are over."""
+    changing, pausing = provider.services[7], provider.services[8]
+    wish = {"plan_id": provider.plan["id"], "price_cents": 100, "on": "2100-01-01"}
+    node.post(f"/services/{changing['id']}/plan-changes", wish)
+    node.post(f"/services/{pausing['id']}/pauses", thirty_days_from_now())
+    wait_for(lambda: bras["cliente8"].state is not State.ONLINE)
+    server = EmbeddedPostgres(node.data / "postgres")
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute('UPDATE plan_change SET "on" = current_date - 1 WHERE service_id = %s', [changing["id"]])
+        connection.execute("UPDATE hold SET until = now() WHERE service_id = %s", [pausing["id"]])
+    wait_for(lambda: bras["cliente8"].state is State.ONLINE)
+    contract = f"/contracts/{changing['contract_id']}"
+    wait_for(lambda: [one["price_cents"] for one in node.api.get(contract).json()["items"]] == [100], every_s=0.1)
+    pause = {"params": {"service_id": pausing["id"]}}
+    wait_for(lambda: node.api.get("/pauses", **pause).json()["items"][0]["ended_at"] is not None, every_s=0.1)
+
+
+def thirty_days_from_now() -> dict[str, str]:
+    """From today on, in the provider's calendar."""
+    today = datetime.now(ZoneInfo("America/Sao_Paulo")).date()
+    return {"start": str(today), "end": str(today + timedelta(days=30))}
