@@ -19,7 +19,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing_hooks.invoicing.facts import Reason, Uncharged, check_pause, days_of
+from billing_hooks.invoicing.facts import check_pause, days_of
 from billing_hooks.invoicing.period import Span
 from billing_hooks.models import Pause
 from billing_hooks.suspension import ACTOR, lock_contract
@@ -29,7 +29,6 @@ from core.audit import Actor
 from core.cycles import begins_at
 from core.errors import Conflict, InvalidInput, NotFound, ProvedorError
 from core.models.billing import Invoice, InvoiceStatus
-from core.models.party import ContractItem
 from core.models.service import Hold, ServiceStatus
 
 #: Begun in one transaction by the clock.
@@ -102,20 +101,16 @@ def keep(session: Session, now: datetime, zone: tzinfo, limit: int = DUE_MAX) ->
         _note_end(session, pause, lifted_at, zone)
 
 
-def paused_days(session: Session, contract_ids: Collection[int]) -> dict[int, list[Uncharged]]:
-    """By contract: the days on which its items were or will be paused, item by item."""
-    found: dict[int, list[Uncharged]] = defaultdict(list)
+def paused_days(session: Session, contract_ids: Collection[int]) -> dict[int, list[tuple[int, Span]]]:
+    """By contract: (service, days on which it was or will be paused)."""
+    found: dict[int, list[tuple[int, Span]]] = defaultdict(list)
     rows = session.execute(
-        select(Pause.contract_id, Pause.start, func.coalesce(Pause.charged_from, Pause.end), ContractItem.id)
-        .join(ContractItem, ContractItem.service_id == Pause.service_id)
-        .where(
-            Pause.contract_id.in_(contract_ids), Pause.withdrawn_at.is_(None),
-            ContractItem.contract_id == Pause.contract_id,
-        )
-        .order_by(Pause.id, ContractItem.id)
-    )  # fmt: skip
-    for contract_id, start, until, item_id in rows:
-        found[contract_id].append(Uncharged(Span(start, until), Reason.PAUSED_BY_CUSTOMER, str(item_id)))
+        select(Pause.contract_id, Pause.service_id, Pause.start, func.coalesce(Pause.charged_from, Pause.end))
+        .where(Pause.contract_id.in_(contract_ids), Pause.withdrawn_at.is_(None))
+        .order_by(Pause.id)
+    )
+    for contract_id, service_id, start, until in rows:
+        found[contract_id].append((service_id, Span(start, until)))
     return dict(found)
 
 

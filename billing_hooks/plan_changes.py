@@ -21,7 +21,7 @@ from datetime import date, datetime, tzinfo
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from billing_hooks.invoicing import words
@@ -131,9 +131,9 @@ def failed() -> ColumnElement[bool]:
 
 
 def price_changes(session: Session, contract_ids: Collection[int]) -> dict[int, list[PriceChange]]:
-    """By contract, of the items that it has: what was changed and what will be.
+    """By contract, of the items that it has: what was changed and what will be; of those that it had, what was.
 
-    An item costs its first change's `old_cents` until then. Changes from before the item's first day are one, on that
+    An item is as `before_changes` says until its first one. Changes from before the item's first day are one, on that
     day. Those that are withdrawn, or wait for a person, change nothing.
     """
     found: dict[int, list[PriceChange]] = defaultdict(list)
@@ -145,16 +145,15 @@ def price_changes(session: Session, contract_ids: Collection[int]) -> dict[int, 
     return dict(found)
 
 
-def first_names(session: Session, contract_ids: Collection[int]) -> dict[str, Words]:
-    """By item: the name of the plan whose price it was before its first change."""
-    return {
-        str(changes[0].item_id): words.name(changes[0].old_name) for _, _, changes in _histories(session, contract_ids)
-    }
+def before_changes(session: Session, contract_ids: Collection[int]) -> dict[str, tuple[int, Words]]:
+    """By item: its price in centavos and its name before its first change."""
+    firsts = [changes[0] for _, _, changes in _histories(session, contract_ids)]
+    return {str(one.item_id): (one.old_cents, words.name(one.old_name)) for one in firsts}
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A change with the names of its plans."""
+    """A change, with what the item is called before it and after."""
 
     item_id: int
     on: date
@@ -171,14 +170,15 @@ def _histories(session: Session, contract_ids: Collection[int]) -> Iterator[tupl
     rows = session.execute(
         select(
             PlanChange.contract_id, first_day, PlanChange.item_id, PlanChange.on, PlanChange.old_cents,
-            PlanChange.new_cents, old.name, new.name,
+            PlanChange.new_cents, func.coalesce(ContractItem.description, old.name), new.name,
         )
-        .join(ContractItem, ContractItem.id == PlanChange.item_id)
+        .outerjoin(ContractItem, ContractItem.id == PlanChange.item_id)
         .join(Contract, Contract.id == PlanChange.contract_id)
         .join(old, old.id == PlanChange.old_plan_id)
         .join(new, new.id == PlanChange.new_plan_id)
         .where(
-            PlanChange.contract_id.in_(contract_ids), PlanChange.withdrawn_at.is_(None), PlanChange.error.is_(None)
+            PlanChange.contract_id.in_(contract_ids), PlanChange.withdrawn_at.is_(None), PlanChange.error.is_(None),
+            or_(ContractItem.id.is_not(None), PlanChange.applied_at.is_not(None)),
         )
         .order_by(PlanChange.contract_id, PlanChange.item_id, PlanChange.on)
     )  # fmt: skip

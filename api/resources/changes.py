@@ -63,13 +63,17 @@ class PreviewLineOut(Output):
 
 
 class PeriodPreviewOut(Output):
-    """What is charged from `start` up to, and without, `end`; `lines` are those with the change."""
+    """What is charged from `start` up to, and without, `end`; `lines` are those with the change.
+
+    `invoiced`: it was invoiced already, and the difference comes with the next invoice.
+    """
 
     start: date
     end: date
     before_cents: int
     after_cents: int
     difference_cents: int
+    invoiced: bool
     lines: list[PreviewLineOut]
 
 
@@ -210,7 +214,8 @@ def _period_view(seen: PeriodPreview) -> PeriodPreviewOut:
     ]
     return PeriodPreviewOut(
         start=seen.after.period.start, end=seen.after.period.end, before_cents=seen.before.charged_cents,
-        after_cents=seen.after.charged_cents, difference_cents=seen.difference_cents, lines=lines,
+        after_cents=seen.after.charged_cents, difference_cents=seen.difference_cents, invoiced=seen.invoiced,
+        lines=lines,
     )  # fmt: skip
 
 

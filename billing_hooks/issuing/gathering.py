@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from billing_hooks import pauses, plan_changes
 from billing_hooks.invoicing import words
 from billing_hooks.invoicing.facts import Credit, Discount, Extra, Facts, Item, PriceChange, Reason, Uncharged, days_of
 from billing_hooks.invoicing.period import Period, Span, Terms, due_on, periods
+from billing_hooks.invoicing.words import Words
 from billing_hooks.issuing import adjustments
 from billing_hooks.issuing.terms import TermsBook
-from billing_hooks.models import Adjustment, AdjustmentKind, BilledPeriod, ContractBilling, InvoicingTerms
+from billing_hooks.models import Adjustment, AdjustmentKind, BilledPeriod, ContractBilling, InvoicingTerms, Pause
 from core.access import HoldEffect, HoldReason
 from core.models.party import Contract, ContractItem, Customer, CustomerKind
 from core.models.service import Hold, Plan, Service, ServiceStatus
@@ -71,6 +73,8 @@ class Account:
     #: It ended, and what was left of it has been invoiced.
     settled: bool = False
     facts: Facts = field(default_factory=Facts)
+    #: Also of items that it has no more, which earlier periods were charged for.
+    changes: Sequence[PriceChange] = ()
     services: Mapping[str, int | None] = field(default_factory=dict)
     stops: Stops = field(default_factory=Stops)
 
@@ -112,8 +116,9 @@ class _Parts:
 
     def facts(self, stops: Stops) -> Facts:
         uncharged = tuple(one for item in self.items for one in stops.of(item.id, self.services[item.id]))
+        changes = tuple(one for one in self.changes if one.item_id in {item.id for item in self.items})
         return Facts(
-            tuple(self.items), tuple(self.changes), tuple(self.extras), tuple(self.discounts), tuple(self.credits),
+            tuple(self.items), changes, tuple(self.extras), tuple(self.discounts), tuple(self.credits),
             uncharged,
         )  # fmt: skip
 
@@ -122,12 +127,15 @@ def read_accounts(
     session: Session, contract_ids: Collection[int], book: TermsBook, zone: tzinfo
 ) -> list[Account]:  # fmt: skip
     """Those of them that we invoice, in the order of their ids."""
-    parts: dict[int, _Parts] = defaultdict(_Parts)
-    _read_items(session, contract_ids, parts, zone)
-    _read_stops(session, contract_ids, parts, zone)
-    _read_adjustments(session, contract_ids, parts)
+    parts = _read_parts(session, contract_ids, zone)
     wanted = Contract.id.in_(contract_ids)
     return [_filled(account, parts[account.contract_id]) for account in scan_accounts(session, book, zone, wanted)]
+
+
+def read_facts(session: Session, contract_id: int, zone: tzinfo) -> Facts:
+    """Of a contract that may be invoiced by somebody else."""
+    parts = _read_parts(session, [contract_id], zone)[contract_id]
+    return parts.facts(parts.stops())
 
 
 def scan_accounts(
@@ -161,7 +169,18 @@ def _filled(account: Account, parts: _Parts) -> Account:
     stops = parts.stops()
     if account.ended_on is not None:
         parts.end_items(account.ended_on)
-    return replace(account, facts=parts.facts(stops), services=parts.services, stops=stops)
+    return replace(
+        account, facts=parts.facts(stops), changes=parts.changes, services=parts.services, stops=stops
+    )  # fmt: skip
+
+
+def _read_parts(session: Session, contract_ids: Collection[int], zone: tzinfo) -> dict[int, _Parts]:
+    parts: dict[int, _Parts] = defaultdict(_Parts)
+    _read_items(session, contract_ids, parts, zone)
+    _read_changes(session, contract_ids, parts)
+    _read_stops(session, contract_ids, parts, zone)
+    _read_adjustments(session, contract_ids, parts)
+    return parts
 
 
 def _read_items(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts], zone: tzinfo) -> None:
@@ -194,17 +213,35 @@ def _item(row: ContractItem, last: date | None, plan_name: str | None) -> Item |
     return Item(str(row.id), description, row.price_cents, Span.through(first, last))
 
 
+def _read_changes(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts]) -> None:
+    """An item is what it was before its first change; the changes make of it what it is now."""
+    before = plan_changes.before_changes(session, contract_ids)
+    for contract_id, changes in plan_changes.price_changes(session, contract_ids).items():
+        part = parts[contract_id]
+        part.changes += changes
+        part.items = [_as_before(item, *before[item.id]) if item.id in before else item for item in part.items]
+
+
+def _as_before(item: Item, price_cents: int, description: Words) -> Item:
+    return replace(item, price_cents=price_cents, description=description)
+
+
 def _read_stops(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts], zone: tzinfo) -> None:
     in_use = select(Service.contract_id, Service.id).where(
         Service.contract_id.in_(contract_ids), Service.status == ServiceStatus.ACTIVE
     )
     for contract_id, service_id in session.execute(in_use):
         parts[contract_id].in_use.add(service_id)
+    for contract_id, paused in pauses.paused_days(session, contract_ids).items():
+        for service_id, days in paused:
+            parts[contract_id].stopped[service_id].append((days, Reason.PAUSED_BY_CUSTOMER))
+    of_pause = exists().where(Pause.hold_id == Hold.id)  # which is known from its first day to its last
     rows = session.execute(
         select(Service.contract_id, Hold.service_id, Hold.reason, Hold.placed_at, Hold.lifted_at)
         .join(Service, Service.id == Hold.service_id)
         .where(
             Service.contract_id.in_(contract_ids), Hold.reason.in_(_REASONS), Hold.effect.in_(_STOPPING),
+            ~of_pause,
         )
         .order_by(Hold.id)
     )  # fmt: skip

@@ -299,7 +299,7 @@ def _facts_now(account: Account, row: BilledPeriod) -> Facts:
             *account.stops.after_end(item_id, service_id, account.ended_on),
         )
     ]
-    changes = tuple(one for one in account.facts.changes if one.item_id in services)
+    changes = tuple(one for one in account.changes if one.item_id in services)
     return replace(facts_of(row), changes=changes, uncharged=tuple(uncharged))
 
 

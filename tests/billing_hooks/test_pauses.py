@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing_hooks import pauses, plan_change_preview
-from billing_hooks.invoicing.facts import Reason, Uncharged
+from billing_hooks import pauses
 from billing_hooks.invoicing.lines import draft
-from billing_hooks.invoicing.period import Span, Terms, period_of
+from billing_hooks.invoicing.period import Span, Terms, periods
+from billing_hooks.issuing.gathering import read_facts
 from billing_hooks.models import Pause
 from billing_hooks.runs import Billing
 from core import holds, invoices, services
@@ -76,7 +76,7 @@ def lift_expired(session: Session, clock: ManualClock, pause: Pause) -> None:
 
 def paused(session: Session, service: Service) -> list[Span]:
     found = pauses.paused_days(session, [service.contract_id]).get(service.contract_id, [])
-    return [one.days for one in found]
+    return [days for service_id, days in found if service_id == service.id]
 
 
 def told(session: Session, service: Service) -> list[str]:
@@ -228,22 +228,38 @@ def test_who_paused_is_spared_as_paused(session: Session, clock: ManualClock, se
     assert [change.action for change in run_to_end(session, billing)] in ([], ["tell"])
 
 
-def test_paused_days_cost_nothing_but_what_is_no_part_of_the_service_does(
+def test_paused_days_cost_nothing_from_when_they_are_asked_for(
     session: Session, clock: ManualClock, service: Service
 ) -> None:
-    ask(session, service, date(2054, 11, 30), 30, clock)
+    pause = ask(session, service, date(2054, 11, 30), 30, clock)
+    # 10 November to 9 December: 20 of 30 days; 10 December to 9 January: 11 of 31. What is of no service goes with it.
+    expected = [10_000 * 20 // 30, 10_000 * 11 // 31]
+    assert charged(session, service) == expected
+    keep_at(session, clock, pause.start)
+    assert charged(session, service) == expected
+    keep_at(session, clock, pause.end)
+    lift_expired(session, clock, pause)
+    pauses.keep(session, clock(), ZONE)
+    assert charged(session, service) == expected
+
+
+def test_who_has_his_service_back_sooner_pays_for_the_days_from_then_on(
+    session: Session, clock: ManualClock, service: Service
+) -> None:
+    pause = ask(session, service, date(2054, 11, 30), 30, clock)
+    keep_at(session, clock, date(2054, 11, 30))
+    clock.now = datetime(2054, 12, 4, 13, tzinfo=UTC)
+    pauses.end(session, pause.id, ACTOR, clock(), ZONE)
+    assert charged(session, service) == [10_000 * 25 // 30, 10_000]
+
+
+def charged(session: Session, service: Service) -> list[int]:
+    """For the period from 10 November and the one from 10 December."""
     contract = session.get_one(Contract, service.contract_id)
-    item_id = session.scalars(select(ContractItem.id).where(ContractItem.service_id == service.id)).one()
-    assert pauses.paused_days(session, [contract.id]) == {
-        contract.id: [Uncharged(Span(date(2054, 11, 30), date(2054, 12, 30)), Reason.PAUSED_BY_CUSTOMER, str(item_id))]
-    }
-    facts = plan_change_preview.facts_of(session, contract)
+    facts = read_facts(session, contract.id, ZONE)
     terms = Terms(contract.started_on, contract.due_day)
-    # 10 November to 9 December: 20 of 30 days; 10 December to 9 January: 11 of 31
-    for day, charged_cents in ((TODAY, 6000 + 1000), (date(2054, 12, 12), 9000 * 11 // 31 + 1000)):
-        period = period_of(terms, day)
-        assert period is not None
-        assert draft(period, facts).charged_cents == charged_cents
+    found = [period for period in periods(terms, date(2054, 12, 31)) if period.start >= date(2054, 11, 10)]
+    return [draft(period, facts).charged_cents for period in found]
 
 
 _STEPS = st.lists(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from billing_hooks import plan_change_preview, plan_changes
 from billing_hooks.invoicing.lines import draft
 from billing_hooks.invoicing.period import Terms, periods
+from billing_hooks.issuing.gathering import read_facts
 from billing_hooks.models import PlanChange
 from billing_hooks.plan_changes import Wish
 from core import parties, services, topics
@@ -262,7 +263,7 @@ def test_changes_from_before_the_price_is_charged_are_one_on_its_first_day(sessi
     session.flush()
     assert line.changes() == [(TODAY + 5 * DAY, 9990, 19990), (TODAY + 20 * DAY, 19990, 14990)]
     contract = session.get_one(Contract, line.service.contract_id)
-    facts = plan_change_preview.facts_of(session, contract)
+    facts = read_facts(session, contract.id, ZONE)
     period = next(one for one in periods(Terms(contract.started_on, 10), date(2026, 12, 1)) if one.end > TODAY)
     assert draft(period, facts).charged_cents == 19990 * 11 // 30
 
@@ -315,7 +316,7 @@ def test_a_preview_is_what_the_invoice_says_when_it_is_done(session: Session, li
     line.ask(line.faster)
     line.midnight_of(TODAY + 12 * DAY)
     contract = session.get_one(Contract, line.service.contract_id)
-    facts = plan_change_preview.facts_of(session, contract)
+    facts = read_facts(session, contract.id, ZONE)
     assert [draft(one.after.period, facts) for one in seen.periods] == [one.after for one in seen.periods]
 
 
@@ -399,7 +400,7 @@ def _present_price(line: Line) -> int:
 
 def _assert_as_modelled(session: Session, line: Line, model: Model) -> None:
     contract = session.get_one(Contract, line.service.contract_id)
-    facts = plan_change_preview.facts_of(session, contract)
+    facts = read_facts(session, contract.id, ZONE)
     for period in periods(Terms(contract.started_on, 10), TODAY + 90 * DAY):
         days = [period.start + number * DAY for number in range(period.days)]
         expected = sum(model.on(day)[1] for day in days) // period.cycle_days
