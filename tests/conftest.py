@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from clusters import discard
-from databases import database_copy
+from databases import one_after_another
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -70,11 +70,17 @@ def session(shared_database: Database) -> Iterator[Session]:
         outer.rollback()
 
 
+@pytest.fixture(scope="session")
+def _database_urls(postgres: EmbeddedPostgres) -> Iterator[Iterator[str]]:
+    urls = one_after_another(postgres)
+    yield urls
+    urls.close()
+
+
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The URL of a database of this test's own (a copy of the migrated one), for tests that commit."""
-    with database_copy(postgres) as url:
-        yield url
+def database_url(_database_urls: Iterator[str]) -> str:
+    """The URL of a database of this test's own (as the migrations leave it), for tests that commit."""
+    return next(_database_urls)
 
 
 @pytest.fixture

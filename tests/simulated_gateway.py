@@ -12,13 +12,13 @@ from datetime import UTC, date
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
+from applications import make_app
 from billing_factories import make_invoice
 from factories import make_contract
 from sqlalchemy import or_, select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from api.app import create_app
 from billing_hooks import accounts, tasks
 from billing_hooks.errands import Connections, Errands
 from billing_hooks.gateways.base import GATHERED, NODES_APART, Access
@@ -33,7 +33,6 @@ from core.database import Database
 from core.keyring import Keyring
 from core.models import Event, Invoice, OutboxItem, Payment
 from core.work import Handler
-from provedor.migrate import head_revision
 
 TOPICS = (
     topics.INBOX_STORED.name, topics.CHARGE_DUE.name, topics.INVOICE_CLOSED.name, topics.RECONCILE.name,
@@ -147,8 +146,7 @@ def make_provider(
             session, keyring, gateway, "simulated", secret, Actor("test"),
             settings={"base_url": base_url} | dict(settings or {}), credentials=credentials,
         )  # fmt: skip
-    app = create_app(database, keyring, clock=clock, zone=UTC, schema_head=head_revision())
-    receiver = TestClient(app, raise_server_exceptions=False)
+    receiver = TestClient(make_app(database, keyring, clock=clock), raise_server_exceptions=False)
     sender = Sender(queue, f"http://testserver/hooks/{gateway}{path}", receiver, clock, lambda *_: None)
     connections = Connections(keyring, client or (lambda access: TestClient(simulated, access.settings["base_url"])))
     errands = Errands(database, connections, Inline(), clock)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from datetime import UTC
 
 import pytest
+from applications import make_app
 from fastapi.testclient import TestClient
 
-from api.app import create_app
 from core import tokens
 from core.audit import Actor
-from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models.system import Role
-from provedor.migrate import head_revision
 
 ClientFor = Callable[[Role], TestClient]
 _numbers = itertools.count()
@@ -24,7 +21,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def client_for(database: Database, keyring: Keyring) -> ClientFor:
-    app = create_app(database, keyring, clock=utc_now, zone=UTC, schema_head=head_revision())
+    app = make_app(database, keyring)
 
     def make(role: Role) -> TestClient:
         with database.transaction() as session:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from api_rows import make_service
+from applications import make_app
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -27,7 +28,6 @@ from sqlalchemy.exc import ProgrammingError
 
 from aaa.connection_log import cases
 from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
-from api.app import create_app
 from core import tokens
 from core.audit import Actor
 from core.clock import ManualClock
@@ -35,7 +35,6 @@ from core.database import Database
 from core.errors import ConfigurationError
 from core.keyring import Keyring
 from core.models.system import Role
-from provedor.migrate import head_revision
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 RULE = {
@@ -57,8 +56,8 @@ _numbers = itertools.count()
 def client_for(database: Database, keyring: Keyring, tmp_path: Path) -> ClientFor:
     """Clients by role and name, on a node that signs with a key of its own."""
     clock = ManualClock(datetime(2026, 11, 24, 12, 0, tzinfo=UTC))
-    app = create_app(
-        database, keyring, clock=clock, zone=ZoneInfo("America/Sao_Paulo"), schema_head=head_revision(),
+    app = make_app(
+        database, keyring, clock=clock, zone=ZoneInfo("America/Sao_Paulo"),
         signing_key=lambda: load_own(tmp_path / "signature.p12", name="Fibra Ltda", now=clock()), provider="Fibra Ltda",
     )  # fmt: skip
 
