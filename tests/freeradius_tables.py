@@ -57,4 +57,6 @@ class OldDatabase:
         self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
 
     def close(self) -> None:
+        """The database is as it was, so that the next test need not have another."""
+        self.connection.execute("DROP SCHEMA old CASCADE")
         self.connection.close()
