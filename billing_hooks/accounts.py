@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from sqlalchemy import select
@@ -14,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.gateways import ADAPTERS
 from billing_hooks.gateways.base import Access
-from billing_hooks.gateways.mutual_tls import client_context
+from billing_hooks.gateways.checks import check_credential, check_names
+from billing_hooks.gateways.mutual_tls import CERTIFICATE, PRIVATE_KEY, client_context
 from billing_hooks.models import GatewayAccount
 from core import audit, events
 from core.audit import Actor
@@ -24,7 +23,6 @@ from core.keyring import GATEWAY_CREDENTIALS, GATEWAY_SECRET, Keyring
 
 #: How long the secret before stays valid where nobody says otherwise: senders change theirs within a day.
 ROTATION = timedelta(days=1)
-DAYS = re.compile("[0-9]{1,4}")
 
 
 def create_account(
@@ -57,6 +55,13 @@ def get_account(session: Session, account_id: int) -> GatewayAccount:
     account = session.get(GatewayAccount, account_id)
     if account is None:
         raise NotFound("gateway account", account_id)
+    return account
+
+
+def find_account(session: Session, name: str) -> GatewayAccount:
+    account = session.scalar(select(GatewayAccount).where(GatewayAccount.name == name))
+    if account is None:
+        raise NotFound("gateway account", name)
     return account
 
 
@@ -130,29 +135,20 @@ def _rotate(keyring: Keyring, account: GatewayAccount, secret: str) -> None:
 
 
 def _checked_settings(gateway: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    known = ADAPTERS[gateway].settings
-    for name, value in settings.items():
-        if name not in known:
-            raise InvalidInput(f"{gateway} has no such setting; it has {_list(known)}", field=f"settings.{name}")
-        if name.endswith("_url") and urlsplit(value).scheme not in {"http", "https"}:
-            raise InvalidInput("is no http:// or https:// URL", field=f"settings.{name}")
-        if name.endswith("_days") and not DAYS.fullmatch(value):
-            raise InvalidInput("is no number of days from 0 to 9999", field=f"settings.{name}")
+    check_names(settings, ADAPTERS[gateway].settings, "settings", gateway)
+    ADAPTERS[gateway].check_settings(settings)
     return dict(settings)
 
 
 def _sealed(keyring: Keyring, gateway: str, credentials: Mapping[str, str]) -> bytes | None:
-    """All of what the API needs, or nothing: half of it asks nobody."""
+    """All of what the API needs: without it nothing that the gateway tells can be asked about."""
     wanted = ADAPTERS[gateway].credentials
-    for name in credentials:
-        if name not in wanted:
-            raise InvalidInput(f"{gateway} has no such credential; it has {_list(wanted)}", field=f"credentials.{name}")
-    missing = [name for name in wanted if not credentials.get(name)]
-    if missing:
-        raise InvalidInput(f"the API of {gateway} needs {_list(wanted)}", field=f"credentials.{missing[0]}")
-    client_context(credentials)  # a certificate that cannot be used is refused now, not when the API is asked
+    check_names(credentials, wanted, "credentials", gateway)
+    for name in wanted:
+        if not credentials.get(name):
+            raise InvalidInput(f"the API of {gateway} needs {', '.join(wanted)}", field=f"credentials.{name}")
+        if name not in {CERTIFICATE, PRIVATE_KEY}:
+            check_credential(name, credentials[name])
+    if CERTIFICATE in credentials:
+        client_context(credentials)  # one that cannot be used is refused now, not when the API is asked
     return keyring.seal(msgspec.json.encode(dict(credentials)), GATEWAY_CREDENTIALS) if wanted else None
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"

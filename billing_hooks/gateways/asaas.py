@@ -37,13 +37,13 @@ from billing_hooks.gateways.base import (
     invoice_of_reference,
     our_reference,
 )
+from billing_hooks.gateways.checks import check_base_url, check_plain_secret
 from billing_hooks.gateways.http import GatewayRefused, Http
-from billing_hooks.gateways.reading import BRASILIA, Id, cents, day, decode
-from core.errors import InvalidInput
+from billing_hooks.gateways.reading import BRASILIA, Id, cents, day, decode, surcharge_and_discount
+from billing_hooks.gateways.writing import present
 
 TOKEN_HEADER: Final = "asaas-access-token"  # noqa: S105
 TOKEN_LENGTH_MIN: Final = 32
-TOKEN_LENGTH_MAX: Final = 255
 #: Asaas asks for a User-Agent that names the application.
 USER_AGENT: Final = "Provedor"
 PAGE: Final = 100
@@ -97,6 +97,10 @@ class _Payment(msgspec.Struct, rename="camel"):
     deleted: bool = False
     refunds: list[_Refund] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        return self.status in _OPEN and not self.deleted
+
 
 class _Page(msgspec.Struct, rename="camel"):
     data: list[_Payment]
@@ -133,10 +137,10 @@ class Asaas:
     credentials: Sequence[str] = ("api_key",)
 
     def check_secret(self, secret: str) -> None:
-        if not TOKEN_LENGTH_MIN <= len(secret) <= TOKEN_LENGTH_MAX or not secret.isascii() or not secret.isprintable():
-            raise InvalidInput(
-                f"the webhook's token has {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} plain characters", field="secret"
-            )
+        check_plain_secret(secret, "the webhook's token", TOKEN_LENGTH_MIN)
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        check_base_url(settings)
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
         token = delivery.headers.get(TOKEN_HEADER, "")
@@ -164,7 +168,7 @@ class AsaasApi:
         self._headers = {"access_token": api_key, "User-Agent": USER_AGENT}
 
     def fetch(self, reference: str) -> list[Fact]:
-        return facts_of(decode(self._call("GET", f"/payments/{reference}"), _Payment))
+        return facts_of(self._payment(reference))
 
     def since(self, moment: datetime) -> Iterator[Fact]:
         """By the day on which they were paid; a day more, because days have no hours."""
@@ -190,10 +194,11 @@ class AsaasApi:
         )
 
     def cancel(self, charge_id: str) -> None:
+        """A refusal is one where the charge is open all the same: one that was paid or deleted is refused as well."""
         try:
             self._call("DELETE", f"/payments/{charge_id}")
         except GatewayRefused as refused:
-            if refused.status_code != 404:
+            if refused.status_code != 404 and self._payment(charge_id).is_open:
                 raise
 
     def queue_alarm(self) -> str | None:
@@ -206,10 +211,13 @@ class AsaasApi:
     def resume(self, queue: Queue) -> None:
         self._call("PUT", f"/webhooks/{queue.id}", json={"interrupted": False})
 
+    def _payment(self, charge_id: str) -> _Payment:
+        return decode(self._call("GET", f"/payments/{charge_id}"), _Payment)
+
     def _open_charge(self, order: ChargeOrder) -> _Payment | None:
         params = {"externalReference": our_reference(order.invoice_id), "limit": PAGE}
         page = decode(self._call("GET", "/payments", params=params), _Page)
-        same = (one for one in page.data if one.status in _OPEN and cents(one.value, "value") == order.amount_cents)
+        same = (one for one in page.data if one.is_open and cents(one.value, "value") == order.amount_cents)
         return next(same, None)
 
     def _order(self, order: ChargeOrder) -> _Payment:
@@ -232,7 +240,7 @@ class AsaasApi:
             "postalCode": payer.postal_code, "address": payer.street, "addressNumber": payer.number,
             "province": payer.district, "notificationDisabled": True,
         }  # fmt: skip
-        return decode(self._call("POST", "/customers", json={k: v for k, v in wanted.items() if v}), _Subject).id
+        return decode(self._call("POST", "/customers", json=present(wanted)), _Subject).id
 
     def _boleto_line(self, charge_id: str) -> str | None:
         """None where this charge has no boleto."""
@@ -286,14 +294,11 @@ def _received(payment: _Payment) -> PaymentReceived:
 
 
 def _parts(payment: _Payment, amount_cents: int) -> tuple[int, int]:
-    """(fine and interest, discount) of what was paid: no more than was asked for or promised; the rest is too much, or
-    missing."""
     nominal_cents = cents(payment.original_value, "originalValue") if payment.original_value else amount_cents
-    asked_cents = int((payment.interest_value or Decimal(0)) * 100)
+    late_cents = int((payment.interest_value or Decimal(0)) * 100)
     promised = payment.discount or _Discount()
     promised_cents = int(promised.value * (nominal_cents if promised.type == "PERCENTAGE" else 10_000) / 100)
-    missing_cents = nominal_cents - amount_cents
-    return min(max(-missing_cents, 0), asked_cents), missing_cents if 0 < missing_cents <= promised_cents else 0
+    return surcharge_and_discount(amount_cents, nominal_cents, late_cents, promised_cents)
 
 
 def _given_back(payment: _Payment) -> list[Fact]:

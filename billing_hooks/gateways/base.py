@@ -41,13 +41,15 @@ class WebhookMalformed(InvalidInput):
 class Delivery:
     """A webhook's request as it came. `headers` know no case; `query` is what stands behind the question mark.
 
-    `settings` are those of the account that it is tried against.
+    `settings` are those of the account that it is tried against; `client_chain`, the certificates (DER) that its sender
+    was verified by, from his own to the authority's, where it came over our TLS port.
     """
 
     headers: Mapping[str, str]
     body: bytes
     query: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    client_chain: Sequence[bytes] = ()
 
 
 class Again(NamedTuple):
@@ -228,6 +230,9 @@ class GatewayAdapter(Protocol):
 
     def check_secret(self, secret: str) -> None:
         """Refuse a secret that could verify nothing. Raises InvalidInput."""
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        """Refuse values that no charge could be made with; all names are known. Raises InvalidInput."""
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> Sequence[Message]:
         """The events of a delivery. Raises WebhookNotAuthentic or WebhookMalformed."""

@@ -28,11 +28,12 @@ import hmac
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
+from billing_hooks.gateways import efi_shown as shown
 from billing_hooks.gateways.base import (
     Access,
     AskBack,
@@ -43,18 +44,16 @@ from billing_hooks.gateways.base import (
     Fact,
     Message,
     Payer,
-    PaymentReceived,
-    PaymentReversed,
-    ReversalUndone,
     WebhookMalformed,
     WebhookNotAuthentic,
     gathered,
-    invoice_of_reference,
     our_reference,
 )
+from billing_hooks.gateways.checks import check_base_url
 from billing_hooks.gateways.http import GatewayRefused, Http
 from billing_hooks.gateways.oauth import Token
-from billing_hooks.gateways.reading import BRASILIA, CENTS_MAX, day, decode, form, local
+from billing_hooks.gateways.reading import BRASILIA, decode, form
+from billing_hooks.gateways.writing import digits, phone_digits, present
 from core.clock import Clock, utc_now
 from core.errors import InvalidInput
 
@@ -72,105 +71,24 @@ READ_MAX: Final = 20_000
 NAME_LENGTH_MAX: Final = 255
 MESSAGE_LINES_MAX, MESSAGE_LINE_LENGTH = 4, 100
 _OPEN: Final = frozenset({"new", "waiting", "unpaid", "link"})
-_PAID: Final = frozenset({"paid", "settled"})
-_TAKEN_BACK: Final = frozenset({"refunded", "contested"})
-_CLOSED: Final = frozenset({"canceled", "expired"})
 #: Error codes of a charge that cannot be cancelled: its status is final, or there is none such.
 _NOT_TO_CANCEL: Final = ("3500043", "3500010")
 
-_Id = int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}$")]
-_Cents = Annotated[int, msgspec.Meta(gt=0, lt=CENTS_MAX)]
-_Rate = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
-
-
-class _Identifiers(msgspec.Struct):
-    charge_id: _Id | None = None
-
-
-class _Status(msgspec.Struct):
-    current: str
-
-
-class _Change(msgspec.Struct):
-    """One line of a notification's history. `value` stands where money was confirmed."""
-
-    id: int
-    status: _Status
-    identifiers: _Identifiers
-    created_at: datetime
-    custom_id: str | None = None
-    value: _Cents | None = None
-    received_by_bank_at: date | None = None
-
 
 class _History(msgspec.Struct):
-    data: list[_Change]
-
-
-class _Configurations(msgspec.Struct):
-    """`fine` in hundredths, `interest` in thousandths of a percent a day."""
-
-    fine: _Rate = 0
-    interest: _Rate = 0
-    interest_type: str = "daily"
-
-
-class _Discount(msgspec.Struct):
-    """`value` in cents, or in hundredths of a percent."""
-
-    type: str
-    value: _Cents
-    until_date: date
-
-
-class _Pix(msgspec.Struct):
-    qrcode: str | None = None
-
-
-class _Billet(msgspec.Struct):
-    """As it is ordered, and in a charge's details."""
-
-    barcode: str | None = None
-    link: str | None = None
-    pix: _Pix | None = None
-    expire_at: date | None = None
-    configurations: _Configurations | None = None
-    conditional_discount: _Discount | None = None
-
-
-class _PaymentMethod(msgspec.Struct):
-    method: str = "banking_billet"
-    banking_billet: _Billet | None = None
-
-
-class _Line(msgspec.Struct):
-    """What happened to a charge, in the words for people."""
-
-    created_at: datetime
-
-
-class _Details(msgspec.Struct):
-    """A charge by its id. Money's day stands in its history only."""
-
-    charge_id: _Id
-    total: _Cents
-    status: str
-    custom_id: str | None = None
-    paid_value: _Cents | None = None
-    payment: _PaymentMethod = msgspec.field(default_factory=_PaymentMethod)
-    history: list[_Line] = []
+    data: list[shown.Change]
 
 
 class _OneCharge(msgspec.Struct):
-    data: _Details
+    data: shown.Details
 
 
 class _ListedPayment(msgspec.Struct, frozen=True):
-    paid_value: _Cents | None = None
+    paid_value: shown.Cents | None = None
 
 
 class _Listed(msgspec.Struct, frozen=True):
-    id: _Id
+    id: shown.Id
     total: int
     status: str
     custom_id: str | None = None
@@ -181,8 +99,8 @@ class _Page(msgspec.Struct):
     data: list[_Listed]
 
 
-class _Ordered(_Billet):
-    charge_id: _Id | None = None
+class _Ordered(shown.Billet):
+    charge_id: shown.Id | None = None
 
 
 class _Made(msgspec.Struct):
@@ -202,6 +120,9 @@ class Efi:
                 f"the token in the URL has {SECRET_LENGTH_MIN} to {SECRET_LENGTH_MAX} letters, digits, - and _",
                 field="secret",
             )
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        check_base_url(settings)
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         try:
@@ -234,7 +155,7 @@ class EfiApi:
     def fetch(self, reference: str) -> list[Fact]:
         """Of every charge that a notification's token stands for."""
         changes = decode(self._call("GET", f"/notification/{reference}"), _History).data
-        charges: dict[str, list[_Change]] = {}
+        charges: dict[str, list[shown.Change]] = {}
         for change in sorted(changes, key=lambda one: one.id):
             if change.identifiers.charge_id is not None:  # else it is a carnet's or a subscription's own
                 charges.setdefault(str(change.identifiers.charge_id), []).append(change)
@@ -245,9 +166,9 @@ class EfiApi:
         than that, only notifications tell."""
         days = {"begin_date": self._day(moment - timedelta(days=1)), "end_date": self._day(self._clock())}
         for listed in self._listed({**days, "date_of": "payment"}):
-            if listed.status in _CLOSED:
+            if listed.status in shown.CLOSED:
                 yield ChargeClosed(str(listed.id))
-            elif listed.status in _PAID | _TAKEN_BACK:
+            elif listed.status in shown.PAID | shown.TAKEN_BACK:
                 yield from self._listed_facts(listed)
 
     def queue_alarm(self) -> None:
@@ -257,7 +178,7 @@ class EfiApi:
         """Efí knows no idempotency keys: a charge with our reference and amount that is open there is this one."""
         found = self._open_charge(order)
         if found is not None:
-            return _charge(found, self._details(found).payment.banking_billet or _Billet())
+            return _charge(found, self._details(found).payment.banking_billet or shown.Billet())
         made = decode(self._order(_wanted(order, self._hook_token)), _Made).data
         if made.charge_id is None:
             raise WebhookMalformed("a charge was made and has no id", field="charge_id")
@@ -277,22 +198,22 @@ class EfiApi:
             if refused.status_code != 404 and not any(code in refused.detail for code in _NOT_TO_CANCEL):
                 raise
 
-    def _facts(self, charge_id: str, history: Sequence[_Change]) -> list[Fact]:
-        if any(change.status.current in _PAID for change in history):
-            return _money(self._details(charge_id), history)
-        return [ChargeClosed(charge_id)] if history[-1].status.current in _CLOSED else []
+    def _facts(self, charge_id: str, history: Sequence[shown.Change]) -> list[Fact]:
+        if any(change.status.current in shown.PAID for change in history):
+            return shown.facts_of_history(self._details(charge_id), history)
+        return [ChargeClosed(charge_id)] if history[-1].status.current in shown.CLOSED else []
 
     def _listed_facts(self, listed: _Listed) -> list[Fact]:
         """A charge whose status and value stay is not asked about again."""
         facts = self._read.get(listed)
         if facts is None:
-            facts = facts_of(self._details(str(listed.id)), listed.payment.paid_value)
+            facts = shown.facts_of(self._details(str(listed.id)), listed.payment.paid_value)
             if len(self._read) >= READ_MAX:
                 self._read.clear()
             self._read[listed] = facts
         return facts
 
-    def _details(self, charge_id: str) -> _Details:
+    def _details(self, charge_id: str) -> shown.Details:
         return decode(self._call("GET", f"/charge/{charge_id}"), _OneCharge).data
 
     def _open_charge(self, order: ChargeOrder) -> str | None:
@@ -325,111 +246,7 @@ class EfiApi:
         return self._token.call(method, path, **more)
 
 
-def facts_of(details: _Details, paid_value: int | None) -> list[Fact]:
-    """What is true of a charge by its status alone, where no notification's history is at hand: the day of a payment is
-    that of the last that happened to the charge."""
-    charge_id, value = str(details.charge_id), paid_value or details.paid_value
-    back = _reversal(charge_id, details.status)
-    if details.status == "settled":
-        value = details.total
-    if value is None:  # given back, and how much it was is not told any more
-        return [back] if back else []
-    if not details.history:
-        raise WebhookMalformed("a payment that was made has no day", field="history")
-    at = local(details.history[-1].created_at, "history.created_at")
-    received = _received(details, value, at.astimezone(BRASILIA).date(), at, by_hand=details.status == "settled")
-    return [received, back] if back else [received]
-
-
-def _money(details: _Details, history: Sequence[_Change]) -> list[Fact]:
-    """Each of a charge's payments, and what became of it last.
-
-    A charge is paid once, so its id is the payment's. One that somebody marked as paid and that the bank was paid all
-    the same was paid twice: the mark is a payment of its own. Of what takes the money back, the first counts until it
-    is paid again: so it does not matter whether we asked in between, and a refund that ends a dispute is none that we
-    made.
-    """
-    facts: dict[str, list[Fact]] = {}
-    payment_id = back = ""
-    for change in history:
-        status = change.status.current
-        if status in _PAID:
-            payment_id = _payment_id(details, by_hand=status == "settled")
-            received = facts[payment_id][0] if payment_id in facts else _confirmed(details, change)
-            facts[payment_id] = [received, ReversalUndone(payment_id)] if back else [received]
-            back = ""
-        elif status in _TAKEN_BACK and payment_id and not back:
-            back = status
-            facts[payment_id] = [facts[payment_id][0], PaymentReversed(payment_id, refund=status == "refunded")]
-    return [fact for told in facts.values() for fact in told]
-
-
-def _confirmed(details: _Details, change: _Change) -> PaymentReceived:
-    at = local(change.created_at, "created_at")
-    paid_on = change.received_by_bank_at or at.astimezone(BRASILIA).date()
-    by_hand = change.status.current == "settled"
-    value = details.total if by_hand else change.value
-    if value is None:
-        raise WebhookMalformed("a payment that was made has no value", field="value")
-    return _received(details, value, paid_on, at, by_hand=by_hand)
-
-
-def _received(details: _Details, value: int, paid_on: date, settled_at: datetime, *, by_hand: bool) -> PaymentReceived:
-    surcharge_cents, discount_cents = _parts(details, value, paid_on)
-    return PaymentReceived(
-        invoice_id=invoice_of_reference(details.custom_id),
-        charge_id=str(details.charge_id),
-        payment_id=_payment_id(details, by_hand=by_hand),
-        amount_cents=value,
-        paid_at=day(paid_on, "received_by_bank_at"),
-        method="manual" if by_hand else _method(details.payment.method),
-        currency="BRL",
-        surcharge_cents=surcharge_cents,
-        discount_cents=discount_cents,
-        settled_at=settled_at,
-    )
-
-
-def _parts(details: _Details, value: int, paid_on: date) -> tuple[int, int]:
-    """(fine and interest, discount) of what was paid: no more than was asked for or promised; the rest is too much, or
-    missing."""
-    billet = details.payment.banking_billet or _Billet()
-    surplus = value - details.total
-    if surplus >= 0:
-        return min(surplus, _late_cents(billet, details.total, paid_on)), 0
-    return 0, -surplus if -surplus <= _promised_cents(billet, details.total, paid_on) else 0
-
-
-def _late_cents(billet: _Billet, total: int, paid_on: date) -> int:
-    """Fine and interest of that day, each rounded up: how Efí rounds is not written."""
-    terms = billet.configurations or _Configurations()
-    days = (paid_on - billet.expire_at).days if billet.expire_at else 0
-    if days <= 0:
-        return 0
-    interest_of = 100_000 if terms.interest_type == "daily" else 30 * 10_000
-    return -(-total * terms.fine // 10_000) + -(-total * terms.interest * days // interest_of)
-
-
-def _promised_cents(billet: _Billet, total: int, paid_on: date) -> int:
-    promised = billet.conditional_discount
-    if promised is None or paid_on > promised.until_date:
-        return 0
-    return promised.value if promised.type == "currency" else total * promised.value // 10_000
-
-
-def _reversal(charge_id: str, status: str) -> PaymentReversed | None:
-    return PaymentReversed(charge_id, refund=status == "refunded") if status in _TAKEN_BACK else None
-
-
-def _payment_id(details: _Details, *, by_hand: bool) -> str:
-    return f"{details.charge_id}-manual" if by_hand else str(details.charge_id)
-
-
-def _method(method: str) -> str:
-    return "boleto" if method == "banking_billet" else method
-
-
-def _charge(charge_id: str, billet: _Billet) -> Charge:
+def _charge(charge_id: str, billet: shown.Billet) -> Charge:
     return Charge(charge_id, billet.pix.qrcode if billet.pix else None, billet.barcode, billet.link)
 
 
@@ -439,12 +256,12 @@ def _wanted(order: ChargeOrder, hook_token: str) -> dict[str, Any]:
     message = textwrap.wrap(order.description, MESSAGE_LINE_LENGTH)[:MESSAGE_LINES_MAX]
     billet = {
         "customer": _customer(order.payer), "expire_at": order.due_date.isoformat(), "message": "\n".join(message),
-        "configurations": _present({"fine": order.fine_bp, "interest": order.interest_bp_month * 10 // 30}),
+        "configurations": present({"fine": order.fine_bp, "interest": order.interest_bp_month * 10 // 30}),
     }  # fmt: skip
     return {
         "items": [{"name": order.description[:NAME_LENGTH_MAX], "value": order.amount_cents, "amount": 1}],
-        "metadata": _present(metadata),
-        "payment": {"banking_billet": _present(billet)},
+        "metadata": present(metadata),
+        "payment": {"banking_billet": present(billet)},
     }
 
 
@@ -453,21 +270,11 @@ def _customer(payer: Payer) -> dict[str, Any]:
     document = re.sub(r"[^0-9A-Za-z]", "", payer.document)
     address = {
         "street": payer.street, "number": payer.number, "neighborhood": payer.district,
-        "zipcode": re.sub(r"\D", "", payer.postal_code), "city": payer.city, "state": payer.state,
+        "zipcode": digits(payer.postal_code), "city": payer.city, "state": payer.state,
     }  # fmt: skip
-    known = {"email": payer.email, "phone_number": _phone(payer.phone), "address": address}
+    known = {"email": payer.email, "phone_number": phone_digits(payer.phone), "address": address}
     if not all(address.values()):
         del known["address"]
     if len(document) == 11:
-        return {"name": payer.name, "cpf": document, **_present(known)}
-    return {"juridical_person": {"corporate_name": payer.name, "cnpj": document}, **_present(known)}
-
-
-def _phone(phone: str | None) -> str:
-    """Area code and number."""
-    digits = re.sub(r"\D", "", phone or "")
-    return digits.removeprefix("55") if len(digits) > 11 else digits
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
+        return {"name": payer.name, "cpf": document, **present(known)}
+    return {"juridical_person": {"corporate_name": payer.name, "cnpj": document}, **present(known)}

@@ -49,12 +49,12 @@ from billing_hooks.gateways.base import (
     invoice_of_reference,
     our_reference,
 )
+from billing_hooks.gateways.checks import check_base_url, check_plain_secret
 from billing_hooks.gateways.http import GatewayRefused, Http
-from billing_hooks.gateways.reading import BRASILIA, CENTS_MAX, Id, day, decode, form, local
-from core.errors import InvalidInput
+from billing_hooks.gateways.reading import BRASILIA, CENTS_MAX, Id, day, decode, form, local, surcharge_and_discount
+from billing_hooks.gateways.writing import phone_digits, present
 
 SECRET_LENGTH_MIN: Final = 32
-SECRET_LENGTH_MAX: Final = 255
 PAGE: Final = 100
 #: An event, an id or a status, as they become an event's id.
 _WORD: Final = re.compile(r"[\x21-\x7e]{0,64}")
@@ -129,12 +129,10 @@ class Iugu:
     credentials: Sequence[str] = ("api_token",)
 
     def check_secret(self, secret: str) -> None:
-        plain = secret.isascii() and secret.isprintable() and secret.strip() == secret
-        if not SECRET_LENGTH_MIN <= len(secret) <= SECRET_LENGTH_MAX or not plain:
-            raise InvalidInput(
-                f"the trigger's authorization has {SECRET_LENGTH_MIN} to {SECRET_LENGTH_MAX} plain characters",
-                field="secret",
-            )
+        check_plain_secret(secret, "the trigger's authorization", SECRET_LENGTH_MIN)
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        check_base_url(settings)
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         given = delivery.headers.get("authorization", "").encode()
@@ -275,12 +273,8 @@ def _paid_cents(invoice: _Invoice) -> int:
 
 
 def _parts(invoice: _Invoice, paid_cents: int, paid_on: date) -> tuple[int, int]:
-    """(fine and interest, discount) of what was paid: no more than was asked for or promised; the rest is too much, or
-    missing."""
-    surplus = paid_cents - invoice.total_cents
-    if surplus >= 0:
-        return min(surplus, invoice.fines_on_occurrence_day_cents or 0), 0
-    return 0, -surplus if -surplus <= _promised_cents(invoice, paid_on) else 0
+    late_cents = invoice.fines_on_occurrence_day_cents or 0
+    return surcharge_and_discount(paid_cents, invoice.total_cents, late_cents, _promised_cents(invoice, paid_on))
 
 
 def _promised_cents(invoice: _Invoice, paid_on: date) -> int:
@@ -359,21 +353,16 @@ def _late(order: ChargeOrder) -> dict[str, Any]:
 
 
 def _payer(payer: Payer) -> dict[str, Any]:
-    phone = re.sub(r"\D", "", payer.phone or "")
-    phone = phone.removeprefix("55") if len(phone) > 11 else phone
+    phone = phone_digits(payer.phone)
     address = {
         "zip_code": payer.postal_code, "street": payer.street, "number": payer.number, "district": payer.district,
         "city": payer.city, "state": payer.state,
     }  # fmt: skip
     known = {
         "cpf_cnpj": payer.document, "name": payer.name, "email": payer.email, "phone_prefix": phone[:2],
-        "phone": phone[2:], "address": _present(address),
+        "phone": phone[2:], "address": present(address),
     }  # fmt: skip
-    return _present(known)
-
-
-def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
+    return present(known)
 
 
 def _base64(text: str) -> str:

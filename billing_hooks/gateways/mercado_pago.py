@@ -46,9 +46,10 @@ from billing_hooks.gateways.base import (
     invoice_of_reference,
     our_reference,
 )
+from billing_hooks.gateways.checks import check_base_url, check_choice, check_form, check_plain_secret
 from billing_hooks.gateways.http import GatewayAway, GatewayRefused, Http
 from billing_hooks.gateways.reading import BRASILIA, Id, cents, decode, moment
-from core.errors import InvalidInput
+from billing_hooks.gateways.writing import present
 
 SIGNATURE_HEADER: Final = "x-signature"
 REQUEST_ID_HEADER: Final = "x-request-id"
@@ -143,10 +144,12 @@ class MercadoPago:
     credentials: Sequence[str] = ("access_token",)
 
     def check_secret(self, secret: str) -> None:
-        if not SECRET_LENGTH_MIN <= len(secret) <= 255 or not re.fullmatch("[!-~]+", secret):
-            raise InvalidInput(
-                f"the application's secret signature has {SECRET_LENGTH_MIN} plain characters or more", field="secret"
-            )
+        check_plain_secret(secret, "the application's secret signature", SECRET_LENGTH_MIN)
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        check_base_url(settings)
+        check_choice(settings, "payment_method", tuple(_METHODS))
+        check_form(settings, "user_id", "[0-9]{0,20}", "the account's number, digits only, or nothing")
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         signed_id = _verify(secret, delivery, now)
@@ -199,8 +202,6 @@ class MercadoPagoApi:
         The same order finds its payment by the key in its metadata, and at once by the idempotency key; one that was
         cancelled or expired is followed by a new one. Raises GatewayRefused also where it is rejected on the spot.
         """
-        if self._method not in _METHODS:
-            raise InvalidInput(f"is one of {', '.join(_METHODS)}", field="settings.payment_method")
         payment = self._known(order) or self._make(order)
         if payment.status == "rejected":
             raise GatewayRefused(f"payment {payment.id} is rejected: {payment.status_detail}", status_code=201)
@@ -334,12 +335,12 @@ def _payer(payer: Payer) -> dict[str, Any]:
         "zip_code": payer.postal_code, "street_name": payer.street, "street_number": payer.number,
         "neighborhood": payer.district, "city": payer.city, "federal_unit": payer.state,
     }  # fmt: skip
-    wanted: dict[str, Any] = {
+    known = {
         "first_name": first_name, "last_name": last_name, "email": payer.email,
         "identification": {"type": "CPF" if len(payer.document) == 11 else "CNPJ", "number": payer.document},
-        "address": {name: value for name, value in address.items() if value},
+        "address": present(address),
     }  # fmt: skip
-    return {name: value for name, value in wanted.items() if value}
+    return present(known)
 
 
 def _verify(secret: str, delivery: Delivery, now: datetime) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from datetime import datetime
 from tempfile import NamedTemporaryFile
 from typing import Final
 
 import httpx
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from core.errors import InvalidInput
 
@@ -29,6 +30,25 @@ def client_context(credentials: Mapping[str, str]) -> ssl.SSLContext:
         _check(credentials[CERTIFICATE], credentials[PRIVATE_KEY])
         _load(context, credentials[CERTIFICATE], credentials[PRIVATE_KEY])
     return context
+
+
+def authorities_of(pem: str) -> list[bytes]:
+    """The certificates (DER) of those whom a bank's own client certificates come from. Raises InvalidInput."""
+    try:
+        found = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        raise InvalidInput(
+            "is no certificate in PEM: the authorities of its client certificates, as the bank publishes them",
+            field="settings.webhook_ca",
+        ) from None
+    return [one.public_bytes(Encoding.DER) for one in found]
+
+
+def ends_at(credentials: Mapping[str, str]) -> datetime | None:
+    """When the account's certificate is good no longer; None where it has none."""
+    if CERTIFICATE not in credentials:
+        return None
+    return min(one.not_valid_after_utc for one in x509.load_pem_x509_certificates(credentials[CERTIFICATE].encode()))
 
 
 def _check(certificate: str, private_key: str) -> None:

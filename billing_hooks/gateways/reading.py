@@ -57,6 +57,15 @@ def whole_cents(amount: int, field: str) -> int:
     return amount
 
 
+def surcharge_and_discount(paid_cents: int, asked_cents: int, late_cents: int, promised_cents: int) -> tuple[int, int]:
+    """(fine and interest, discount) of what was paid: no more than was asked for being late, or promised; the rest is
+    too much, or missing."""
+    surplus_cents = paid_cents - asked_cents
+    if surplus_cents >= 0:
+        return min(surplus_cents, late_cents), 0
+    return 0, -surplus_cents if -surplus_cents <= promised_cents else 0
+
+
 def moment(at: datetime, field: str) -> datetime:
     """With a zone, in a year of ours."""
     if at.tzinfo is None:

@@ -17,12 +17,13 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
+from billing_hooks.gateways import stripe_shown as shown
 from billing_hooks.gateways.base import (
     Access,
     AskBack,
@@ -34,18 +35,17 @@ from billing_hooks.gateways.base import (
     Irrelevant,
     Message,
     Notice,
-    PaymentReceived,
-    PaymentReversed,
-    ReversalUndone,
     WebhookMalformed,
     WebhookNotAuthentic,
     invoice_of_reference,
     our_reference,
 )
-from billing_hooks.gateways.http import GatewayAway, GatewayRefused, Http
-from billing_hooks.gateways.reading import BRASILIA, Id, decode, moment, whole_cents
-from core.errors import InvalidInput
+from billing_hooks.gateways.checks import check_base_url, check_choice, check_form, check_plain_secret
+from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused, Http
+from billing_hooks.gateways.reading import BRASILIA, Id, decode
+from billing_hooks.gateways.stripe_money import smallest_units
 
+OUR_PATH: Final = "/hooks/stripe"
 SIGNATURE_HEADER: Final = "stripe-signature"
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105
 SECRET_LENGTH_MIN: Final = 32
@@ -55,16 +55,9 @@ TOLERANCE: Final = timedelta(seconds=300)
 #: The version that stripe-python 16.1 is made for.
 API_VERSION: Final = "2026-10-28.endive"
 PAGE: Final = 100
+_VERSION: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[a-z]+)?"
 _WRITTEN_SECONDS: Final = re.compile("0|[1-9][0-9]{0,11}")
 
-#: docs.stripe.com/currencies, "Zero-decimal currencies" and "Three-decimal currencies". UGX stands in the first list,
-#: and by the page's special cases it is written with two decimals all the same, like ISK.
-_WHOLE: Final = frozenset(
-    {
-        "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF",
-    }
-)  # fmt: skip
-_THOUSANDTHS: Final = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 
 #: Methods whose code is made by confirming the intent here, and how long it can be good at most.
 _BOLETO_DAYS_MAX: Final = 60
@@ -85,27 +78,17 @@ _TELLING: Final = _PAYS | {
 }  # fmt: skip
 #: Of intents that nobody can pay any more.
 _ENDED: Final = frozenset({"canceled", "succeeded"})
-#: The bank took the money, for now or for good. The `warning_…` are inquiries, which take nothing.
-_DISPUTED: Final = frozenset({"needs_response", "under_review", "lost"})
-_REFUND_FAILED: Final = frozenset({"failed", "canceled"})
 _EXPANDED: Final = {"expand[0]": "latest_charge.balance_transaction", "expand[1]": "latest_charge.refunds"}
-
-#: It becomes part of a path.
-_StripeId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{1,255}\Z")]
-
-
-class _InvoicePaymentOf(msgspec.Struct):
-    payment_intent: _StripeId | None = None
 
 
 class _Subject(msgspec.Struct):
     """What an event is about: only what it is called and whether money came."""
 
     object: str
-    id: _StripeId | None = None
-    payment_intent: _StripeId | None = None
-    charge: _StripeId | None = None
-    payment: _InvoicePaymentOf | None = None
+    id: shown.StripeId | None = None
+    payment_intent: shown.StripeId | None = None
+    charge: shown.StripeId | None = None
+    payment: shown.InvoicePaymentOf | None = None
     captured: bool = True
     payment_status: str = "paid"
     amount_paid: int | None = None
@@ -125,7 +108,7 @@ class _Event(msgspec.Struct):
 
 
 class _ListedEvent(msgspec.Struct):
-    id: _StripeId
+    id: shown.StripeId
     type: str
     data: _Data
 
@@ -135,73 +118,8 @@ class _Events(msgspec.Struct):
     has_more: bool = False
 
 
-class _Balance(msgspec.Struct):
-    net: int
-    currency: str
-    created: int
-    available_on: int
-
-
-class _Refund(msgspec.Struct):
-    status: str | None = None
-
-
-class _Refunds(msgspec.Struct):
-    data: list[_Refund] = []
-
-
-class _Method(msgspec.Struct):
-    type: Id
-
-
-class _Charge(msgspec.Struct):
-    id: _StripeId
-    currency: str
-    created: int
-    status: str = "succeeded"
-    captured: bool = True
-    amount_captured: int = 0
-    amount_refunded: int = 0
-    refunded: bool = False
-    disputed: bool = False
-    payment_intent: _StripeId | None = None
-    payment_method_details: _Method | None = None
-    balance_transaction: _Balance | None = None
-    refunds: _Refunds | None = None
-    metadata: dict[str, str] = {}
-
-
-class _Boleto(msgspec.Struct):
-    number: str | None = None
-    hosted_voucher_url: str | None = None
-
-
-class _Pix(msgspec.Struct):
-    data: str | None = None
-    hosted_instructions_url: str | None = None
-
-
-class _NextAction(msgspec.Struct):
-    boleto_display_details: _Boleto | None = None
-    pix_display_qr_code: _Pix | None = None
-
-
-class _Intent(msgspec.Struct):
-    id: _StripeId
-    status: str
-    currency: str
-    created: int
-    amount: int = 0
-    amount_received: int = 0
-    payment_method_types: list[str] = []
-    latest_charge: _Charge | None = None
-    next_action: _NextAction | None = None
-    last_payment_error: Any = None
-    metadata: dict[str, str] = {}
-
-
 class _Found(msgspec.Struct):
-    id: _StripeId
+    id: shown.StripeId
 
 
 class _Search(msgspec.Struct):
@@ -216,18 +134,17 @@ class _Disputes(msgspec.Struct):
     data: list[_Dispute]
 
 
-class _StripeInvoice(msgspec.Struct):
-    id: _StripeId
-    metadata: dict[str, str] | None = None
-
-
-class _InvoicePayment(msgspec.Struct):
-    payment: _InvoicePaymentOf
-    invoice: _StripeInvoice
-
-
 class _InvoicePayments(msgspec.Struct):
-    data: list[_InvoicePayment]
+    data: list[shown.InvoicePayment]
+
+
+class _Endpoint(msgspec.Struct):
+    url: str
+    status: str
+
+
+class _Endpoints(msgspec.Struct):
+    data: list[_Endpoint]
 
 
 class Stripe:
@@ -240,17 +157,21 @@ class Stripe:
     credentials: Sequence[str] = ("api_key",)
 
     def check_secret(self, secret: str) -> None:
-        if not secret.startswith(SECRET_PREFIX) or not SECRET_LENGTH_MIN <= len(secret) <= 255 or not _plain(secret):
-            raise InvalidInput(
-                f"the endpoint's secret is {SECRET_PREFIX} and {SECRET_LENGTH_MIN} plain characters or more in all",
-                field="secret",
-            )
+        check_plain_secret(secret, "the endpoint's secret", SECRET_LENGTH_MIN, prefix=SECRET_PREFIX)
+
+    def check_settings(self, settings: Mapping[str, str]) -> None:
+        check_base_url(settings)
+        check_form(settings, "api_version", _VERSION, f"a version such as {API_VERSION}")
+        check_form(settings, "currency", "[A-Za-z]{3}", "a currency's three letters, such as brl")
+        check_form(settings, "account", "(acct_[A-Za-z0-9]{1,250})?", "a connected account's id, acct_…, or nothing")
+        check_choice(settings, "payment_method", _METHODS)
+        check_choice(settings, "livemode", ("", "true", "false"))
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         _verify(secret, delivery, now)
         event = decode(delivery.body, _Event)
         wanted_mode, wanted_account = (delivery.settings.get(name, "") for name in ("livemode", "account"))
-        other_mode = wanted_mode and wanted_mode.lower() != str(event.livemode).lower()
+        other_mode = wanted_mode and wanted_mode != str(event.livemode).lower()
         if other_mode or (wanted_account and wanted_account != event.account):
             raise WebhookNotAuthentic
         return [Message(event.id, delivery.body)]
@@ -285,7 +206,7 @@ class StripeApi:
         if reference.startswith("pi_"):
             return self._facts(self._intent(reference))
         expanded = {"expand[0]": "balance_transaction", "expand[1]": "refunds"}
-        charge = decode(self._call("GET", f"/v1/charges/{reference}", params=expanded), _Charge)
+        charge = decode(self._call("GET", f"/v1/charges/{reference}", params=expanded), shown.Charge)
         return self.fetch(charge.payment_intent) if charge.payment_intent else self._charge_facts(charge)
 
     def since(self, moment: datetime) -> Iterator[Fact]:
@@ -311,13 +232,11 @@ class StripeApi:
         Stripe remembers a key for a day at least, and what it searches is a minute old at most: between them the same
         order finds its intent. A key whose intent was cancelled makes a new one.
         """
-        if self._method not in _METHODS:
-            raise InvalidInput(f"is one of {', '.join(_METHODS)}", field="settings.payment_method")
         intent = self._known(order) or self._make(order)
         if intent.status == "requires_payment_method" and self._method != "card":
             intent = self._confirm(intent, order)
-        action = intent.next_action or _NextAction()
-        boleto, pix = action.boleto_display_details or _Boleto(), action.pix_display_qr_code or _Pix()
+        action = intent.next_action or shown.NextAction()
+        boleto, pix = action.boleto_display_details or shown.Boleto(), action.pix_display_qr_code or shown.Pix()
         url = boleto.hosted_voucher_url or pix.hosted_instructions_url
         return Charge(intent.id, pix_code=pix.data, boleto_line=boleto.number, url=url)
 
@@ -329,26 +248,32 @@ class StripeApi:
             if refused.status_code != 404 and self._intent(charge_id).status not in _ENDED:
                 raise
 
-    def queue_alarm(self) -> None:
-        """Stripe tells which endpoints it has disabled, but not which of them is ours."""
+    def queue_alarm(self) -> str | None:
+        """Of the endpoints that look like ours: by their path, because Stripe does not know which is."""
+        try:
+            endpoints = decode(self._call("GET", "/v1/webhook_endpoints", params={"limit": PAGE}), _Endpoints).data
+        except GatewayDenied:  # a restricted key need not know of them
+            return None
+        stopped = [one.url for one in endpoints if one.status == "disabled" and OUR_PATH in one.url]
+        return f"Stripe has disabled the endpoint {', '.join(stopped)}; enable it there" if stopped else None
 
-    def _facts(self, intent: _Intent) -> list[Fact]:
-        if intent.status == "canceled" or _expired(intent):
+    def _facts(self, intent: shown.Intent) -> list[Fact]:
+        if intent.status == "canceled" or shown.expired(intent):
             return [ChargeClosed(intent.id)]
         if intent.status != "succeeded" or intent.latest_charge is None:
             return []
         charge, (invoice_id, charge_id) = intent.latest_charge, self._whose(intent)
-        received = _received(charge, intent.id, intent.amount_received, invoice_id, charge_id)
+        received = shown.received(charge, intent.id, intent.amount_received, invoice_id, charge_id)
         return [received, *self._taken_back(charge, intent.id)]
 
-    def _charge_facts(self, charge: _Charge) -> list[Fact]:
+    def _charge_facts(self, charge: shown.Charge) -> list[Fact]:
         if charge.status != "succeeded" or not charge.captured:
             return []
         invoice_id = invoice_of_reference(charge.metadata.get("invoice"))
-        received = _received(charge, charge.id, charge.amount_captured, invoice_id, charge.id)
+        received = shown.received(charge, charge.id, charge.amount_captured, invoice_id, charge.id)
         return [received, *self._taken_back(charge, charge.id)]
 
-    def _whose(self, intent: _Intent) -> tuple[int | None, str]:
+    def _whose(self, intent: shown.Intent) -> tuple[int | None, str]:
         """(our invoice, the charge): what the intent says, else what the Stripe invoice says that it pays."""
         invoice_id = invoice_of_reference(intent.metadata.get("invoice"))
         if invoice_id is not None:
@@ -359,45 +284,33 @@ class StripeApi:
             return None, intent.id
         return invoice_of_reference((billed[0].metadata or {}).get("invoice")), billed[0].id
 
-    def _taken_back(self, charge: _Charge, payment_id: str) -> list[Fact]:
-        """A dispute takes the payment as a whole, whatever part of it: a bank says its amount in its own currency."""
-        if charge.refunded:
-            return [PaymentReversed(payment_id, refund=True)]
-        facts: list[Fact] = []
-        disputes = self._disputes(charge.id) if charge.disputed else set()
-        if disputes & _DISPUTED:
-            facts.append(PaymentReversed(payment_id))
-        elif "won" in disputes or _refund_came_back(charge):
-            facts.append(ReversalUndone(payment_id))
-        if charge.amount_refunded:
-            part = whole_cents(_hundredths(charge.amount_refunded, charge.currency), "amount_refunded")
-            facts.append(PaymentReversed(payment_id, refund=True, amount_cents=part))
-        return facts
+    def _taken_back(self, charge: shown.Charge, payment_id: str) -> list[Fact]:
+        return shown.taken_back(charge, payment_id, self._disputes(charge.id) if charge.disputed else set())
 
     def _disputes(self, charge_id: str) -> set[str]:
         """Their states."""
         params: dict[str, str | int] = {"charge": charge_id, "limit": PAGE}
         return {one.status for one in decode(self._call("GET", "/v1/disputes", params=params), _Disputes).data}
 
-    def _invoice_payments(self, wanted: Mapping[str, str]) -> list[_InvoicePayment]:
+    def _invoice_payments(self, wanted: Mapping[str, str]) -> list[shown.InvoicePayment]:
         params = {**wanted, "expand[0]": "data.invoice"}
         return decode(self._call("GET", "/v1/invoice_payments", params=params), _InvoicePayments).data
 
-    def _intent(self, intent_id: str) -> _Intent:
-        return decode(self._call("GET", f"/v1/payment_intents/{intent_id}", params=_EXPANDED), _Intent)
+    def _intent(self, intent_id: str) -> shown.Intent:
+        return decode(self._call("GET", f"/v1/payment_intents/{intent_id}", params=_EXPANDED), shown.Intent)
 
-    def _known(self, order: ChargeOrder) -> _Intent | None:
+    def _known(self, order: ChargeOrder) -> shown.Intent | None:
         quoted = order.key.replace("\\", "\\\\").replace("'", "\\'")
         params = {"query": f"metadata['order']:'{quoted}'"}
         found = decode(self._call("GET", "/v1/payment_intents/search", params=params), _Search).data
         present = (self._intent(one.id) for one in found)
         ours = (one for one in present if one.metadata.get("invoice") == our_reference(order.invoice_id))
-        amount = _smallest_units(order.amount_cents, self._currency)
+        amount = smallest_units(order.amount_cents, self._currency)
         return next((one for one in ours if one.status != "canceled" and one.amount == amount), None)
 
-    def _make(self, order: ChargeOrder) -> _Intent:
+    def _make(self, order: ChargeOrder) -> shown.Intent:
         form = {
-            "amount": str(_smallest_units(order.amount_cents, self._currency)), "currency": self._currency,
+            "amount": str(smallest_units(order.amount_cents, self._currency)), "currency": self._currency,
             "payment_method_types[0]": self._method, "description": order.description,
             "metadata[invoice]": our_reference(order.invoice_id), "metadata[order]": order.key,
         }  # fmt: skip
@@ -406,12 +319,12 @@ class StripeApi:
             intent = self._make_once(form, intent.id)
         return intent
 
-    def _make_once(self, form: Mapping[str, str], key: str) -> _Intent:
+    def _make_once(self, form: Mapping[str, str], key: str) -> shown.Intent:
         """A key that was used is answered with what was true then, so what is true now is asked for."""
         made = decode(self._call("POST", "/v1/payment_intents", form=form, headers={"Idempotency-Key": key}), _Found)
         return self._intent(made.id)
 
-    def _confirm(self, intent: _Intent, order: ChargeOrder) -> _Intent:
+    def _confirm(self, intent: shown.Intent, order: ChargeOrder) -> shown.Intent:
         payer = order.payer
         details = {
             "name": payer.name, "email": payer.email, "phone": payer.phone,
@@ -424,7 +337,7 @@ class StripeApi:
         if self._method == "boleto":
             form["payment_method_data[boleto][tax_id]"] = payer.document
         form |= _validity(self._method, intent, order.due_date) | _EXPANDED
-        return decode(self._call("POST", f"/v1/payment_intents/{intent.id}/confirm", form=form), _Intent)
+        return decode(self._call("POST", f"/v1/payment_intents/{intent.id}/confirm", form=form), shown.Intent)
 
     def _call(self, method: str, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> bytes:  # noqa: ANN401
         try:
@@ -459,10 +372,6 @@ def _verify(secret: str, delivery: Delivery, now: datetime) -> None:
         raise WebhookNotAuthentic
 
 
-def _plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
-
-
 def _reference(about: _Subject) -> str | None:
     """The intent where one is named: all that tell of a payment then ask for the same."""
     named = about.payment_intent or (about.payment and about.payment.payment_intent) or about.charge
@@ -478,58 +387,10 @@ def _pays(type_: str, about: _Subject) -> bool:
     return type_ in _PAYS and about.captured and about.payment_status == "paid" and about.amount_paid != 0
 
 
-def _expired(intent: _Intent) -> bool:
-    """Its boleto or Pix was not paid in time. A card that was refused may be followed by another."""
-    failed = intent.status == "requires_payment_method" and intent.last_payment_error is not None
-    return failed and "card" not in intent.payment_method_types
-
-
-def _refund_came_back(charge: _Charge) -> bool:
-    refunds = charge.refunds.data if charge.refunds else []
-    return not charge.amount_refunded and any(one.status in _REFUND_FAILED for one in refunds)
-
-
-def _received(charge: _Charge, payment_id: str, amount: int, invoice_id: int | None, charge_id: str) -> PaymentReceived:
-    """When and how much of it will be ours is known at once, so `settled_at` may still be to come."""
-    balance, currency = charge.balance_transaction, charge.currency.upper()
-    net = _hundredths(balance.net, currency) if balance and balance.currency.upper() == currency else 0
-    return PaymentReceived(
-        invoice_id=invoice_id,
-        charge_id=charge_id,
-        payment_id=payment_id,
-        amount_cents=whole_cents(_hundredths(amount, currency), "amount_received"),
-        paid_at=_moment(balance.created if balance else charge.created, "created"),
-        method=charge.payment_method_details.type if charge.payment_method_details else "unknown",
-        currency=currency,
-        settled_at=_moment(balance.available_on, "available_on") if balance else None,
-        net_cents=whole_cents(net, "net") if net > 0 else None,
-    )
-
-
-def _moment(seconds: int, field: str) -> datetime:
-    try:
-        return moment(datetime.fromtimestamp(seconds, UTC), field)
-    except (ValueError, OverflowError, OSError):
-        raise WebhookMalformed(f"{field} lies in no year of ours", field=field) from None
-
-
-def _hundredths(amount: int, currency: str) -> int:
-    """Of Stripe's smallest units. It charges thousandths in tens only, so nothing is lost but of its fee."""
-    code = currency.upper()
-    return amount * 100 if code in _WHOLE else amount // 10 if code in _THOUSANDTHS else amount
-
-
-def _smallest_units(amount_cents: int, currency: str) -> int:
-    code = currency.upper()
-    if code in _WHOLE and amount_cents % 100:
-        raise InvalidInput(f"{code} has no hundredths", field="amount_cents")
-    return amount_cents // 100 if code in _WHOLE else amount_cents * 10 if code in _THOUSANDTHS else amount_cents
-
-
-def _validity(method: str, intent: _Intent, due_date: date) -> dict[str, str]:
+def _validity(method: str, intent: shown.Intent, due_date: date) -> dict[str, str]:
     """Until the end of the due date, counted from when the intent was made, by Stripe's clock; for a date that was
     past even then what Stripe gives by itself (a boleto three days, a Pix some hours)."""
-    made = _moment(intent.created, "created").astimezone(BRASILIA)
+    made = shown.moment_of(intent.created, "created").astimezone(BRASILIA)
     days = (due_date - made.date()).days
     seconds = int((datetime.combine(due_date, time.max, BRASILIA) - made).total_seconds())
     if method == "boleto" and days >= 0:

@@ -30,6 +30,8 @@ CITY_LENGTH_MAX: Final = 15
 AMOUNT_CENTS_MAX: Final = 999_999_999_999
 CODE_LENGTH_MAX: Final = 512
 _FIELD_LENGTH_MAX: Final = 99
+#: Of 99, what the account's name leaves: 00 14 br.gov.bcb.pix, and 25 with its length.
+LOCATION_LENGTH_MAX: Final = _FIELD_LENGTH_MAX - 18 - 4
 _TXID: Final = re.compile(r"[a-zA-Z0-9]{1,25}")
 _AMOUNT: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,2})?")
 _LOCATION: Final = re.compile(r"[A-Za-z0-9.-]+\.[A-Za-z0-9-]+(:[0-9]+)?/[!-~]+")
@@ -60,7 +62,7 @@ class StaticCode:
     additional: str = ""
 
     def __post_init__(self) -> None:
-        _check_key(self.key)
+        check_key(self.key)
         _check_amount(self.amount_cents)
         if self.txid is not None and not _TXID.fullmatch(self.txid):
             raise InvalidInput("a static code's txid is 1 to 25 letters and digits", field="txid")
@@ -70,10 +72,7 @@ class StaticCode:
 
     def folded(self) -> StaticCode:
         """As it is written into the code. Raises InvalidInput where nothing is left of a name."""
-        name, city = fold_name(self.name, NAME_LENGTH_MAX), fold_name(self.city, CITY_LENGTH_MAX)
-        for text, field in ((name, "name"), (city, "city")):
-            if not text:
-                raise InvalidInput(f"{field} needs letters of the Latin alphabet", field=field)
+        name, city = _folded_names(self.name, self.city)
         return replace(self, name=name, city=city, additional=fold_text(self.additional))
 
 
@@ -88,14 +87,23 @@ class DynamicCode:
     txid: str | None = None
     single: bool = False
 
+    def __post_init__(self) -> None:
+        _check_amount(self.amount_cents)
+        if not _LOCATION.fullmatch(self.location) or len(self.location) > LOCATION_LENGTH_MAX:
+            raise InvalidInput("a location is a host and a path, without a scheme", field="location")
 
-def encode(code: StaticCode) -> str:
+    def folded(self) -> DynamicCode:
+        name, city = _folded_names(self.name, self.city)
+        return replace(self, name=name, city=city)
+
+
+def encode(code: StaticCode | DynamicCode) -> str:
     """The BR Code, with its names folded. Raises InvalidInput naming what does not fit."""
     code = code.folded()
-    account = _field("00", GUI) + _field("01", code.key)
-    if code.additional:
-        account += _field("02", code.additional)
-    parts = [_field("00", "01"), _field("26", account), _field("52", "0000"), _field("53", "986")]
+    parts = [
+        _field("00", "01"), *([_field("01", "12")] if isinstance(code, DynamicCode) and code.single else []),
+        _field("26", _field("00", GUI) + _account(code)), _field("52", "0000"), _field("53", "986"),
+    ]  # fmt: skip
     if code.amount_cents is not None:
         parts.append(_field("54", f"{code.amount_cents // 100}.{code.amount_cents % 100:02d}"))
     parts += [
@@ -122,6 +130,21 @@ def parse(code: str) -> StaticCode | DynamicCode:
     return _code(fields, account, _required(additional, "05", "62-"))
 
 
+def check_key(key: str) -> None:
+    """A key as the directory of Pix keeps it. Raises InvalidInput."""
+    if not any(form.fullmatch(key) for form in _KEYS):
+        raise InvalidInput(
+            "a Pix key is a CPF or CNPJ without punctuation, +55 and a telephone number, an e-mail address in small "
+            "letters, or a random key of 36 characters",
+            field="key",
+        )
+    if _KEYS[0].fullmatch(key):
+        try:
+            normalise_document(key)
+        except InvalidInput as wrong:
+            raise InvalidInput(wrong.detail, field="key") from None
+
+
 def crc16(text: str) -> int:
     """CRC-16/CCITT-FALSE: polynomial 1021, beginning with FFFF."""
     crc = 0xFFFF
@@ -140,6 +163,20 @@ def fold_name(text: str, length_max: int) -> str:
 
 def fold_text(text: str) -> str:
     return " ".join(_NOT_PRINTABLE.sub(" ", _without_accents(text)).split())
+
+
+def _folded_names(name: str, city: str) -> tuple[str, str]:
+    folded = fold_name(name, NAME_LENGTH_MAX), fold_name(city, CITY_LENGTH_MAX)
+    for text, field in zip(folded, ("name", "city"), strict=True):
+        if not text:
+            raise InvalidInput(f"{field} needs letters of the Latin alphabet", field=field)
+    return folded
+
+
+def _account(code: StaticCode | DynamicCode) -> str:
+    if isinstance(code, DynamicCode):
+        return _field("25", code.location)
+    return _field("01", code.key) + (_field("02", code.additional) if code.additional else "")
 
 
 def _without_accents(text: str) -> str:
@@ -230,20 +267,6 @@ def _field(id_: str, value: str) -> str:
 
 def _sealed(text: str) -> str:
     return f"{text}6304{crc16(text + '6304'):04X}"
-
-
-def _check_key(key: str) -> None:
-    if not any(form.fullmatch(key) for form in _KEYS):
-        raise InvalidInput(
-            "a Pix key is a CPF or CNPJ without punctuation, +55 and a telephone number, an e-mail address in small "
-            "letters, or a random key of 36 characters",
-            field="key",
-        )
-    if _KEYS[0].fullmatch(key):
-        try:
-            normalise_document(key)
-        except InvalidInput as wrong:
-            raise InvalidInput(wrong.detail, field="key") from None
 
 
 def _check_amount(amount_cents: int | None) -> None:
