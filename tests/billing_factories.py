@@ -79,7 +79,7 @@ def event(type_: str, **data: Any) -> bytes:
 def signed(
     body: bytes, *, event_id: str | None = None, secret: str = SECRET, at: datetime | None = None
 ) -> Mapping[str, str]:
-    """The three headers. `at` is the wall clock's time, because the library reads the wall clock."""
+    """The three headers; signed now, by the wall clock, where nothing else is said."""
     event_id, at = event_id or f"msg_{next(_numbers)}", at or datetime.now(UTC)
     return {
         "webhook-id": event_id,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from billing_hooks.simulators import asaas, efi, iugu, mercado_pago, pix, stripe
+from billing_hooks.simulators import asaas, efi, iugu, mercado_pago, pix, standard, stripe
 from billing_hooks.simulators.simulation import Options, Simulation
 
 SIMULATORS: Mapping[str, Callable[[Options], Simulation]] = {
@@ -20,6 +20,7 @@ SIMULATORS: Mapping[str, Callable[[Options], Simulation]] = {
     "iugu": iugu.simulation,
     "mercadopago": mercado_pago.simulation,
     "pix": pix.simulation,
+    "standard": standard.simulation,
     "stripe": stripe.simulation,
 }
 

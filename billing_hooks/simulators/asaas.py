@@ -26,6 +26,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.simulators.codes import boleto_line, pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -291,9 +292,14 @@ def _part(gateway: Asaas, request: Request, body: dict[str, Any]) -> Any:  # noq
     value = _money(body["value"], "value") if "value" in body else None
     match request.method, request.path_params["part"]:
         case "GET", "pixQrCode":
-            return {"encodedImage": "", "payload": f"00020126{payment.id}6304ABCD", "expirationDate": None}
+            return {
+                "encodedImage": "",
+                "payload": pix_code(f"pix.asaas.com/qr/cobv/{payment.id}"),
+                "expirationDate": None,
+            }
         case "GET", "identificationField":
-            return {"identificationField": f"4619{payment.id[4:]:0>43}", "nossoNumero": payment.id[-8:]}
+            line = boleto_line("461", payment.id[4:], int(payment.value * 100), payment.due_date)
+            return {"identificationField": line, "nossoNumero": payment.id[-8:]}
         case "POST", "receiveInCash":
             return gateway.receive_in_cash(payment.id, value).shown()
         case "POST", "undoReceivedInCash":

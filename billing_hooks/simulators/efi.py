@@ -32,6 +32,8 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.invoicing.boleto_line import written
+from billing_hooks.simulators.codes import boleto_line, pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -109,11 +111,12 @@ class Charge:
         }  # fmt: skip
 
     def _payable(self) -> dict[str, Any]:
+        due_date = date.fromisoformat(self.billet["expire_at"])
         link = f"https://visualizacao.gerencianet.com.br/emissao/{self.id}"
         return {
-            "barcode": f"36490.00050 00000.{self.id:06d} 00000.000000 1 {self.total:014d}", "link": link,
+            "barcode": written(boleto_line("364", self.id, self.total, due_date)), "link": link,
             "billet_link": link, "pdf": {"charge": f"{link}.pdf"}, "expire_at": self.billet["expire_at"],
-            "pix": {"qrcode": f"00020101021226990014BR.GOV.BCB.PIX{self.id}6304ABCD", "qrcode_image": "data:,"},
+            "pix": {"qrcode": pix_code(f"qrcodespix.sejaefi.com.br/v2/{self.token}"), "qrcode_image": "data:,"},
         }  # fmt: skip
 
     def _terms(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Policy:
     sequential: bool = False
     #: After the last try nothing is sent any more until somebody resumes; else only this event is given up.
     pauses_queue: bool = False
+    #: Answers after which nothing is sent any more until somebody resumes.
+    stops_on: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class HookQueue:
         sending.answers.append(status)
         if self.policy.success(status):
             sending.done = True
+        elif status in self.policy.stops_on:
+            self.interrupted = True
         elif len(sending.answers) < len(self.policy.pauses_s):
             sending.due_at = now + self._pause(self.policy.pauses_s[len(sending.answers)])
         elif self.policy.pauses_queue:

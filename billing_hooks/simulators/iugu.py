@@ -29,6 +29,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.simulators.codes import boleto_line, pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -80,6 +81,7 @@ class Invoice:
     released: bool = False
 
     def shown(self) -> dict[str, Any]:
+        line = boleto_line("401", int(self.id[:16], 16), self.total_cents, self.due_date)
         secure_url = f"https://faturas.iugu.com/{self.id.lower()}"
         return {
             "id": self.id, "due_date": self.due_date.isoformat(), "currency": "BRL", "email": self.wanted["email"],
@@ -93,8 +95,8 @@ class Invoice:
             "created_at_iso": _iso(self.made_at), "updated_at": _iso(self.updated_at),
             "protested_at": _iso(self.protested_at), "order_id": self.wanted.get("order_id"),
             "external_reference": self.wanted.get("external_reference"), "secure_url": secure_url,
-            "pix": {"qrcode": f"{secure_url}/qr", "qrcode_text": f"00020126{self.id}6304ABCD"},
-            "bank_slip": {"digitable_line": f"40191{int(self.id[:12], 16):042d}", "barcode": f"{secure_url}/barcode"},
+            "pix": {"qrcode": f"{secure_url}/qr", "qrcode_text": pix_code(f"qr.iugu.com/public/v2/cobv/{self.id}")},
+            "bank_slip": {"digitable_line": line, "barcode": f"{secure_url}/barcode"},
         }  # fmt: skip
 
     def said(self) -> dict[str, str]:

@@ -35,6 +35,7 @@ from starlette.routing import Route
 
 from billing_hooks.gateways.mercado_pago import REQUEST_ID_HEADER, SIGNATURE_HEADER, sign
 from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.simulators.codes import boleto_line, pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -93,10 +94,11 @@ class Payment:
         shown: dict[str, Any] = {}
         if self.method == "pix":
             ticket = f"https://www.mercadopago.com.br/payments/{self.id}/ticket"
-            shown = {"qr_code": f"00020126{self.id}6304ABCD", "ticket_url": ticket}
+            shown = {"qr_code": pix_code(f"pix-qr.mercadopago.com/instore/p/v2/{self.id}"), "ticket_url": ticket}
         else:
             details["external_resource_url"] = f"https://www.mercadopago.com.br/payments/{self.id}/ticket"
-            details["digitable_line"] = f"23793{self.id:0>42}"
+            due_date = self.expires.astimezone(BRASILIA).date()
+            details["digitable_line"] = boleto_line("237", self.id, int(self.amount * 100), due_date)
         return {
             "id": self.id, "status": self.status, "status_detail": self.status_detail, "currency_id": "BRL",
             "transaction_amount": float(self.amount), "transaction_amount_refunded": float(self.refunded),

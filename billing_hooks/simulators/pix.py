@@ -31,6 +31,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -42,6 +43,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.simulators.codes import pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -101,8 +103,7 @@ class Charge:
             **self.wanted, "calendario": {"criacao": _moment(self.created_at), **self.wanted["calendario"]},
             "txid": self.txid, "revisao": self.revision, "status": self.status,
             "loc": {"id": 1, "location": location, "tipoCob": "cobv"}, "location": location,
-            "pixCopiaECola": f"00020101021226{len(location) + 22}0014br.gov.bcb.pix25{len(location):02}{location}"
-                             "5204000053039865802BR5908Provedor6009SAO PAULO62070503***6304ABCD",
+            "pixCopiaECola": pix_code(location),
             **({"pix": [one.shown() for one in self.pix]} if self.pix else {}),
         }  # fmt: skip
 
@@ -362,9 +363,10 @@ def simulation(options: Options) -> Simulation:
     """Served without TLS it asks for no certificate; an account has one all the same."""
     secret = options.secret or options.credential("secret")
     client_id, client_secret = options.credential("client_id"), options.credential("client_secret")
-    key = options.credential("pix_key")
+    key = options.credentials.get("pix_key") or str(uuid4())
     queue = HookQueue(POLICY, options.random)
     bank = Bank(client_id, client_secret, frozenset({key}), queue, options.clock)
+    bank.register(key, f"https://provedor.example/hooks/pix?hmac={secret}", skips_mtls=True)
     shown = {"secret": secret, "client_id": client_id, "client_secret": client_secret, "settings.pix_key": key}
     if "certificate" not in options.credentials:
         shown |= self_signed(options.clock())

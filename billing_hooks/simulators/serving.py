@@ -21,8 +21,10 @@ from core.errors import ProvedorError
 
 #: How long the sender rests at most before it looks whether something new is due.
 _LOOK_S = 0.02
+SAID_LENGTH_MAX = 500
 
-Told = Callable[[str, int], None]
+#: A try's event, the status of its answer (0: there was none), and what was said.
+Told = Callable[[str, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Tls:
 
 @dataclass(slots=True)
 class Sender:
-    """Delivers to one URL until it is stopped; `told` hears of every try (event id, status)."""
+    """Delivers to one URL until it is stopped; `told` hears of every try."""
 
     queue: HookQueue
     url: str
@@ -58,20 +60,21 @@ class Sender:
         if sending is None:
             return False
         headers, body = sending.event.request(self.clock())
-        status = self._post(sending.event.url or self.url, headers, body)
+        status, said = self._post(sending.event.url or self.url, headers, body)
         with self.lock:
             self.queue.answered(sending, status, self.clock())
-        self.told(sending.event.id, status)
+        self.told(sending.event.id, status, said)
         return True
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def _post(self, url: str, headers: object, body: bytes) -> int:
+    def _post(self, url: str, headers: object, body: bytes) -> tuple[int, str]:
         try:
-            return self.client.post(url, headers=headers, content=body).status_code  # type: ignore[arg-type]
-        except httpx.HTTPError:
-            return 0
+            answer = self.client.post(url, headers=headers, content=body)  # type: ignore[arg-type]
+        except httpx.HTTPError as error:
+            return 0, f"no answer: {type(error).__name__}"
+        return answer.status_code, answer.text.strip()[:SAID_LENGTH_MAX]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ A webhook is tried thirteen times over nearly three days, each pause twice the o
 with an exponential back off", not how often, and not how long it waits for an answer (20 s here).
 
     POST /v1/payment_intents, GET …/{id}, …/search       POST /v1/payment_intents/{id}/confirm, …/cancel
-    GET /v1/charges/{id}, /v1/disputes, /v1/events, /v1/invoice_payments        POST /v1/refunds
+    GET /v1/charges/{id}, /v1/disputes, /v1/events, /v1/invoice_payments, /v1/webhook_endpoints    POST /v1/refunds
     POST /_simulate/charges/{id}/{pay|pay-late|fail|refund|fail-refund|dispute|win-dispute|lose-dispute}
 
 `pay` may be given an amount other than what was asked. `pay-late`: the bank has it and says so later, by `pay` or
@@ -35,7 +35,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from billing_hooks.gateways.reading import BRASILIA
 from billing_hooks.gateways.stripe import SIGNATURE_HEADER, sign
+from billing_hooks.simulators.codes import boleto_line, pix_code
 from billing_hooks.simulators.hooks import Event, HookQueue, Policy
 from billing_hooks.simulators.simulation import Options, Simulation
 from billing_hooks.simulators.web import Refused, api, simulated_routes
@@ -157,6 +159,8 @@ class Stripe:
     queue: HookQueue
     clock: Clock
     livemode: bool = False
+    #: Where its events go, as GET /v1/webhook_endpoints shows it.
+    hook_url: str = ""
     #: A connected account's id, in all of its events.
     account: str | None = None
     away: int | None = None
@@ -323,7 +327,8 @@ def simulation(options: Options) -> Simulation:
     secret, api_key = options.secret or f"whsec_{options.credential('secret')}", options.credential("api_key")
     queue = HookQueue(POLICY, options.random)
     shown = {"secret": secret, "api_key": api_key}
-    return Simulation(app_of(Stripe(api_key, secret, queue, options.clock)), queue, options.hook_url, credentials=shown)
+    gateway = Stripe(api_key, secret, queue, options.clock, hook_url=options.hook_url)
+    return Simulation(app_of(gateway), queue, options.hook_url, credentials=shown)
 
 
 def app_of(gateway: Stripe) -> Starlette:
@@ -345,6 +350,7 @@ def app_of(gateway: Stripe) -> Starlette:
             path("disputes", _disputes, "GET"),
             path("events", _events, "GET"),
             path("invoice_payments", _invoice_payments, "GET"),
+            path("webhook_endpoints", _webhook_endpoints, "GET"),
             *simulated_routes(gateway, partial(_act, gateway)),
         ]
     )
@@ -445,6 +451,12 @@ def _invoice_payments(gateway: Stripe, _: Request, form: dict[str, str]) -> Any:
     return _page(found, form)
 
 
+def _webhook_endpoints(gateway: Stripe, _: Request, form: dict[str, str]) -> Any:  # noqa: ANN401
+    status = "disabled" if gateway.queue.interrupted else "enabled"
+    endpoint = {"id": "we_1", "object": "webhook_endpoint", "url": gateway.hook_url, "status": status}
+    return _page([endpoint], form)
+
+
 def _act(gateway: Stripe, request: Request, body: dict[str, Any]) -> Any:  # noqa: ANN401
     intent_id, amount = request.path_params["id"], body.get("amount")
     acts: dict[str, Callable[[], Intent | Charge]] = {
@@ -475,7 +487,9 @@ def _boleto(intent: Intent, form: Mapping[str, str]) -> dict[str, Any]:
     days = form.get("payment_method_options[boleto][expires_after_days]", "3")
     if not days.isdigit() or int(days) > 60:
         raise refusal("This value must be between 0 and 60.", "parameter_invalid_integer", "expires_after_days")
-    details = {"number": f"23793{intent.id[3:]:0>42}", "hosted_voucher_url": f"https://payments.stripe.com/{intent.id}"}
+    due_date = intent.created.astimezone(BRASILIA).date() + timedelta(days=int(days))
+    number = boleto_line("237", intent.id[3:], intent.amount, due_date)
+    details = {"number": number, "hosted_voucher_url": f"https://payments.stripe.com/{intent.id}"}
     return {"type": "boleto_display_details", "boleto_display_details": details}
 
 
@@ -486,7 +500,7 @@ def _pix(intent: Intent, form: Mapping[str, str]) -> dict[str, Any]:
             "This value must be between 60 and 1209600.", "parameter_invalid_integer", "expires_after_seconds"
         )
     details = {
-        "data": f"00020126{intent.id}6304ABCD",
+        "data": pix_code(f"pix.stripe.com/qr/v2/{intent.id}"),
         "hosted_instructions_url": f"https://payments.stripe.com/{intent.id}",
     }
     return {"type": "pix_display_qr_code", "pix_display_qr_code": details}

@@ -59,6 +59,10 @@ def simulated_routes(gateway: Simulated, act: Answer) -> list[Route]:
         gateway.queue.resume(gateway.clock())
         return deliveries(_, __)
 
+    def interrupt(_: Request, __: object) -> object:
+        gateway.queue.interrupted = True
+        return deliveries(_, __)
+
     def faults(_: Request, body: dict[str, float]) -> object:
         for name, share in body.items():
             if name not in gateway.queue.faults.__slots__:
@@ -72,6 +76,7 @@ def simulated_routes(gateway: Simulated, act: Answer) -> list[Route]:
 
     return [
         Route("/_simulate/away/{status:int}", _plain(away), methods=["POST"]),
+        Route("/_simulate/interrupt", _plain(interrupt), methods=["POST"]),
         Route("/_simulate/resume", _plain(resume), methods=["POST"]),
         Route("/_simulate/faults", _plain(faults), methods=["POST"]),
         Route("/_simulate/deliveries", _plain(deliveries)),

@@ -10,6 +10,7 @@ from provedor.cli import (
     enforcement,
     explain,
     exports,
+    gateways,
     imports,
     node,
     nodes,
@@ -38,6 +39,7 @@ app.add_typer(enforcement.enforcement_app, name="enforcement")
 app.add_typer(enforcement.nas_app, name="nas")
 app.add_typer(nodes.node_app, name="node")
 app.add_typer(billing.billing_app, name="billing")
+app.add_typer(gateways.account_app, name="gateway")
 app.add_typer(radius.radius_app, name="radius")
 app.add_typer(simulate.simulate_app, name="simulate")
 app.add_typer(connection_log.log_app, name="connection-log")

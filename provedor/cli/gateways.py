@@ -1,4 +1,4 @@
-"""simulate gateway: Standard Webhooks sent by hand, and whole gateways with their API to try things with."""
+"""simulate gateway: whole gateways with their API, to try things with; gateway: what is done at a real one."""
 
 from __future__ import annotations
 
@@ -13,55 +13,98 @@ from typing import Annotated, NamedTuple
 import httpx
 import typer
 
+from billing_hooks import accounts
+from billing_hooks.gateways.pix import OUR_PATH, PixApi
 from billing_hooks.simulators import SIMULATORS, Options
-from billing_hooks.simulators.hooks import Faults
-from billing_hooks.simulators.serving import Sender, serving
+from billing_hooks.simulators.hooks import Faults, HookQueue
+from billing_hooks.simulators.serving import Sender, Told, serving
+from billing_hooks.simulators.standard import BY_HAND, Standard
 from core.clock import utc_now
 from core.errors import InvalidInput
-from provedor.cli.common import progress, read_rows
-from provedor.gateway import TIMEOUT_S, TRIES, Delivery, Event, Gateway, payment_received, payment_reversed
+from provedor.cli.common import read_rows, runtime
 from provedor.settings import load_settings
 
 gateway_app = typer.Typer(no_args_is_help=True, help="payment gateways, each by its own documents")
+account_app = typer.Typer(no_args_is_help=True, help="our accounts at payment gateways")
+#: How long who sends by hand sleeps between two looks at what is due.
+LOOK_S = 0.05
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="of its API; 0: any")]
+Address = Annotated[str, typer.Option(help="where it listens")]
+Hook = Annotated[str, typer.Option(help="URL of the receiver; default: this node's")]
+Secret = Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="of the gateway account here")]
+Speed = Annotated[float, typer.Option(min=0.001, help="divides its pauses between tries")]
+Repeat = Annotated[float, typer.Option(min=0, max=1, help="share of events that are told twice")]
+Reorder = Annotated[float, typer.Option(min=0, max=1, help="share that overtakes the one before")]
+Lose = Annotated[float, typer.Option(min=0, max=1, help="share that is never told")]
+Late = Annotated[float, typer.Option(min=0, max=1, help="share that comes late")]
+LateS = Annotated[float, typer.Option(min=0, help="how late")]
+Seed = Annotated[int, typer.Option(help="of what is drawn")]
+
+
+@account_app.command()
+def register(
+    name: Annotated[str, typer.Argument(help="of the gateway account here")],
+    url: Annotated[
+        str, typer.Option(help="https://HOST[:PORT] under which the bank finds us; default: PUBLIC_URL")
+    ] = "",
+) -> None:
+    """Have a bank tell this node of the Pix that come to the account's key. Others are told in their own panels."""
+    found = runtime()
+    base = (url or found.settings.public_url).rstrip("/")
+    if not base.startswith("https://"):
+        raise InvalidInput("banks want https://HOST, and PROVEDOR_PUBLIC_URL is none", field="--url")
+    with found.database.transaction() as session:
+        account = accounts.find_account(session, name)
+        api = found.errands.connections.api(account)
+    if not isinstance(api, PixApi):
+        raise InvalidInput(f"{account.gateway} is told our URL in its own panel: {base}/hooks/{account.gateway}")
+    api.register(f"{base}{OUR_PATH}")
+    typer.echo(f"{name}: the bank tells {base}{OUR_PATH} of what comes to its key")
 
 
 @gateway_app.command()
 def standard(
-    secret: Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="the gateway account's, whsec_…")],
-    invoice_id: Annotated[str, typer.Argument(help="invoice that is paid")] = "",
+    invoice_id: Annotated[str, typer.Argument(help="an invoice that is paid now, instead of serving")] = "",
     amount_cents: Annotated[int, typer.Argument(min=0, help="how much")] = 0,
-    url: Annotated[str, typer.Option(help="receiver; default: this node's")] = "",
+    port: Port = 0,
+    address: Address = "127.0.0.1",
+    hook: Hook = "",
+    secret: Secret = "",
     payment_id: Annotated[str, typer.Option(help="the same id is the same payment")] = "",
     many: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="CSV with invoice_id,amount_cents[,payment_id]"),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="tell of a reversal after the payment")] = False,
-    reorder: Annotated[bool, typer.Option("--reorder", help="tell of the reversal first")] = False,
-    repeat: Annotated[int, typer.Option(min=0, help="deliver everything so many times more")] = 0,
-    tries: Annotated[int, typer.Option(min=1, max=20, help="before a delivery is given up")] = TRIES,
+    speed: Speed = 1.0,
+    repeat: Repeat = 0.0,
+    reorder: Reorder = 0.0,
+    lose: Lose = 0.0,
+    late: Late = 0.0,
+    late_s: LateS = 60.0,
+    seed: Seed = 1,
 ) -> None:
-    """Send signed payments as Standard Webhooks has it; exit 1 when one was given up.
+    """Standard Webhooks, as an ERP or a portal sends them. `/_simulate` pays. Ctrl-C ends it.
 
-    A delivery that gets no 2xx is tried again after 0.5, 1, 2, 4 … seconds, as gateways do.
+    With INVOICE_ID and AMOUNT_CENTS, or --many FILE, it tells of these payments and ends; what gets no 2xx is tried
+    again after 0.5, 1, 2 and 4 seconds, and exit 1 says that something was given up.
     """
-    if (many is None) == (not invoice_id and not amount_cents):
-        raise typer.BadParameter("give INVOICE_ID and AMOUNT_CENTS, or --many FILE")
+    faults = Faults(repeat, reorder, lose, late, late_s)
+    if many is None and not invoice_id:
+        _serve("standard", port, address, hook, secret, [], speed, faults, seed)
+        return
+    if many is None and not amount_cents:
+        raise typer.BadParameter("say how much was paid", param_hint="AMOUNT_CENTS")
     payments = _payments(many) if many else [_Payment(invoice_id, amount_cents, payment_id)]
-    events = [event for payment in payments for event in _events(payment, reverse=reverse, reorder=reorder)]
-    settings = load_settings()
-    target = url or f"http://{settings.http_host}:{settings.http_port}/hooks/standard"
-
-    def show(delivery: Delivery) -> None:
-        if many is None or not delivery.taken:
-            typer.echo(f"{delivery.status or '---'} {delivery.event_id} {delivery.answer}")
-
-    with httpx.Client(timeout=TIMEOUT_S) as client:
-        sender = Gateway(target, secret, client=client, clock=utc_now, pause=time.sleep, tries=tries)
-        lost = sum(not sender.deliver(event, show) for event in progress(events * (1 + repeat), "delivering"))
-    if many:
-        typer.echo(f"{len(events) * (1 + repeat) - lost} delivered, {lost} given up")
-    if lost:
+    queue = HookQueue(BY_HAND, Random(seed), faults, speed)  # noqa: S311  (faults, no secrets)
+    gateway = Standard(_required(secret), queue, utc_now)
+    for payment in payments:
+        paid = gateway.pay(payment.invoice_id, payment.amount_cents, payment.payment_id)
+        if reverse:
+            gateway.reverse(paid)
+    told = _tell if many is None else _tell_of_refused
+    if not _send_all(queue, _hook_url("standard", hook), told):
         raise typer.Exit(1)
 
 
@@ -81,12 +124,18 @@ def _payments(file: Path) -> list[_Payment]:
     return payments
 
 
-def _events(payment: _Payment, *, reverse: bool, reorder: bool) -> list[Event]:
-    payment_id = payment.payment_id or f"pay-{payment.invoice_id}-{time.time_ns()}"
-    paid = payment_received(payment.invoice_id, payment_id, payment.amount_cents, utc_now)
-    if reorder:
-        return [payment_reversed(payment_id), paid]
-    return [paid, payment_reversed(payment_id)] if reverse else [paid]
+def _send_all(queue: HookQueue, url: str, told: Told) -> bool:
+    """Until everything is taken or given up; False for the latter."""
+    with httpx.Client(timeout=queue.policy.timeout_s) as client:
+        sender = Sender(queue, url, client, utc_now, told)
+        while queue.next_at() is not None:
+            if not sender.send_due():
+                time.sleep(LOOK_S)
+    taken = sum(queue.policy.success((one.answers or [0])[-1]) for one in queue.sendings)
+    given_up = len(queue.sendings) - taken
+    if len(queue.sendings) > 1:
+        typer.echo(f"{taken} delivered, {given_up} given up")
+    return not given_up
 
 
 def _serve(
@@ -94,8 +143,7 @@ def _serve(
     seed: int,
 ) -> None:  # fmt: skip
     """Until SIGTERM or SIGINT."""
-    settings = load_settings()
-    url = hook or f"http://{settings.http_host}:{settings.http_port}/hooks/{name}"
+    url = _hook_url(name, hook)
     options = Options(secret, dict(_pair(one) for one in credential), utc_now, Random(seed), url)  # noqa: S311  (faults, no secrets)
     simulation = SIMULATORS[name](options)
     simulation.queue.faults, simulation.queue.speed = faults, speed
@@ -111,8 +159,27 @@ def _serve(
             stopped.wait()
 
 
-def _tell(event_id: str, status: int) -> None:
-    typer.echo(f"{status or '---'} {event_id}")
+def _hook_url(name: str, given: str) -> str:
+    settings = load_settings()
+    url = given or f"http://{settings.http_host}:{settings.http_port}/hooks/{name}"
+    if not url.startswith(("http://", "https://")):
+        raise InvalidInput(f"{url} is no http:// or https:// URL", field="--hook")
+    return url
+
+
+def _required(secret: str) -> str:
+    if not secret:
+        raise typer.BadParameter("give the account's secret, or set WEBHOOK_SECRET", param_hint="--secret")
+    return secret
+
+
+def _tell(event_id: str, status: int, said: str) -> None:
+    typer.echo(f"{status or '---'} {event_id} {said}".rstrip())
+
+
+def _tell_of_refused(event_id: str, status: int, said: str) -> None:
+    if not BY_HAND.success(status):
+        _tell(event_id, status, said)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -124,20 +191,20 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _make_command(name: str) -> Callable[..., None]:
     def command(
-        port: Annotated[int, typer.Option(min=0, max=65535, help="of its API; 0: any")] = 0,
-        address: Annotated[str, typer.Option(help="where it listens")] = "127.0.0.1",
-        hook: Annotated[str, typer.Option(help="URL of the receiver; default: this node's")] = "",
-        secret: Annotated[str, typer.Option(envvar="WEBHOOK_SECRET", help="of the gateway account here")] = "",
+        port: Port = 0,
+        address: Address = "127.0.0.1",
+        hook: Hook = "",
+        secret: Secret = "",
         credential: Annotated[
             list[str] | None, typer.Option(help="NAME=VALUE as in the gateway account; else made up and printed")
         ] = None,
-        speed: Annotated[float, typer.Option(min=0.001, help="divides its pauses between tries")] = 1.0,
-        repeat: Annotated[float, typer.Option(min=0, max=1, help="share of events that are told twice")] = 0.0,
-        reorder: Annotated[float, typer.Option(min=0, max=1, help="share that overtakes the one before")] = 0.0,
-        lose: Annotated[float, typer.Option(min=0, max=1, help="share that is never told")] = 0.0,
-        late: Annotated[float, typer.Option(min=0, max=1, help="share that comes late")] = 0.0,
-        late_s: Annotated[float, typer.Option(min=0, help="how late")] = 60.0,
-        seed: Annotated[int, typer.Option(help="of what is drawn")] = 1,
+        speed: Speed = 1.0,
+        repeat: Repeat = 0.0,
+        reorder: Reorder = 0.0,
+        lose: Lose = 0.0,
+        late: Late = 0.0,
+        late_s: LateS = 60.0,
+        seed: Seed = 1,
     ) -> None:
         faults = Faults(repeat, reorder, lose, late, late_s)
         _serve(name, port, address, hook, secret, credential or [], speed, faults, seed)
@@ -147,4 +214,5 @@ def _make_command(name: str) -> Callable[..., None]:
 
 
 for _name in SIMULATORS:
-    gateway_app.command(_name)(_make_command(_name))
+    if _name != "standard":  # it takes payments as well
+        gateway_app.command(_name)(_make_command(_name))

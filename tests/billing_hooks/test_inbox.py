@@ -36,8 +36,12 @@ ACTOR = Actor("test:person")
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
+def delivery(body: bytes, at: datetime = NOW, **how: str | None) -> Delivery:
+    return Delivery(signed(body, at=at, **how), body)
+
+
 def receive(session: Session, keyring: Keyring, body: bytes, *, event_id: str | None = None) -> int:
-    return inbox.receive(session, keyring, "standard", Delivery(signed(body, event_id=event_id), body), NOW)
+    return inbox.receive(session, keyring, "standard", delivery(body, event_id=event_id), NOW)
 
 
 def work_off(session: Session, clock: ManualClock) -> None:
@@ -66,7 +70,7 @@ def test_what_is_not_authentic_leaves_nothing_but_a_count(session: Session, keyr
     refused = inbox.RECEIVED.labels("standard", "WebhookNotAuthentic")
     before = refused._value.get()
     with pytest.raises(WebhookNotAuthentic):
-        inbox.receive(session, keyring, "standard", Delivery(signed(event("x"), secret=OTHER_SECRET), event("x")), NOW)
+        inbox.receive(session, keyring, "standard", delivery(event("x"), secret=OTHER_SECRET), NOW)
     assert refused._value.get() == before + 1
     assert session.scalars(select(InboxEntry)).all() == []
 
@@ -77,14 +81,14 @@ def test_during_a_rotation_both_secrets_are_good_and_a_disabled_account_has_none
     account = accounts.create_account(session, keyring, "standard", "erp", OTHER_SECRET, ACTOR)
     accounts.update_account(session, keyring, account, {"secret": SECRET}, ACTOR, NOW)
     for secret in (SECRET, OTHER_SECRET):
-        inbox.receive(session, keyring, "standard", Delivery(signed(event("x"), secret=secret), event("x")), NOW)
-    old = signed(event("x"), secret=OTHER_SECRET)
-    with pytest.raises(WebhookNotAuthentic):  # its time is over
-        inbox.receive(session, keyring, "standard", Delivery(old, event("x")), NOW + accounts.ROTATION)
+        inbox.receive(session, keyring, "standard", delivery(event("x"), secret=secret), NOW)
+    over = NOW + accounts.ROTATION
+    with pytest.raises(WebhookNotAuthentic):
+        inbox.receive(session, keyring, "standard", delivery(event("x"), over, secret=OTHER_SECRET), over)
 
     accounts.update_account(session, keyring, account, {"previous_valid_until": None}, ACTOR, NOW)
     with pytest.raises(WebhookNotAuthentic):
-        inbox.receive(session, keyring, "standard", Delivery(old, event("x")), NOW)
+        inbox.receive(session, keyring, "standard", delivery(event("x"), secret=OTHER_SECRET), NOW)
     assert receive(session, keyring, event("x"))
 
     accounts.update_account(session, keyring, account, {"enabled": False}, ACTOR, NOW)
@@ -97,7 +101,11 @@ def test_each_account_counts_its_events_apart(session: Session, keyring: Keyring
     for name, secret in (("erp", SECRET), ("portal", OTHER_SECRET)):
         accounts.create_account(session, keyring, "standard", name, secret, ACTOR)
         assert inbox.receive(
-            session, keyring, "standard", Delivery(signed(event("x"), event_id="1", secret=secret), event("x")), NOW
+            session,
+            keyring,
+            "standard",
+            delivery(event("x"), event_id="1", secret=secret),
+            NOW,
         )
     assert session.scalar(select(func.count()).select_from(InboxEntry)) == 2
 
@@ -206,13 +214,13 @@ def test_two_accounts_that_number_alike_pay_their_own_invoices(
         paid.append(make_invoice(session, contract, **external))
     for secret in (SECRET, OTHER_SECRET) * 2:
         body = payment_event(paid[0], "1", invoice_id=None, charge_id="1")
-        inbox.receive(session, keyring, "standard", Delivery(signed(body, secret=secret), body), NOW)
+        inbox.receive(session, keyring, "standard", delivery(body, secret=secret), NOW)
         work_off(session, clock)
     assert [invoice.status for invoice in paid] == [InvoiceStatus.PAID] * 2
     assert session.scalar(select(func.count()).select_from(Payment)) == 2
 
     body = reversal_event("1")  # the portal's payment, not the other's
-    inbox.receive(session, keyring, "standard", Delivery(signed(body, secret=OTHER_SECRET), body), NOW)
+    inbox.receive(session, keyring, "standard", delivery(body, secret=OTHER_SECRET), NOW)
     work_off(session, clock)
     assert [invoice.status for invoice in paid] == [InvoiceStatus.PAID, InvoiceStatus.OPEN]
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from billing_factories import OTHER_SECRET, SECRET, event, signed
 from hypothesis import given
 from hypothesis import strategies as st
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
+from starlette.testclient import TestClient
 
 from billing_hooks.gateways.base import (
     Delivery,
@@ -20,7 +22,10 @@ from billing_hooks.gateways.base import (
     WebhookMalformed,
     WebhookNotAuthentic,
 )
-from billing_hooks.gateways.standard import StandardWebhooks
+from billing_hooks.gateways.standard import StandardWebhooks, sign
+from billing_hooks.simulators import Options, standard
+from billing_hooks.simulators.hooks import HookQueue, Policy
+from core.clock import ManualClock
 from core.errors import InvalidInput
 
 ADAPTER = StandardWebhooks()
@@ -67,6 +72,25 @@ def test_a_changed_octet_a_stale_or_future_time_and_another_key_are_not_authenti
     for headers, octets in cases:
         with pytest.raises(WebhookNotAuthentic):
             ADAPTER.authenticate(SECRET, Delivery(headers, octets), NOW)
+
+
+@given(age_s=st.integers(-100_000, 100_000).filter(lambda age: abs(abs(age) - 300) > 30), other=st.booleans())
+def test_what_the_library_verifies_is_authentic_and_nothing_else(age_s: int, other: bool) -> None:
+    """Its clock is the wall's, so the moments are near to it, and not on the edge."""
+    now = datetime.now(UTC)
+    body, secret = event("x"), OTHER_SECRET if other else SECRET
+    headers = sign(secret, "msg_1", body, now - timedelta(seconds=age_s))
+    try:
+        Webhook(SECRET).verify(body, headers, json_parse=False)
+        theirs = True
+    except WebhookVerificationError:
+        theirs = False
+    assert theirs == (abs(age_s) < 300 and not other)
+    if theirs:
+        assert ADAPTER.authenticate(SECRET, Delivery(headers, body), now)
+    else:
+        with pytest.raises(WebhookNotAuthentic):
+            ADAPTER.authenticate(SECRET, Delivery(headers, body), now)
 
 
 def test_authentic_and_meaningless_bodies_are_malformed() -> None:
@@ -143,3 +167,62 @@ def test_a_value_that_cannot_be_is_named(change: dict[str, Any], field: str) -> 
 def test_unknown_fields_and_unknown_types_are_tolerated() -> None:
     assert isinstance(ADAPTER.read(event("invoice.paid", **PAYMENT, fee_cents=199)), PaymentReceived)
     assert ADAPTER.read(event("customer.moved", anything=[1])) == Irrelevant("customer.moved")
+
+
+# ------------------------------------------------------------------------------------------------- the simulator
+
+
+def gateway_of(*statuses: int, policy: Policy = standard.POLICY) -> tuple[standard.Standard, list[timedelta]]:
+    """What it sent one payment at, and how long after the first try each came; 200 when the statuses are used up."""
+    clock, left, tried = ManualClock(NOW), list(statuses), list[timedelta]()
+    gateway = standard.Standard(SECRET, HookQueue(policy, Random(1)), clock)
+    gateway.pay("7", 9990, "p")
+    while (at := gateway.queue.next_at()) is not None:
+        clock.advance(max(at - clock(), timedelta()))
+        sending = gateway.queue.due(clock())
+        assert sending is not None
+        headers, body = sending.event.request(clock())
+        (message,) = ADAPTER.authenticate(SECRET, Delivery(headers, body), clock())  # each try is signed anew
+        assert message.event_id == "msg_p"
+        assert ADAPTER.read(message.body) == PaymentReceived(7, None, "p", 9990, NOW, "pix")
+        tried.append(clock() - NOW)
+        gateway.queue.answered(sending, left.pop(0) if left else 200, clock())
+    return gateway, tried
+
+
+def test_it_tries_for_three_days_with_the_same_id_and_gives_up() -> None:
+    gateway, tried = gateway_of(*[0, 503, 404] * 9)
+    assert tried[:4] == [timedelta(seconds=seconds) for seconds in (0, 5, 305, 2105)]
+    assert len(tried) == 10
+    assert timedelta(days=3) < tried[-1] < timedelta(days=4)
+    assert not gateway.queue.interrupted
+
+
+def test_a_receiver_that_wants_no_more_gets_none_until_somebody_resumes() -> None:
+    gateway, tried = gateway_of(500, 410)
+    assert len(tried) == 2
+    assert gateway.queue.interrupted
+    gateway.queue.resume(gateway.clock())
+    assert gateway.queue.due(gateway.clock()) is not None
+
+
+def test_who_sends_by_hand_waits_some_seconds_at_most() -> None:
+    _, tried = gateway_of(*[500] * 9, policy=standard.BY_HAND)
+    assert [one.total_seconds() for one in tried] == [0, 0.5, 1.5, 3.5, 7.5]
+
+
+def test_a_person_pays_reverses_and_refunds_by_simulate() -> None:
+    simulation = standard.simulation(Options("", {}, ManualClock(NOW), Random(1), "http://h/hooks/standard"))
+    ADAPTER.check_secret(simulation.credentials["secret"])
+    client = TestClient(simulation.app, "http://gateway.test/_simulate/charges")
+    payment_id = client.post("/7/pay", json={"amount_cents": 9990}).json()["payment_id"]
+    assert client.post("/7/pay", json={"amount_cents": 1, "payment_id": "mine"}).json() == {"payment_id": "mine"}
+    for what in ("reverse", "refund"):
+        assert client.post(f"/{payment_id}/{what}").status_code == 200
+    for wrong in ({}, {"amount_cents": 0}, {"amount_cents": "1"}):
+        assert client.post("/7/pay", json=wrong).status_code == 400
+    assert client.post("/7/dance").status_code == 404
+    said = [ADAPTER.read(sending.event.request(NOW)[1]) for sending in simulation.queue.sendings]
+    assert said[2:] == [PaymentReversed(payment_id), PaymentReversed(payment_id, refund=True)]
+    with pytest.raises(InvalidInput):
+        standard.simulation(Options("nonsense", {}, ManualClock(NOW), Random(1), "http://h/"))

@@ -337,9 +337,11 @@ WRONG: list[tuple[int, str, tuple[str, ...]]] = [
     (
         1,
         "http://",
-        ("simulate", "gateway", "standard", "1", "100", "--secret", "whsec_" + "QUFB" * 10, "--url", "ftp://x"),
+        ("simulate", "gateway", "standard", "1", "100", "--secret", "whsec_" + "QUFB" * 10, "--hook", "ftp://x"),
     ),
-    (2, "INVOICE_ID", ("simulate", "gateway", "standard", "--secret", "whsec_" + "QUFB" * 10)),
+    (2, "AMOUNT_CENTS", ("simulate", "gateway", "standard", "1", "--secret", "whsec_" + "QUFB" * 10)),
+    (1, "no gateway account", ("gateway", "register", "nobody", "--url", "https://a.test")),
+    (1, "https://", ("gateway", "register", "demo", "--url", "http://a.test")),
     (2, "--credentials", ("simulate", "bras")),
     (2, "--redial", ("simulate", "bras", "--users", "1", "--redial", "x-y")),
     (2, "--vendor", ("simulate", "bras", "--users", "1", "--vendor", "zte")),
