@@ -760,8 +760,9 @@ class GatewayAccountOut(Output):
     settings: dict[str, str]
     has_credentials: bool
     enabled: bool
-    #: When its API was last read for what no webhook told, and what is wrong with it now.
+    #: When its API was last read for what no webhook told; what is wrong with it now, and what soon will be.
     reconciled_at: datetime | None
     alarm: str | None
+    warning: str | None
     previous_valid_until: datetime | None
     version: int

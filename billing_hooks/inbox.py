@@ -40,6 +40,8 @@ from core.keyring import GATEWAY_SECRET, Keyring
 from core.models.billing import Invoice, Payment
 
 BODY_OCTETS_MAX = 256 * 1024
+#: How the id begins of what no webhook told, before the payment's.
+FOUND = "found:"
 
 RECEIVED = Counter("provedor_webhooks_total", "Webhooks by gateway and what became of them", ["gateway", "outcome"])
 log = structlog.get_logger()
@@ -58,7 +60,7 @@ def receive(session: Session, keyring: Keyring, gateway: str, delivery: Delivery
     except ProvedorError as error:
         RECEIVED.labels(gateway, type(error).__name__).inc()
         raise
-    return sum(_store(session, account, message) for message in messages)
+    return sum(_store(session, account, message, now) for message in messages)
 
 
 def count_oversized(gateway: str) -> None:
@@ -129,12 +131,12 @@ def _label(gateway: str) -> str:
     return gateway if gateway in ADAPTERS else "unknown"
 
 
-def _store(session: Session, account: GatewayAccount, message: Message) -> bool:
-    entry_id = _insert(session, account, message.event_id, message.body)
+def _store(session: Session, account: GatewayAccount, message: Message, now: datetime) -> bool:
+    entry_id = _insert(session, account, message.event_id, message.body, now)
     if entry_id is not None:
         outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": entry_id})
     elif message.again is not None:
-        again_id = _insert(session, account, message.again.event_id, message.body)
+        again_id = _insert(session, account, message.again.event_id, message.body, now)
         if again_id is not None:
             payload = {"inbox_id": again_id, "tries": 0}
             outbox.enqueue(session, topics.INBOX_STORED, payload, due_at=message.again.not_before)
@@ -142,11 +144,11 @@ def _store(session: Session, account: GatewayAccount, message: Message) -> bool:
     return entry_id is not None
 
 
-def _insert(session: Session, account: GatewayAccount, event_id: str, body: bytes) -> int | None:
+def _insert(session: Session, account: GatewayAccount, event_id: str, body: bytes, now: datetime) -> int | None:
     """The entry's id; None where it is known."""
     return session.scalar(
         insert(InboxEntry)
-        .values(account_id=account.id, gateway=account.gateway, event_id=event_id, body=body)
+        .values(account_id=account.id, gateway=account.gateway, event_id=event_id, body=body, received_at=now)
         .on_conflict_do_nothing()
         .returning(InboxEntry.id)
     )
@@ -174,6 +176,8 @@ def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -
     if isinstance(notice, PaymentReceived):
         _lock_payment(session, entry.account_id, notice.payment_id)
         _record(session, entry, notice, actor, now)
+        if not entry.found:
+            _note_told(session, entry.account_id, notice.payment_id, now)
         _wake(session, entry.account_id, notice.payment_id)
     elif isinstance(notice, PaymentReversed | ReversalUndone):
         _lock_payment(session, entry.account_id, notice.payment_id)
@@ -224,6 +228,15 @@ def _take_back(
 def _lock_payment(session: Session, account_id: int, payment_id: str) -> None:
     """One event of a payment at a time: else a payment and its reversal could each miss the other."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account_id}:{payment_id}", 0))))
+
+
+def _note_told(session: Session, account_id: int, payment_id: str, now: datetime) -> None:
+    """What the reading of the API found first was on its way."""
+    found = (
+        InboxEntry.account_id == account_id, InboxEntry.found, InboxEntry.told_at.is_(None),
+        InboxEntry.event_id.startswith(f"{FOUND}{payment_id}:", autoescape=True),
+    )  # fmt: skip
+    session.execute(update(InboxEntry).where(*found).values(told_at=now).execution_options(synchronize_session=False))
 
 
 def _wake(session: Session, account_id: int, payment_id: str) -> None:

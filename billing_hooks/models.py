@@ -61,9 +61,11 @@ class GatewayAccount(Versioned, Base):
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     credentials_encrypted: Mapped[bytes | None]
     enabled: Mapped[bool] = mapped_column(default=True, server_default="true")
-    #: Until when its API was read for what no webhook told, and what is wrong with it now, in words for people.
+    #: Until when its API was read for what no webhook told; what is wrong with it now, which keeps runs from being
+    #: believed; and what will be wrong if nobody does something. In words for people.
     reconciled_at: Mapped[datetime | None]
     alarm: Mapped[str | None]
+    warning: Mapped[str | None]
 
 
 class InboxEntry(Base):
@@ -74,6 +76,8 @@ class InboxEntry(Base):
         UniqueConstraint("account_id", "event_id"),
         Index("ix_inbox_entry_open", "received_at", postgresql_where=text("status = 'received'")),
         Index("ix_inbox_entry_waiting", "account_id", "awaits", postgresql_where=text("status = 'waiting'")),
+        Index("ix_inbox_entry_account_id", "account_id", "received_at"),
+        Index("ix_inbox_entry_untold", "account_id", postgresql_where=text("found AND told_at IS NULL")),
     )
 
     id: Mapped[Id]
@@ -88,6 +92,8 @@ class InboxEntry(Base):
     error: Mapped[str | None]
     #: No webhook told of it: it was found when the API was read.
     found: Mapped[bool] = mapped_column(default=False, server_default="false")
+    #: When a webhook told of it all the same: it was late, not lost.
+    told_at: Mapped[datetime | None]
     #: The gateway's id of the payment that a waiting entry is about.
     awaits: Mapped[str | None]
     done_at: Mapped[datetime | None]

@@ -1,8 +1,10 @@
 """What no webhook told: each gateway's API is read on a schedule, and what it says is done as if it had been told.
 
-A payment that is found so is recorded as found. An account whose webhooks are lost, whose queue is stopped, or whose
-API cannot be read for long has an alarm, which people see and by which a run of suspensions stops: who paid there may
-look like a debtor here.
+A payment that is found so is done at once and recorded as found. Its webhook may only be late: it is lost when the
+next reading knows of none still, and nothing that came waits to be understood. An account whose webhooks are lost,
+whose queue is stopped, which is silent (`silence`), or whose API cannot be read for long has an alarm, which people see
+and by which a run of suspensions stops: who paid there may look like a debtor here. What will be wrong if nobody does
+something is a warning, which stops nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from billing_hooks import inbox
+from billing_hooks import accounts, inbox, silence
 from billing_hooks.errands import Errand, Errands
+from billing_hooks.gateways import mutual_tls
 from billing_hooks.gateways.base import Fact, GatewayApi, PaymentReceived, PaymentReversed
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
 from core import events, invoices, outbox, topics
@@ -32,6 +35,15 @@ OVERLAP: Final = timedelta(hours=2)
 FIRST: Final = timedelta(days=3)
 #: An API that was not read for so long raises the alarm.
 SILENT_AFTER: Final = timedelta(hours=1)
+#: Longer than any gateway's first pause between two tries (Mercado Pago's quarter of an hour).
+TOLD_WITHIN: Final = timedelta(minutes=16)
+#: Since it was found, a lost webhook is an alarm for so long.
+ALARMING_FOR: Final = timedelta(hours=1)
+#: Days before its end at which a certificate is warned of, and warned of again.
+CERTIFICATE_DAYS: Final = (7, 30)
+
+
+_REVERSED: Final = ":reversed:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,9 @@ def owe_due(session: Session, now: datetime) -> int:
     )
     for account in session.scalars(silent).all():
         set_alarm(session, account.id, f"its API could not be read since {account.reconciled_at:%Y-%m-%d %H:%M} UTC")
+    unreadable = (GatewayAccount.enabled, GatewayAccount.credentials_encrypted.is_(None))
+    for account_id in session.scalars(select(GatewayAccount.id).where(*unreadable)).all():
+        set_alarm(session, account_id, silence.alarm_of(session, account_id, now))
     return len(account_ids)
 
 
@@ -69,12 +84,28 @@ def alarms(session: Session) -> list[str]:
 
 def set_alarm(session: Session, account_id: int, alarm: str | None) -> None:
     """Told as an event when it changes. No edit of a person's: the account's version stays."""
-    before = session.scalar(select(GatewayAccount.alarm).where(GatewayAccount.id == account_id))
-    if before == alarm:
-        return
-    session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(alarm=alarm))
-    told = "gateway_account.alarm" if alarm else "gateway_account.well"
-    events.record(session, told, "gateway_account", account_id, alarm=alarm)
+    if _changed(session, account_id, GatewayAccount.alarm, alarm):
+        told = "gateway_account.alarm" if alarm else "gateway_account.well"
+        events.record(session, told, "gateway_account", account_id, alarm=alarm)
+
+
+def set_warning(session: Session, account_id: int, warning: str | None) -> None:
+    """Told as an event when there is one, and when it says more."""
+    if _changed(session, account_id, GatewayAccount.warning, warning) and warning:
+        events.record(session, "gateway_account.warning", "gateway_account", account_id, warning=warning)
+
+
+def certificate_warning(ends_at: datetime | None, now: datetime) -> str | None:
+    """The same words from one of CERTIFICATE_DAYS to the next, so that each is told once."""
+    if ends_at is None:
+        return None
+    renew = "have the bank make another, and save it with its private key in the account's credentials"
+    if ends_at <= now:
+        return f"the certificate that its API is asked with ended on {ends_at:%Y-%m-%d}: {renew}"
+    within = next((days for days in CERTIFICATE_DAYS if ends_at <= now + timedelta(days=days)), None)
+    if within is None:
+        return None
+    return f"the certificate that its API is asked with ends on {ends_at:%Y-%m-%d}, in {within} days or less: {renew}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +119,9 @@ class Reconciler:
         if account is None or not account.enabled:
             return None
         now, account_id = self.clock(), account.id
+        access = accounts.access_of(self.errands.connections.keyring, account)
+        ends_at = mutual_tls.ends_at(access.credentials) if access is not None else None
+        set_warning(session, account_id, certificate_warning(ends_at, now))
         since = account.reconciled_at - OVERLAP if account.reconciled_at else now - FIRST
         errand: Errand[Reading] = Errand(
             account_id, topics.RECONCILE, payload,
@@ -99,27 +133,48 @@ class Reconciler:
 
     def _conclude(self, session: Session, account_id: int, reading: Reading, read_at: datetime) -> None:
         account = session.get_one(GatewayAccount, account_id)
-        found = sum(self._apply(session, account, fact) for fact in reading.facts)
+        for fact in reading.facts:
+            self._apply(session, account, fact)
         session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(reconciled_at=read_at))
-        lost = f"{found} payments came that no webhook told of" if found else None
-        set_alarm(session, account_id, reading.queue_alarm or lost)
+        lost = lost_webhooks(session, account_id, read_at)
+        alarm = f"{lost} payments came that no webhook told of" if lost else None
+        set_alarm(session, account_id, reading.queue_alarm or alarm or silence.alarm_of(session, account_id, read_at))
 
-    def _apply(self, session: Session, account: GatewayAccount, fact: Fact) -> bool:
-        """True for money that no webhook told of."""
+    def _apply(self, session: Session, account: GatewayAccount, fact: Fact) -> None:
         if not _is_news(session, account.id, fact):
-            return False
+            return
         entry = InboxEntry(
-            account_id=account.id, gateway=account.gateway, event_id=f"found:{_key(fact)}", found=True,
-            body=msgspec.json.encode(fact), status=InboxStatus.RECEIVED,
+            account_id=account.id, gateway=account.gateway, event_id=f"{inbox.FOUND}{_key(fact)}", found=True,
+            body=msgspec.json.encode(fact), status=InboxStatus.RECEIVED, received_at=self.clock(),
         )  # fmt: skip
-        if session.scalar(select(InboxEntry.id).where(
-            InboxEntry.account_id == account.id, InboxEntry.event_id == entry.event_id
-        )) is not None:  # fmt: skip
-            return False
+        known = (InboxEntry.account_id == account.id, InboxEntry.event_id == entry.event_id)
+        if session.scalar(select(InboxEntry.id).where(*known)) is not None:
+            return
         session.add(entry)
         session.flush()
         inbox.conclude(session, entry, [fact], self.clock)
-        return isinstance(fact, PaymentReceived) and entry.status is InboxStatus.DONE
+
+
+def lost_webhooks(session: Session, account_id: int, now: datetime) -> int:
+    """How many payments were found a while ago, and told by no webhook since; none while something waits to be read."""
+    of_account = InboxEntry.account_id == account_id
+    unread = select(InboxEntry.id).where(of_account, InboxEntry.status == InboxStatus.RECEIVED).limit(1)
+    if session.scalar(unread) is not None:
+        return 0
+    lost = (
+        of_account, InboxEntry.found, InboxEntry.told_at.is_(None), InboxEntry.status == InboxStatus.DONE,
+        ~InboxEntry.event_id.contains(_REVERSED), InboxEntry.received_at <= now - TOLD_WITHIN,
+        InboxEntry.received_at > now - ALARMING_FOR,
+    )  # fmt: skip
+    return session.scalar(select(func.count()).select_from(InboxEntry).where(*lost)) or 0
+
+
+def _changed(session: Session, account_id: int, column: InstrumentedAttribute[str | None], value: str | None) -> bool:
+    of_account = GatewayAccount.id == account_id
+    if session.scalar(select(column).where(of_account)) == value:
+        return False
+    session.execute(update(GatewayAccount).where(of_account).values({column: value}))
+    return True
 
 
 def _read(api: GatewayApi, since: datetime) -> Reading:
@@ -144,5 +199,5 @@ def _key(fact: Fact) -> str:
         sum_ = f":{fact.amount_cents}" if fact.so_far else ""
         return f"{fact.payment_id}:{'settled' if fact.settled_at else 'paid'}{sum_}"
     if isinstance(fact, PaymentReversed):
-        return f"{fact.payment_id}:reversed:{fact.amount_cents or 'whole'}"
+        return f"{fact.payment_id}{_REVERSED}{fact.amount_cents or 'whole'}"
     return repr(fact)

@@ -178,7 +178,7 @@ def _account_view(account: GatewayAccount) -> schemas.GatewayAccountOut:
     return schemas.GatewayAccountOut(
         id=str(account.id), gateway=account.gateway, name=account.name, settings=account.settings,
         has_credentials=account.credentials_encrypted is not None, enabled=account.enabled,
-        reconciled_at=account.reconciled_at, alarm=account.alarm,
+        reconciled_at=account.reconciled_at, alarm=account.alarm, warning=account.warning,
         previous_valid_until=account.previous_valid_until, version=account.version,
     )  # fmt: skip
 

@@ -1,0 +1,118 @@
+"""When an account is silent for too long, by its own habit."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing_hooks import accounts, reconciliation, silence
+from billing_hooks.models import GatewayAccount, InboxEntry
+from core.audit import Actor
+from core.keyring import Keyring
+from core.models import Event
+
+SECRET = "whsec_YSBnYXRld2F5J3Mgc2VjcmV0IG9mIG9jdGV0cw=="
+MONDAY = date(2026, 11, 2)
+#: Monday to Friday for four weeks, the last on 27 November.
+WEEKDAYS = [MONDAY + timedelta(days=number) for number in range(28) if number % 7 < 5]
+
+
+@pytest.fixture
+def account_id(session: Session, keyring: Keyring) -> int:
+    return accounts.create_account(session, keyring, "standard", "erp", SECRET, Actor("test")).id
+
+
+def tell(session: Session, account_id: int, days: list[date], *, found: bool = False) -> None:
+    for day in days:
+        at = datetime(day.year, day.month, day.day, 15, tzinfo=UTC)
+        entry = InboxEntry(
+            account_id=account_id, gateway="standard", event_id=f"{day} {found}", body=b"{}", received_at=at,
+            found=found,
+        )  # fmt: skip
+        session.add(entry)
+    session.flush()
+
+
+def noon(month: int, day: int) -> datetime:
+    return datetime(2026, month, day, 12, tzinfo=UTC)
+
+
+def test_a_weekend_is_no_silence_where_weekends_are_silent_and_six_days_are(session: Session, account_id: int) -> None:
+    tell(session, account_id, WEEKDAYS)
+    assert silence.alarm_of(session, account_id, noon(11, 30)) is None
+    assert silence.alarm_of(session, account_id, noon(12, 3)) is None  # five whole days, twice a weekend and one
+    alarm = silence.alarm_of(session, account_id, noon(12, 4))
+    assert alarm is not None
+    assert "2026-11-27 15:00" in alarm
+
+
+def test_who_tells_every_day_is_missed_after_two(session: Session, account_id: int) -> None:
+    tell(session, account_id, [MONDAY + timedelta(days=number) for number in range(14)])
+    assert silence.alarm_of(session, account_id, noon(11, 17)) is None
+    assert silence.alarm_of(session, account_id, noon(11, 18)) is not None
+
+
+def test_who_told_little_or_nothing_has_no_habit_and_what_was_found_is_not_told(
+    session: Session, account_id: int
+) -> None:
+    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+    tell(session, account_id, WEEKDAYS[:6])
+    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+    tell(session, account_id, WEEKDAYS, found=True)
+    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+
+
+def test_an_account_without_an_api_is_an_alarm_when_it_is_silent_and_well_when_it_speaks(
+    session: Session, account_id: int
+) -> None:
+    tell(session, account_id, WEEKDAYS)
+    reconciliation.owe_due(session, noon(12, 4))
+    (alarm,) = reconciliation.alarms(session)
+    assert alarm.startswith("erp: it told nothing since")
+    tell(session, account_id, [date(2026, 12, 4)])
+    reconciliation.owe_due(session, noon(12, 5))
+    assert reconciliation.alarms(session) == []
+    told = session.scalars(select(Event.type).where(Event.type.startswith("gateway_account.")).order_by(Event.id)).all()
+    assert told == ["gateway_account.created", "gateway_account.alarm", "gateway_account.well"]
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_the_longest_silence_is_between_days_that_told_something(telling: list[bool]) -> None:
+    longest = silence.longest_silence(telling)
+    if sum(telling) < silence.TELLING_DAYS_MIN:
+        assert longest is None
+        return
+    assert longest is not None
+    text = "".join("x" if one else "." for one in telling).strip(".")
+    assert "." * longest in text
+    assert "." * (longest + 1) not in text
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [(31, None), (30, "30 days or less"), (8, "30 days or less"), (7, "7 days or less"), (0, "ended on")],
+)
+def test_a_certificate_is_warned_of_a_month_and_a_week_before_it_ends(days: int, said: str | None) -> None:
+    now = noon(11, 24)
+    warning = reconciliation.certificate_warning(now + timedelta(days=days), now)
+    assert (warning is None) == (said is None)
+    assert said is None or said in (warning or "")
+    assert reconciliation.certificate_warning(None, now) is None
+
+
+def test_a_warning_is_told_once_for_each_of_its_words_and_stops_nothing(session: Session, account_id: int) -> None:
+    ends_at = noon(12, 24)
+    for day in (noon(11, 20), noon(11, 24), noon(12, 1), noon(12, 17), noon(12, 18), noon(12, 24)):
+        reconciliation.set_warning(session, account_id, reconciliation.certificate_warning(ends_at, day))
+    reconciliation.set_warning(session, account_id, None)
+    told = select(Event.payload).where(Event.type == "gateway_account.warning").order_by(Event.id)
+    words = [payload["warning"] for payload in session.scalars(told)]
+    assert len(words) == 3
+    assert "ended" in words[-1]
+    assert reconciliation.alarms(session) == []
+    assert session.scalar(select(GatewayAccount.warning)) is None
