@@ -118,7 +118,8 @@ def metrics() -> Response:
 @_plain.post("/hooks/{gateway}/pix")  # banks append /pix to the URL that they were given (BCB, API Pix)
 def webhook(gateway: str, body: WebhookBody, request: Request, session: Db, given: Given) -> Response:
     """Stored and committed before the sender hears of success; the work comes later."""
-    delivery = Delivery(request.headers, body, request.url.query)
+    chain = getattr(request.state, "client_chain", ())  # of who came over the banks' port
+    delivery = Delivery(request.headers, body, request.url.query, client_chain=chain)
     inbox.receive(session, given.keyring, gateway, delivery, given.clock())
     return JSONResponse({"status": "received"})
 

@@ -11,6 +11,7 @@ from typing import IO
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client import start_http_server
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -18,6 +19,8 @@ from sqlalchemy.exc import OperationalError
 from aaa.connection_log.listener import SyslogListener
 from api.app import create_app
 from core.errors import ConfigurationError
+from provedor import bank_port
+from provedor.bank_port import BankPort, authorities_of_accounts
 from provedor.celery_app import make_app, register
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.migrate import head_revision, migrate
@@ -135,6 +138,8 @@ def _children(runtime: Runtime, roles: list[str]) -> list[Child]:
         children += radius_children(runtime)
     if "api" in roles:
         children.append(Child("api", lambda ready: _run_api(runtime, ready)))
+        if runtime.settings.bank_port:
+            children.append(Child("banks", lambda ready: _run_bank_port(runtime, ready)))
     if "worker" in roles:
         children += [
             Child("relay", lambda ready: _run_relay(runtime, ready)),
@@ -162,19 +167,32 @@ def _run_nat_log(runtime: Runtime, ready: Callable[[], None]) -> None:
     run_until_term(listener.run, listener.stop)
 
 
-def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
+def _run_bank_port(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
-    app = create_app(
-        runtime.database, runtime.keyring, clock=runtime.clock, zone=runtime.zone, country=settings.country,
-        schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
-        signing_key=lambda: runtime.signing_key, provider=settings.provider_name,
-    )  # fmt: skip
+    assert settings.bank_certificate is not None  # noqa: S101  (the settings are checked together)
+    assert settings.bank_key is not None  # noqa: S101
+    port = BankPort(settings.bank_certificate, settings.bank_key, lambda: authorities_of_accounts(runtime.database))
+    config = port.config(_make_api(runtime), settings.bank_host, settings.bank_port)
+    bank_port.run(_Server(config, ready), port)
+
+
+def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
+    settings, app = runtime.settings, _make_api(runtime)
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=3, server_header=False,
     )  # fmt: skip
     server = _Server(config, ready)
     server.run()
+
+
+def _make_api(runtime: Runtime) -> FastAPI:
+    settings = runtime.settings
+    return create_app(
+        runtime.database, runtime.keyring, clock=runtime.clock, zone=runtime.zone, country=settings.country,
+        schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
+        signing_key=lambda: runtime.signing_key, provider=settings.provider_name,
+    )  # fmt: skip
 
 
 class _Server(uvicorn.Server):

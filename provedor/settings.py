@@ -39,6 +39,12 @@ class Settings(BaseSettings):
     secret_key_file: Path | None = Field(default=None, description="keys of secrets at rest; default DATA/secret.key")
     http_host: str = Field(default="127.0.0.1", description="address of the API and pages")
     http_port: int = Field(default=8000, ge=1, le=65535, description="port of the API and pages")
+    bank_host: str = Field(default="0.0.0.0", description="address banks send Pix webhooks to")  # noqa: S104
+    bank_port: int = Field(
+        default=0, ge=0, le=65535, description="its TLS port, where banks show a certificate; 0: none"
+    )
+    bank_certificate: Path | None = Field(default=None, description="our certificate there, with its chain (PEM)")
+    bank_key: Path | None = Field(default=None, description="its private key (PEM)")
     radius_host: str = Field(default="0.0.0.0,::", description="addresses RADIUS listens on, comma separated")
     radius_auth_port: int = Field(default=1812, ge=1, le=65535, description="UDP port of authentication")
     radius_acct_port: int = Field(default=1813, ge=1, le=65535, description="UDP port of accounting")
@@ -82,7 +88,7 @@ class Settings(BaseSettings):
             _check_address(part.strip())
         return value
 
-    @field_validator("nat_log_host")
+    @field_validator("nat_log_host", "bank_host")
     @classmethod
     def _one_address(cls, value: str) -> str:
         _check_address(value)
@@ -136,6 +142,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"WINDOW_LAST_HOUR: must be later than PROVEDOR_WINDOW_FIRST_HOUR {self.window_first_hour}"
             )
+        if self.bank_port and (self.bank_certificate is None or self.bank_key is None):
+            raise ValueError("BANK_PORT: needs PROVEDOR_BANK_CERTIFICATE and PROVEDOR_BANK_KEY")
         if self.radius_acct_port == self.radius_auth_port:
             raise ValueError(f"RADIUS_ACCT_PORT: must differ from PROVEDOR_RADIUS_AUTH_PORT {self.radius_auth_port}")
         return self
