@@ -136,7 +136,7 @@ def events(database: Database, type_: str) -> list[Event]:
 
 def make_provider(
     database: Database, keyring: Keyring, clock: ManualClock, gateway: str, secret: str, simulated: Starlette,
-    queue: HookQueue, *, base_url: str = "http://gateway.test", path: str = "",
+    queue: HookQueue, *, base_url: str | None = "https://gateway.test", path: str = "",
     settings: Mapping[str, str] | None = None,
     credentials: Mapping[str, str] | None = None, client: Callable[[Access], httpx.Client] | None = None,
 ) -> Provider:  # fmt: skip
@@ -144,7 +144,7 @@ def make_provider(
     with database.transaction() as session:
         accounts.create_account(
             session, keyring, gateway, "simulated", secret, Actor("test"),
-            settings={"base_url": base_url} | dict(settings or {}), credentials=credentials,
+            settings=({"base_url": base_url} if base_url else {}) | dict(settings or {}), credentials=credentials,
         )  # fmt: skip
     receiver = TestClient(make_app(database, keyring, clock=clock), raise_server_exceptions=False)
     sender = Sender(queue, f"http://testserver/hooks/{gateway}{path}", receiver, clock, lambda *_: None)

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import Provider, make_provider, no_holiday
+from simulated_gateway import Provider, make_provider
 from sqlalchemy import select
 from starlette.testclient import TestClient
 from stripe import SignatureVerificationError, WebhookSignature
 
-from billing_hooks import accounts, charges, reconciliation
+from billing_hooks import accounts
 from billing_hooks.gateways import stripe
 from billing_hooks.gateways.base import (
     Access,
@@ -35,7 +35,7 @@ from billing_hooks.gateways.base import (
     our_reference,
 )
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused, Http
-from billing_hooks.models import Charge, ChargeStatus, GatewayAccount, InboxEntry
+from billing_hooks.models import InboxEntry
 from billing_hooks.simulators import stripe as simulator
 from billing_hooks.simulators.hooks import HookQueue
 from billing_hooks.simulators.simulation import Options
@@ -44,8 +44,6 @@ from core.clock import ManualClock
 from core.database import Database
 from core.errors import InvalidInput
 from core.keyring import Keyring
-from core.models import Customer
-from core.models.party import Contact, ContactRole
 
 SECRET = "whsec_0123456789abcdef0123456789abcdef"
 OTHER_SECRET = "whsec_fedcba9876543210fedcba9876543210"
@@ -79,7 +77,7 @@ def provider_of(
 
 
 def api_of(gateway: simulator.Stripe, key: str = KEY, **settings: str) -> stripe.StripeApi:
-    client = TestClient(simulator.app_of(gateway), "http://gateway.test")
+    client = TestClient(simulator.app_of(gateway), "https://gateway.test")
     return ADAPTER.connect(Access(settings, {"api_key": key}), Http(client))
 
 
@@ -275,19 +273,6 @@ def test_yen_have_no_hundredths_to_be_charged(gateway: simulator.Stripe) -> None
     assert refused.value.field == "amount_cents"
 
 
-def test_a_boleto_pays_the_invoice_once_however_often_it_is_told(provider: Provider, gateway: simulator.Stripe) -> None:
-    gateway.queue.faults.repeat = 1.0
-    invoice_id, charge_id = charge_for(provider, gateway)
-    gateway.pay(charge_id)
-    assert provider.deliver() == 8  # created, requires_action, charge and intent succeeded, each twice
-    assert provider.status(invoice_id) == "paid"
-    (payment,) = provider.payments(invoice_id)
-    assert (payment.amount_cents, payment.method, payment.external_id) == (9990, "boleto", charge_id)
-    assert payment.settled_at == gateway.clock() + timedelta(days=2)
-    assert payment.net_cents == 9990 - simulator.fee_of(9990)
-    assert {status for status, _ in provider.inbox()} == {"done"}
-
-
 def test_a_boleto_that_the_bank_tells_of_late_pays_when_it_does(provider: Provider, gateway: simulator.Stripe) -> None:
     invoice_id, charge_id = charge_for(provider, gateway)
     gateway.pay_late(charge_id)
@@ -307,31 +292,6 @@ def test_a_boleto_that_was_paid_though_it_had_expired_pays(provider: Provider, g
     assert provider.status(invoice_id) == "paid"
 
 
-def test_events_in_the_wrong_order_end_in_the_same_state(provider: Provider, gateway: simulator.Stripe) -> None:
-    gateway.queue.faults.reorder = 1.0
-    invoice_id, charge_id = charge_for(provider, gateway)
-    gateway.pay(charge_id)
-    gateway.refund(charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "refunded"
-    assert len(provider.payments(invoice_id)) == 1
-    assert {status for status, _ in provider.inbox()} == {"done"}
-
-
-def test_a_partial_refund_leaves_the_invoice_paid_and_the_rest_of_it_does_not(
-    provider: Provider, gateway: simulator.Stripe
-) -> None:
-    invoice_id, charge_id = charge_for(provider, gateway)
-    gateway.pay(charge_id)
-    gateway.refund(charge_id, 1000)
-    provider.deliver()
-    assert provider.status(invoice_id) == "paid"
-    assert provider.payments(invoice_id)[0].refunded_cents == 1000
-    gateway.refund(charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "refunded"
-
-
 def test_a_refund_that_failed_is_money_again(provider: Provider, gateway: simulator.Stripe) -> None:
     """The invoice stays refunded, which is final; the payment counts, and a person is told."""
     invoice_id, charge_id = charge_for(provider, gateway)
@@ -342,18 +302,6 @@ def test_a_refund_that_failed_is_money_again(provider: Provider, gateway: simula
     gateway.fail_refund(charge_id)
     provider.deliver()
     assert provider.payments(invoice_id)[0].reversed_at is None
-
-
-def test_a_dispute_makes_the_invoice_owed_again_until_it_is_won(provider: Provider, gateway: simulator.Stripe) -> None:
-    invoice_id, charge_id = charge_for(provider, gateway, payment_method="card")
-    gateway.pay(charge_id)
-    provider.deliver()
-    gateway.dispute(charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "open"
-    gateway.close_dispute(charge_id, "won")
-    provider.deliver()
-    assert provider.status(invoice_id) == "paid"
 
 
 def test_a_dispute_that_was_lost_stays_owed_and_an_inquiry_takes_nothing(
@@ -384,55 +332,6 @@ def test_a_won_dispute_of_a_refunded_payment_does_not_bring_it_back(
     provider.deliver()
     assert provider.status(invoice_id) == "refunded"
     assert api_of(gateway).fetch(charge_id)[1:] == [PaymentReversed(charge_id, refund=True)]
-
-
-def test_too_little_does_not_pay_and_too_much_does(provider: Provider, gateway: simulator.Stripe) -> None:
-    short, short_charge = charge_for(provider, gateway)
-    gateway.pay(short_charge, 5000)
-    much, much_charge = charge_for(provider, gateway)
-    gateway.pay(much_charge, 12000)
-    provider.deliver()
-    assert [provider.status(one) for one in (short, much)] == ["open", "paid"]
-    assert [provider.payments(one)[0].amount_cents for one in (short, much)] == [5000, 12000]
-
-
-def test_while_the_api_is_away_the_payment_waits_and_is_applied_when_it_is_back(
-    provider: Provider, gateway: simulator.Stripe, clock: ManualClock
-) -> None:
-    invoice_id, charge_id = charge_for(provider, gateway)
-    gateway.away = 503
-    gateway.pay(charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "open"
-    assert {status for status, _ in provider.inbox()} == {"done", "received"}
-    gateway.away = None
-    clock.advance(timedelta(seconds=31))
-    provider.work()
-    assert provider.status(invoice_id) == "paid"
-
-
-def test_while_our_key_is_refused_the_payment_waits(
-    database: Database, keyring: Keyring, clock: ManualClock, gateway: simulator.Stripe
-) -> None:
-    provider = provider_of(database, keyring, clock, gateway, key="sk_test_rolled")
-    invoice_id, charge_id = charge_for(provider, gateway)
-    gateway.pay(charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "open"
-    gateway.api_key = "sk_test_rolled"
-    clock.advance(timedelta(seconds=301))
-    provider.work()
-    assert provider.status(invoice_id) == "paid"
-
-
-def test_a_charge_that_names_no_invoice_of_ours_is_left_to_a_person(
-    provider: Provider, gateway: simulator.Stripe
-) -> None:
-    form = {"amount": "1000", "currency": "brl", "metadata[invoice]": str(provider.invoice())}
-    intent = gateway.add_intent(form)
-    gateway.pay(intent.id)
-    provider.deliver()
-    assert provider.inbox()[-1] == ("failed", f"there is no invoice of charge {intent.id}")
 
 
 def test_an_invoice_of_stripe_billing_is_the_charge_that_its_intents_pay(
@@ -641,89 +540,10 @@ def test_a_boleto_for_a_day_that_is_past_or_far_away_is_made_all_the_same(gatewa
         assert api_of(gateway).create(order(number, due_date=due)).boleto_line
 
 
-def test_an_unknown_payment_method_is_named(gateway: simulator.Stripe) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        api_of(gateway, payment_method="cheque").create(order(1))
-    assert refused.value.field == "settings.payment_method"
-
-
 def test_a_payer_without_an_address_gets_no_boleto_and_stripes_reason_is_told(gateway: simulator.Stripe) -> None:
     poor = ChargeOrder("invoice-1", 1, 9990, date(2026, 12, 10), "Fibra", Payer("Maria", "52998224725"))
     with pytest.raises(GatewayRefused, match=r"billing_details\]\[email"):
         api_of(gateway).create(poor)
-
-
-def order_here(provider: Provider, invoice_id: int) -> None:
-    """As a person orders it."""
-    with provider.database.transaction() as session:
-        for customer in session.scalars(select(Customer)):
-            customer.document = "52998224725"
-            session.add(Contact(customer_id=customer.id, name="Maria", role=ContactRole.MAIN, email="m@example.com"))
-        account_id = session.scalars(select(GatewayAccount.id)).one()
-        session.flush()
-        charges.order_charge(
-            session,
-            invoice_id,
-            account_id,
-            Actor("test"),
-            provider.clock().date(),
-            no_holiday,
-            due_date=date(2026, 12, 10),
-        )
-    provider.work()
-
-
-def charge_here(provider: Provider) -> Charge:
-    with provider.database.transaction() as session:
-        return session.scalars(select(Charge)).one()
-
-
-def test_a_charge_that_is_ordered_here_is_paid_there_and_closed(
-    database: Database, keyring: Keyring, clock: ManualClock, gateway: simulator.Stripe
-) -> None:
-    provider = provider_of(database, keyring, clock, gateway, payment_method="pix")
-    invoice_id = provider.invoice()
-    order_here(provider, invoice_id)
-    made = charge_here(provider)
-    assert made.charge_id is not None
-    gateway.pay(made.charge_id)
-    provider.deliver()
-    assert provider.status(invoice_id) == "paid"
-    assert (charge_here(provider).status, charge_here(provider).error) == (ChargeStatus.CLOSED, None)
-
-
-def test_a_payment_that_no_webhook_told_of_is_found_and_told_as_an_alarm(
-    database: Database, keyring: Keyring, clock: ManualClock, gateway: simulator.Stripe
-) -> None:
-    provider = provider_of(database, keyring, clock, gateway, payment_method="pix")
-    gateway.queue.faults.lose = 1.0
-    invoice_id = provider.invoice()
-    order_here(provider, invoice_id)
-    gateway.pay(charge_here(provider).charge_id or "")
-    with provider.database.transaction() as session:
-        reconciliation.owe_due(session, provider.clock())
-    provider.work()
-    assert provider.status(invoice_id) == "paid"
-    with provider.database.transaction() as session:
-        assert reconciliation.alarms(session) == ["simulated: 1 payments came that no webhook told of"]
-
-
-def test_reconciliation_finds_what_no_webhook_told(gateway: simulator.Stripe, clock: ManualClock) -> None:
-    """Also an old charge that was paid since; each payment once, whatever was told of it."""
-    gateway.queue.faults.lose = 1.0
-    api = api_of(gateway, payment_method="card")
-    charges = [api.create(order(number)).charge_id for number in range(1, 131)]
-    gateway.pay(charges[129])
-    clock.advance(timedelta(days=10))
-    began = clock()
-    for charge in charges[:120]:
-        gateway.pay(charge)
-    gateway.refund(charges[0])
-    gateway.cancel(charges[121])
-    facts = list(api.since(began))
-    received = [fact.invoice_id for fact in facts if isinstance(fact, PaymentReceived)]
-    assert sorted(number for number in received if number is not None) == list(range(1, 121))
-    assert ChargeClosed(charges[121]) in facts
 
 
 def test_a_charge_without_an_intent_is_a_payment_of_its_own() -> None:
@@ -827,7 +647,7 @@ def test_what_is_simulated_has_the_secrets_that_are_given_or_good_ones(clock: Ma
 
 
 def test_what_the_real_one_refuses_is_refused(gateway: simulator.Stripe) -> None:
-    client = TestClient(simulator.app_of(gateway), "http://gateway.test")
+    client = TestClient(simulator.app_of(gateway), "https://gateway.test")
     assert client.get("/v1/payment_intents/pi_1").status_code == 401
     assert client.get("/v1/payment_intents/pi_1", headers={"authorization": "Bearer sk_wrong"}).status_code == 401
     assert client.get("/v1/payment_intents/pi_1", auth=(KEY, "")).status_code == 404
@@ -850,7 +670,7 @@ def test_what_the_real_one_refuses_is_refused(gateway: simulator.Stripe) -> None
 
 
 def test_a_person_plays_the_payers_their_banks_and_our_staff(gateway: simulator.Stripe) -> None:
-    client = TestClient(simulator.app_of(gateway), "http://gateway.test")
+    client = TestClient(simulator.app_of(gateway), "https://gateway.test")
     charge_id = api_of(gateway).create(order(1)).charge_id
 
     def act(what: str, **body: int) -> tuple[int, object]:
@@ -866,3 +686,19 @@ def test_a_person_plays_the_payers_their_banks_and_our_staff(gateway: simulator.
     assert act("dispute") == act("lose-dispute") == (200, "succeeded")
     assert act("refund", amount=100)[0] == act("refund")[0] == act("fail-refund")[0] == 200
     assert act("dance")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("answer", "alarm"),
+    [
+        (httpx.Response(403), None),  # a restricted key need not know of them
+        (httpx.Response(200, json={"data": [{"url": "https://else.where/stripe", "status": "disabled"}]}), None),
+        (httpx.Response(200, json={"data": [{"url": "https://a.test/hooks/stripe", "status": "enabled"}]}), None),
+        (
+            httpx.Response(200, json={"data": [{"url": "https://a.test/hooks/stripe", "status": "disabled"}]}),
+            "Stripe has disabled the endpoint https://a.test/hooks/stripe; enable it there",
+        ),
+    ],
+)
+def test_an_endpoint_of_ours_that_is_disabled_is_an_alarm(answer: httpx.Response, alarm: str | None) -> None:
+    assert connect(httpx.MockTransport(lambda _: answer)).queue_alarm() == alarm
