@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
 from aaa.connection_log.signing import SigningKey
 from api import openapi, problems
-from api.context import Db, Given, Services
+from api.context import Db, Services
 from api.docs import render_docs
 from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
+from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.bank_files import file_routes, line_routes
@@ -35,8 +35,6 @@ from api.resources.pools import pool_routes
 from api.resources.system import audit_routes, event_routes, token_routes
 from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
-from billing_hooks import inbox
-from billing_hooks.gateways.base import Delivery
 from core.clock import Clock
 from core.database import Database
 from core.keyring import Keyring
@@ -75,21 +73,11 @@ def create_app(
         v1.include_router(routes)
     app.include_router(v1)
     app.include_router(_plain)
+    # First, because a path is held against one route after another, and these are asked hundreds of times a second.
+    app.router.routes[:0] = webhook_routes(Receiver(database, keyring, clock))
     return app
 
 
-async def webhook_body(request: Request) -> bytes:
-    """The raw octets, which are what was signed; read before a database connection is taken."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > inbox.BODY_OCTETS_MAX:
-            inbox.count_oversized(request.path_params["gateway"])
-            raise problems.TooLarge(f"a webhook has at most {inbox.BODY_OCTETS_MAX} octets")
-    return bytes(body)
-
-
-WebhookBody = Annotated[bytes, Depends(webhook_body)]
 _plain = APIRouter(include_in_schema=False)
 
 
@@ -112,16 +100,6 @@ def readyz(request: Request, session: Db) -> Response:
 @_plain.get("/metrics")
 def metrics() -> Response:
     return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-@_plain.post("/hooks/{gateway}")
-@_plain.post("/hooks/{gateway}/pix")  # banks append /pix to the URL that they were given (BCB, API Pix)
-def webhook(gateway: str, body: WebhookBody, request: Request, session: Db, given: Given) -> Response:
-    """Stored and committed before the sender hears of success; the work comes later."""
-    chain = getattr(request.state, "client_chain", ())  # of who came over the banks' port
-    delivery = Delivery(request.headers, body, request.url.query, client_chain=chain)
-    inbox.receive(session, given.keyring, gateway, delivery, given.clock())
-    return JSONResponse({"status": "received"})
 
 
 @_plain.get("/api/docs")

@@ -79,7 +79,8 @@ class _Body:
         if self._complete:
             return await self._receive()
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, self._deadline - time.monotonic()))
+            async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, "the body did not arrive in time") from None
         self._octets += len(message.get("body", b""))

@@ -20,14 +20,13 @@ from bench import seed
 from bench.node import ACCT_PORT, AUTH_PORT, COA_PORT
 from provedor.cli.simulate import run_until_signal
 
-REDIAL_S = (1.0, 3.0)
 LOGINS_PER_S = 500.0
 
 
-def main(subscribers: int) -> None:
+def main(subscribers: int, redial_s: tuple[float, float]) -> None:
     credentials = [Credential(seed.login(number), f"pass{number:07d}") for number in range(subscribers)]
     runner = Runner(
-        BoxOptions(redial_s=REDIAL_S, ramp=LOGINS_PER_S), credentials, server="127.0.0.1", auth_port=AUTH_PORT,
+        BoxOptions(redial_s=redial_s, ramp=LOGINS_PER_S), credentials, server="127.0.0.1", auth_port=AUTH_PORT,
         acct_port=ACCT_PORT, coa_port=COA_PORT, control=None,
     )  # fmt: skip
     watch(runner.box)
@@ -63,4 +62,4 @@ def tell(**event: float | str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), (float(sys.argv[2]), float(sys.argv[3])))

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 from standardwebhooks import Webhook
 
 from bench import seed
 from bench.node import HTTP_PORT, Node
-from bench.report import Line
+from bench.report import Line, percentile, percentiles
 
 ONLINE = 5000
 STEADY = range(500)
@@ -68,23 +67,24 @@ class Bras:
     def online(self) -> int:
         return sum(any("online" in event for event in events) for events in list(self._events.values()))
 
+    def first(self, login: str, what: str, after: float) -> dict[str, Any] | None:
+        """The first such event of this subscriber from then on."""
+        return next((event for event in list(self._events[login]) if event.get(what, 0.0) >= after), None)
+
     def cycle(self, login: str, sent: float, *, redial: bool) -> Cycle | None:
         """What followed the payment; None while it is not complete."""
-        asked = self._first(login, "asked", sent)
+        asked = self.first(login, "asked", sent)
         if asked is None:
             return None
         octet_ms, ack_ms = 1000 * (asked["asked"] - sent), 1000 * (asked["answered"] - sent)
         if not redial:
             return Cycle(octet_ms, ack_ms, None, None)
-        dialed = self._first(login, "dialed", asked["asked"])
-        online = self._first(login, "online", asked["asked"])
+        dialed = self.first(login, "dialed", asked["asked"])
+        online = self.first(login, "online", asked["asked"])
         if dialed is None or online is None:
             return None
         pause_ms, login_ms = dialed["dialed"] - asked["answered"], online["online"] - dialed["dialed"]
         return Cycle(octet_ms, ack_ms, 1000 * pause_ms, 1000 * login_ms)
-
-    def _first(self, login: str, what: str, after: float) -> dict[str, Any] | None:
-        return next((event for event in list(self._events[login]) if event.get(what, 0.0) >= after), None)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -96,7 +96,7 @@ class Bras:
 def measure_paid(node: Node) -> list[Line]:
     with simulated_bras(ONLINE) as bras, node.connect() as connection:
         await_true(lambda: bras.online >= ONLINE)
-        await_true(lambda: _out_of_step(connection, range(ONLINE)) == 0)
+        await_true(lambda: out_of_step(connection, range(ONLINE)) == 0)
         run = Run(node, bras, connection)
         steady = run.cycles(STEADY, "throttle", PER_S)
         burst = run.cycles(BURST, "throttle", None)
@@ -119,7 +119,7 @@ class Run:
 
     def cycles(self, numbers: range, effect: str, per_s: float | None) -> list[Cycle]:
         """`per_s` None: all at once."""
-        owed = self._restrict(numbers, effect)
+        owed = restrict(self._node, self._connection, numbers, effect)
         payments = [Payment(login, invoice) for login, (invoice, _) in owed.items()]
         if per_s is None:
             pay_at_once(payments)
@@ -134,14 +134,18 @@ class Run:
         await_true(lambda: len(complete()) == len(payments), PATIENCE_S, strict=False)
         return complete()
 
-    def _restrict(self, numbers: range, effect: str) -> dict[str, tuple[str, str]]:
-        owed = seed.owe(self._connection, list(numbers))
-        with self._node.api() as api, ThreadPoolExecutor(4) as threads:
-            body = {"reason": "billing", "effect": effect}
-            for answer in threads.map(lambda one: api.post(f"/services/{one[1]}/holds", json=body), owed.values()):
-                answer.raise_for_status()
-        await_true(lambda: _out_of_step(self._connection, numbers) == 0)
-        return owed
+
+def restrict(
+    node: Node, connection: psycopg.Connection[Any], numbers: range, effect: str
+) -> dict[str, tuple[str, str]]:
+    """They owe, and are restricted on their live sessions; {login: (invoice, service)}."""
+    owed = seed.owe(connection, list(numbers))
+    with node.api() as api, ThreadPoolExecutor(4) as threads:
+        body = {"reason": "billing", "effect": effect}
+        for answer in threads.map(lambda one: api.post(f"/services/{one[1]}/holds", json=body), owed.values()):
+            answer.raise_for_status()
+    await_true(lambda: out_of_step(connection, numbers) == 0)
+    return owed
 
 
 class Payment:
@@ -159,7 +163,11 @@ class Payment:
         self._headers = {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp())),
                          "webhook-signature": signature}  # fmt: skip
 
-    def send(self, connection: http.client.HTTPConnection) -> None:
+    def send(self) -> None:
+        with _connected() as connection:
+            self.send_on(connection)
+
+    def send_on(self, connection: http.client.HTTPConnection) -> None:
         self.sent = time.monotonic()
         connection.request("POST", "/hooks/standard", self._body, self._headers)
         answer = connection.getresponse()
@@ -168,14 +176,17 @@ class Payment:
             raise RuntimeError(f"the webhook was answered with {answer.status}")
 
 
-def pay_steadily(payments: list[Payment], per_s: float) -> None:
+class Payable(Protocol):
+    def send(self) -> None: ...
+
+
+def pay_steadily(payments: Sequence[Payable], per_s: float) -> None:
     """Each at its time, whether the one before was answered or not."""
     started = time.monotonic()
 
     def pay(place: int) -> None:
         time.sleep(max(0.0, started + place / per_s - time.monotonic()))
-        with _connected() as connection:
-            payments[place].send(connection)
+        payments[place].send()
 
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(pay, range(len(payments))))
@@ -187,7 +198,7 @@ def pay_at_once(payments: list[Payment]) -> None:
     def pay(payment: Payment) -> None:
         with _connected() as connection:
             start.wait()
-            payment.send(connection)
+            payment.send_on(connection)
 
     with ThreadPoolExecutor(len(payments)) as threads:
         list(threads.map(pay, payments))
@@ -204,9 +215,9 @@ def _connected() -> Iterator[http.client.HTTPConnection]:
 
 
 @contextmanager
-def simulated_bras(subscribers: int) -> Iterator[Bras]:
+def simulated_bras(subscribers: int, redial_s: tuple[float, float] = (1.0, 3.0)) -> Iterator[Bras]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.bras", str(subscribers)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.bras", str(subscribers), *map(str, redial_s)], stdout=subprocess.PIPE, text=True
     )
     try:
         yield Bras(process)
@@ -225,7 +236,7 @@ def await_true(check: Callable[[], bool], timeout_s: float = SETUP_S, *, strict:
         time.sleep(0.1)
 
 
-def _out_of_step(connection: psycopg.Connection[Any], numbers: range) -> int:
+def out_of_step(connection: psycopg.Connection[Any], numbers: range) -> int:
     return int(connection.execute(_OUT_OF_STEP, ([seed.login(one) for one in numbers],)).fetchall()[0][0])
 
 
@@ -238,7 +249,7 @@ def _lines(how: str, cycles: list[Cycle], wanted: int, *, barred: bool) -> list[
 
 def _line(what: str, times_ms: list[float], wanted: int, bar_ms: float, barred: bool) -> Line:
     missing = wanted - len(times_ms)
-    ours = f"{_percentiles(times_ms)}, {wanted} cycles" + (f", {missing} missing" if missing else "")
+    ours = f"{percentiles(times_ms)}, {wanted} cycles" + (f", {missing} missing" if missing else "")
     kept = not missing and percentile(times_ms, 0.99) < bar_ms
     bar = f"p99 < {bar_ms}" if barred else "(shown)"
     return Line(what, ours, "", f"p99 {percentile(times_ms, 0.99):.0f} ms", bar, kept if barred else None)
@@ -248,17 +259,6 @@ def _redial_line(cycles: list[Cycle]) -> Line:
     pause = statistics.median(one.pause_ms for one in cycles if one.pause_ms is not None)
     login = [one.login_ms for one in cycles if one.login_ms is not None]
     return Line(
-        "login after the Disconnect", _percentiles(login), f"CPE's own pause: p50 {pause:.0f} ms",
+        "login after the Disconnect", percentiles(login), f"CPE's own pause: p50 {pause:.0f} ms",
         f"p99 {percentile(login, 0.99):.0f} ms", "(shown)", None,
     )  # fmt: skip
-
-
-def _percentiles(times_ms: list[float]) -> str:
-    shown = [percentile(times_ms, part) for part in (0.5, 0.99, 1.0)]
-    return "p50 {:.0f}, p99 {:.0f}, max {:.0f} ms".format(*shown)
-
-
-def percentile(values: list[float], part: float) -> float:
-    """The value that this part of them does not exceed; infinite where there are none."""
-    ordered = sorted(values)
-    return ordered[math.ceil(len(ordered) * part) - 1] if ordered else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -33,6 +34,17 @@ def render(lines: Iterable[Line], rounds: int) -> str:
     table = ["| what | Provedor | peer | result | bar | |", "|---|---|---|---|---|---|"]
     table += [f"| {one.what} | {one.ours} | {one.peer} | {one.result} | {one.bar} | {one.verdict} |" for one in lines]
     return "\n".join(head + table) + "\n"
+
+
+def percentiles(times_ms: list[float]) -> str:
+    shown = [percentile(times_ms, part) for part in (0.5, 0.99, 1.0)]
+    return "p50 {:.0f}, p99 {:.0f}, max {:.0f} ms".format(*shown)
+
+
+def percentile(values: list[float], part: float) -> float:
+    """The value that this part of them does not exceed; infinite where there are none."""
+    ordered = sorted(values)
+    return ordered[math.ceil(len(ordered) * part) - 1] if ordered else math.inf
 
 
 def machine() -> list[str]:

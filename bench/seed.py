@@ -96,13 +96,34 @@ def login(number: int) -> str:
     return f"user{number:07d}"
 
 
-def owe(connection: Connection, numbers: list[int]) -> dict[str, tuple[str, str]]:
-    """An invoice long overdue and notified for each of these; {login: (invoice id, service id)}."""
+def owe(connection: Connection, numbers: list[int], *, overdue_days: int = 40) -> dict[str, tuple[str, str]]:
+    """An invoice for each of these, notified ten days after its due date where that is past; by default long overdue.
+    {login: (invoice id, service id)}"""
     now = datetime.now(UTC)
     rows = connection.execute(
         "WITH owed AS (INSERT INTO invoice (contract_id, due_date, amount_cents, notified_at) "
         "SELECT contract_id, %s, %s, %s FROM service WHERE login = ANY(%s) RETURNING id, contract_id) "
         "SELECT service.login, owed.id, service.id FROM owed JOIN service USING (contract_id)",
-        (now.date() - timedelta(days=40), DEBT_CENTS, now - timedelta(days=30), [login(one) for one in numbers]),
-    ).fetchall()
+        (
+            now.date() - timedelta(days=overdue_days), DEBT_CENTS,
+            now - timedelta(days=overdue_days - 10) if overdue_days > 10 else None, [login(one) for one in numbers],
+        ),
+    ).fetchall()  # fmt: skip
     return {row[0]: (str(row[1]), str(row[2])) for row in rows}
+
+
+def make_payable(connection: Connection, numbers: range) -> None:
+    """With all that a gateway wants to know of a payer."""
+    logins = [login(one) for one in numbers]
+    connection.execute(
+        "WITH payer AS (UPDATE customer c SET document = lpad(c.id::text, 11, '1') FROM contract k JOIN service s "
+        "ON s.contract_id = k.id WHERE k.payer_id = c.id AND s.login = ANY(%s) RETURNING c.id) "
+        "INSERT INTO contact (customer_id, role, name, email) SELECT id, 'billing', 'payer', 'payer@example.com' "
+        "FROM payer",
+        (logins,),
+    )
+    address = {"street": "Rua Um", "number": "1", "district": "Centro", "postal_code": "01001000",
+               "city": "São Paulo", "state": "SP"}  # fmt: skip
+    connection.execute(
+        "UPDATE service SET address = %s WHERE login = ANY(%s)", (psycopg.types.json.Jsonb(address), logins)
+    )

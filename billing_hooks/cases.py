@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, DateTime, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from billing_hooks.days import Place
@@ -19,6 +21,53 @@ from core.access import HoldEffect, HoldReason
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.party import Contract, Customer
 from core.models.service import Hold, Service, ServiceKind, ServiceStatus
+
+# Built once: a run asks these a hundred times, and every payment asks them of one contract.
+_IDS: Final = func.any(bindparam("ids", type_=ARRAY(BigInteger())))
+_HOLDER, _PAYER = aliased(Customer), aliased(Customer)
+_NOW: Final = bindparam("now", type_=DateTime(timezone=True))
+_PROMISED: Final = (
+    select(func.max(Promise.until))
+    .where(Promise.contract_id == Contract.id, Promise.until > _NOW, Promise.withdrawn_at.is_(None))
+    .scalar_subquery()
+)
+_CONTRACTS: Final = (
+    select(
+        Contract.id, _HOLDER.name, _PAYER.kind, ContractBilling.policy_id, ContractBilling.exemption,
+        ContractBilling.restricted_since, ContractBilling.termination_proposed_at, _PROMISED,
+    )
+    .join(_HOLDER, _HOLDER.id == Contract.customer_id)
+    .join(_PAYER, _PAYER.id == Contract.payer_id)
+    .outerjoin(ContractBilling, ContractBilling.contract_id == Contract.id)
+    .where(Contract.id == _IDS)
+    .order_by(Contract.id)
+)  # fmt: skip
+_PAID: Final = (
+    select(func.sum(Payment.amount_cents - Payment.surcharge_cents + Payment.discount_cents))
+    .where(Payment.invoice_id == Invoice.id, Payment.reversed_at.is_(None))
+    .scalar_subquery()
+)
+_TOLD: Final = select(func.array_agg(DebtMessage.step)).where(DebtMessage.invoice_id == Invoice.id).scalar_subquery()
+_INVOICES: Final = (
+    select(
+        Invoice.contract_id, Invoice.id, Invoice.due_date, Invoice.amount_cents - func.coalesce(_PAID, 0),
+        Invoice.notified_at, Invoice.contested, _TOLD,
+    )
+    .where(Invoice.contract_id == _IDS, Invoice.status == InvoiceStatus.OPEN)
+    .order_by(Invoice.id)
+)  # fmt: skip
+_SERVICES: Final = select(
+    Service.contract_id, Service.id, Service.kind, Service.address["state"].astext, Service.address["ibge_code"].astext
+).where(Service.contract_id == _IDS, Service.status != ServiceStatus.CANCELLED)
+_HOLDS: Final = (
+    select(Service.contract_id, Hold.id, Hold.service_id, Hold.effect, Hold.reason)
+    .join(Service, Service.id == Hold.service_id)
+    .where(
+        Service.contract_id == _IDS, Hold.lifted_at.is_(None),
+        Hold.reason.in_([HoldReason.BILLING, HoldReason.REQUEST]),
+    )
+    .order_by(Hold.id)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +111,7 @@ def read_cases(session: Session, contract_ids: Collection[int], policies: Polici
     _read_invoices(session, contract_ids, parts)
     _read_services(session, contract_ids, parts)
     _read_holds(session, contract_ids, parts)
-    holder, payer = aliased(Customer), aliased(Customer)
-    promised = (
-        select(func.max(Promise.until))
-        .where(Promise.contract_id == Contract.id, Promise.until > now, Promise.withdrawn_at.is_(None))
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        select(
-            Contract.id, holder.name, payer.kind, ContractBilling.policy_id, ContractBilling.exemption,
-            ContractBilling.restricted_since, ContractBilling.termination_proposed_at, promised,
-        )
-        .join(holder, holder.id == Contract.customer_id)
-        .join(payer, payer.id == Contract.payer_id)
-        .outerjoin(ContractBilling, ContractBilling.contract_id == Contract.id)
-        .where(Contract.id.in_(contract_ids))
-        .order_by(Contract.id)
-    ).all()  # fmt: skip
+    rows = session.execute(_CONTRACTS, {"ids": list(contract_ids), "now": now}).all()
     return [
         _case(contract_id, name, policies.of(policy_id, kind), parts[contract_id], exemption, since, proposed, until)
         for contract_id, name, kind, policy_id, exemption, since, proposed, until in rows
@@ -100,20 +133,7 @@ def _case(
 
 
 def _read_invoices(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts]) -> None:
-    paid = (
-        select(func.sum(Payment.amount_cents - Payment.surcharge_cents + Payment.discount_cents))
-        .where(Payment.invoice_id == Invoice.id, Payment.reversed_at.is_(None))
-        .scalar_subquery()
-    )
-    told = select(func.array_agg(DebtMessage.step)).where(DebtMessage.invoice_id == Invoice.id).scalar_subquery()
-    rows = session.execute(
-        select(
-            Invoice.contract_id, Invoice.id, Invoice.due_date, Invoice.amount_cents - func.coalesce(paid, 0),
-            Invoice.notified_at, Invoice.contested, told,
-        )
-        .where(Invoice.contract_id.in_(contract_ids), Invoice.status == InvoiceStatus.OPEN)
-        .order_by(Invoice.id)
-    )  # fmt: skip
+    rows = session.execute(_INVOICES, {"ids": list(contract_ids)})
     for contract_id, invoice_id, due_date, owed_cents, notified_at, contested, steps in rows:
         parts[contract_id].invoices.append(
             OpenInvoice(invoice_id, due_date, int(owed_cents), notified_at, contested, frozenset(steps or ()))
@@ -121,12 +141,7 @@ def _read_invoices(session: Session, contract_ids: Collection[int], parts: dict[
 
 
 def _read_services(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts]) -> None:
-    rows = session.execute(
-        select(
-            Service.contract_id, Service.id, Service.kind, Service.address["state"].astext,
-            Service.address["ibge_code"].astext,
-        ).where(Service.contract_id.in_(contract_ids), Service.status != ServiceStatus.CANCELLED)
-    )  # fmt: skip
+    rows = session.execute(_SERVICES, {"ids": list(contract_ids)})
     for contract_id, service_id, kind, state, ibge_code in rows:
         if kind is not ServiceKind.DEDICATED:
             parts[contract_id].suspendable.add(service_id)
@@ -135,15 +150,7 @@ def _read_services(session: Session, contract_ids: Collection[int], parts: dict[
 
 def _read_holds(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts]) -> None:
     """Billing's own, and the customer's request: a contract all of whose services are paused owes no restriction."""
-    rows = session.execute(
-        select(Service.contract_id, Hold.id, Hold.service_id, Hold.effect, Hold.reason)
-        .join(Service, Service.id == Hold.service_id)
-        .where(
-            Service.contract_id.in_(contract_ids), Hold.lifted_at.is_(None),
-            Hold.reason.in_([HoldReason.BILLING, HoldReason.REQUEST]),
-        )
-        .order_by(Hold.id)
-    )  # fmt: skip
+    rows = session.execute(_HOLDS, {"ids": list(contract_ids)})
     paused: dict[int, set[int]] = defaultdict(set)
     for contract_id, hold_id, service_id, effect, reason in rows:
         if reason is HoldReason.BILLING:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import holidays
@@ -75,7 +75,7 @@ class Holidays:
     own: tuple[OwnHoliday, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.country not in holidays.list_supported_countries():
+        if self.country not in _supported():
             raise InvalidInput(f"the holidays of {self.country} are not known", field="country")
 
     def closes_banks(self, day: date) -> bool:
@@ -161,10 +161,16 @@ class Calendar:
         raise InvalidInput(f"no cut may begin within {_SEARCH_DAYS_MAX} days of {first}", field="weekdays")
 
 
+@cache
+def _supported() -> dict[str, list[str]]:
+    """Countries and their subdivisions; the library makes this list anew for each who asks."""
+    return holidays.list_supported_countries(include_aliases=False)
+
+
 @lru_cache(maxsize=512)
 def _of_law(country: str, state: str | None, year: int) -> holidays.HolidayBase:
     """Public and optional ones of a state; an unknown state has its country's."""
-    known = holidays.list_supported_countries(include_aliases=False).get(country, [])
+    known = _supported().get(country, [])
     of_country = holidays.country_holidays(country, years=year)
     categories = {"public", "optional"} & set(of_country.supported_categories)
     subdivision = state if state in known else None

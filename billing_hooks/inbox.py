@@ -1,18 +1,20 @@
 """The inbox: authenticate, store once, answer; work later. Who may send is `accounts`' part, who asks back `asking`'s.
 
-`receive` runs in the request's transaction, which commits before the sender gets its success code. `claim`, `read` and
+`receive` runs in a transaction that commits before the sender gets its success code. `claim`, `read` and
 `conclude` are the task's side: they may run any number of times and find nothing to do after the first.
 """
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple, cast
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -43,8 +45,23 @@ BODY_OCTETS_MAX = 256 * 1024
 #: How the id begins of what no webhook told, before the payment's.
 FOUND = "found:"
 
+#: As a table: nobody has a use for objects that follow these rows.
+_ENTRIES = cast("Table", InboxEntry.__table__)
+_INSERT = (
+    insert(_ENTRIES)
+    .on_conflict_do_nothing()
+    .returning(*(_ENTRIES.c[name] for name in ("id", "account_id", "event_id")))
+)
+
 RECEIVED = Counter("provedor_webhooks_total", "Webhooks by gateway and what became of them", ["gateway", "outcome"])
 log = structlog.get_logger()
+
+
+class Arrival(NamedTuple):
+    """A webhook and the gateway whose URL it came to."""
+
+    gateway: str
+    delivery: Delivery
 
 
 def receive(session: Session, keyring: Keyring, gateway: str, delivery: Delivery, now: datetime) -> int:
@@ -52,15 +69,30 @@ def receive(session: Session, keyring: Keyring, gateway: str, delivery: Delivery
 
     Raises NotFound, WebhookNotAuthentic or WebhookMalformed.
     """
-    if gateway not in ADAPTERS:
-        RECEIVED.labels(_label(gateway), "NotFound").inc()
-        raise NotFound("webhook receiver", gateway[:40])
-    try:
-        account, messages = _authenticate(session, keyring, gateway, delivery, now)
-    except ProvedorError as error:
-        RECEIVED.labels(gateway, type(error).__name__).inc()
-        raise
-    return sum(_store(session, account, message, now) for message in messages)
+    (outcome,) = receive_together(session, keyring, [Arrival(gateway, delivery)], now)
+    if isinstance(outcome, ProvedorError):
+        raise outcome
+    return outcome
+
+
+def receive_together(
+    session: Session, keyring: Keyring, arrivals: Sequence[Arrival], now: datetime
+) -> list[int | ProvedorError]:
+    """The same for many, in a handful of statements: of each, how many of its events are new, or why it is refused."""
+    known = _Accounts(session)
+    outcomes: list[int | ProvedorError] = []
+    told: list[_Told] = []
+    for place, (gateway, delivery) in enumerate(arrivals):
+        try:
+            account, messages = _authenticate(known.of(gateway), keyring, gateway, delivery, now)
+        except ProvedorError as error:
+            RECEIVED.labels(_label(gateway), type(error).__name__).inc()
+            outcomes.append(error)
+        else:
+            told += [_Told(place, account, message) for message in messages]
+            outcomes.append(0)
+    stored = collections.Counter(_store(session, told, now))
+    return [outcome if isinstance(outcome, ProvedorError) else stored[place] for place, outcome in enumerate(outcomes)]
 
 
 def count_oversized(gateway: str) -> None:
@@ -131,36 +163,72 @@ def _label(gateway: str) -> str:
     return gateway if gateway in ADAPTERS else "unknown"
 
 
-def _store(session: Session, account: GatewayAccount, message: Message, now: datetime) -> bool:
-    entry_id = _insert(session, account, message.event_id, message.body, now)
-    if entry_id is not None:
-        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": entry_id})
-    elif message.again is not None:
-        again_id = _insert(session, account, message.again.event_id, message.body, now)
-        if again_id is not None:
-            payload = {"inbox_id": again_id, "tries": 0}
-            outbox.enqueue(session, topics.INBOX_STORED, payload, due_at=message.again.not_before)
-    RECEIVED.labels(account.gateway, "repeated" if entry_id is None else "stored").inc()
-    return entry_id is not None
+class _Told(NamedTuple):
+    """`place`: of its delivery among those that came together."""
+
+    place: int
+    account: GatewayAccount
+    message: Message
 
 
-def _insert(session: Session, account: GatewayAccount, event_id: str, body: bytes, now: datetime) -> int | None:
-    """The entry's id; None where it is known."""
-    return session.scalar(
-        insert(InboxEntry)
-        .values(account_id=account.id, gateway=account.gateway, event_id=event_id, body=body, received_at=now)
-        .on_conflict_do_nothing()
-        .returning(InboxEntry.id)
-    )
+@dataclass(slots=True)
+class _Accounts:
+    """Those of a gateway, read once."""
+
+    session: Session
+    _read: dict[str, Sequence[GatewayAccount]] = field(default_factory=dict)
+
+    def of(self, gateway: str) -> Sequence[GatewayAccount]:
+        """Raises NotFound for a gateway that there is not."""
+        if gateway not in ADAPTERS:
+            raise NotFound("webhook receiver", gateway[:40])
+        if gateway not in self._read:
+            enabled = select(GatewayAccount).where(GatewayAccount.gateway == gateway, GatewayAccount.enabled)
+            self._read[gateway] = self.session.scalars(enabled.order_by(GatewayAccount.id)).all()
+        return self._read[gateway]
+
+
+def _store(session: Session, told: Sequence[_Told], now: datetime) -> list[int]:
+    """The places of what was new, one for each event."""
+    ids = _insert(session, told, now)
+    outbox.enqueue_all(session, topics.INBOX_STORED, [{"inbox_id": inbox_id} for inbox_id in ids.values()])
+    new: list[_Told] = []
+    repeated: list[_Told] = []
+    for one in told:
+        is_new = ids.pop((one.account.id, one.message.event_id), None) is not None
+        (new if is_new else repeated).append(one)
+        RECEIVED.labels(one.account.gateway, "stored" if is_new else "repeated").inc()
+    _look_again(session, repeated, now)
+    return [one.place for one in new]
+
+
+def _look_again(session: Session, repeated: Sequence[_Told], now: datetime) -> None:
+    """At repetitions that may carry news."""
+    not_before = {(one.account.id, again.event_id): again.not_before for one in repeated
+                  if (again := one.message.again) is not None}  # fmt: skip
+    renamed = [one._replace(message=Message(one.message.again.event_id, one.message.body)) for one in repeated
+               if one.message.again is not None]  # fmt: skip
+    for key, inbox_id in _insert(session, renamed, now).items():
+        outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": inbox_id, "tries": 0}, due_at=not_before[key])
+
+
+def _insert(session: Session, told: Sequence[_Told], now: datetime) -> dict[tuple[int, str], int]:
+    """{(account, event id): entry} of what was not known; in one order, so that two who insert cannot wait for each
+    other."""
+    rows = [{"account_id": one.account.id, "gateway": one.account.gateway, "event_id": one.message.event_id,
+             "body": one.message.body, "received_at": now} for one in told]  # fmt: skip
+    if not rows:
+        return {}
+    rows.sort(key=lambda row: (row["account_id"], row["event_id"]))
+    return {(account_id, event_id): entry_id for entry_id, account_id, event_id in session.execute(_INSERT, rows)}
 
 
 def _authenticate(
-    session: Session, keyring: Keyring, gateway: str, delivery: Delivery, now: datetime
+    enabled: Sequence[GatewayAccount], keyring: Keyring, gateway: str, delivery: Delivery, now: datetime
 ) -> tuple[GatewayAccount, Sequence[Message]]:
     """The account whose secret signed this. A provider has a handful, so each is tried."""
     adapter = ADAPTERS[gateway]
-    enabled = select(GatewayAccount).where(GatewayAccount.gateway == gateway, GatewayAccount.enabled)
-    for account in session.scalars(enabled.order_by(GatewayAccount.id)).all():
+    for account in enabled:
         delivery = replace(delivery, settings={**adapter.settings, **account.settings})
         for sealed in accounts.valid_secrets(account, now):
             try:

@@ -109,6 +109,8 @@ class Billing:
     def apply_standing(self, session: Session, contract_id: int) -> bool:
         """Give back what its standing no longer asks for; True where something was."""
         suspension.lock_contract(session, contract_id)
+        if not suspension.is_restricted(session, contract_id):
+            return False
         now = self.clock()
         (case,) = read_cases(session, [contract_id], policies.load(session), now)
         verdict = suspension.verdict_on(case, now, self.zone)
@@ -230,10 +232,9 @@ def _owe(session: Session, plan: Sequence[Change], forced_by: str | None) -> int
         session.execute(insert(BillingDecision), [_decision(run.id, change) for change in page])
     for action in DONE:
         contract_ids = dict.fromkeys(change.contract_id for change in plan if change.action == action)
-        for chunk in chunks(contract_ids, CHUNK):
-            payload = {"run_id": run.id, "action": action, "contract_ids": chunk}
-            outbox.enqueue(session, topics.BILLING_CHUNK, payload)
-            run.chunks_left += 1
+        owed = [{"run_id": run.id, "action": action, "contract_ids": some} for some in chunks(contract_ids, CHUNK)]
+        outbox.enqueue_all(session, topics.BILLING_CHUNK, owed)
+        run.chunks_left += len(owed)
     session.flush()
     return run.id
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, bindparam, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -28,9 +28,20 @@ from core import events, holds
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.models.party import Contract
+from core.models.service import Hold, Service
 
 ACTOR: Final = Actor("system:billing")
 _STRENGTH: Final = tuple(HoldEffect)
+_CONTRACT: Final = bindparam("contract_id", type_=BigInteger())
+_HELD = (
+    select(Hold.id)
+    .join(Service, Service.id == Hold.service_id)
+    .where(Service.contract_id == _CONTRACT, Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
+)
+_REMEMBERED = select(ContractBilling.contract_id).where(
+    ContractBilling.contract_id == _CONTRACT, ContractBilling.restricted_since.is_not(None)
+)
+_RESTRICTED = select(or_(_HELD.exists(), _REMEMBERED.exists()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,11 @@ def propose_termination(session: Session, case: Case, change: Change, now: datet
 def lock_contract(session: Session, contract_id: int) -> None:
     """Weaker than FOR UPDATE: an invoice that is being written for the contract does not wait for this."""
     session.execute(select(Contract.id).where(Contract.id == contract_id).with_for_update(key_share=True))
+
+
+def is_restricted(session: Session, contract_id: int) -> bool:
+    """Whether billing took anything that could be given back: of most who pay it did not."""
+    return bool(session.scalar(_RESTRICTED, {"contract_id": contract_id}))
 
 
 def _note_restricted(session: Session, contract_id: int, now: datetime) -> None:

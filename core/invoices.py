@@ -217,8 +217,8 @@ def cancel_invoice(session: Session, invoice: Invoice, actor: Actor) -> Invoice:
         session.flush()
         audit.record(session, actor, "cancel", "invoice", invoice.id, {})
         events.record(session, "invoice.cancelled", "invoice", invoice.id)
-        _closed(session, invoice)
         _standing_changed(session, invoice)
+        _closed(session, invoice)
     return invoice
 
 
@@ -292,15 +292,14 @@ def _grow(
 def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = False) -> None:
     """Paid, open again or refunded, by the sum. A cancelled or refunded invoice stays so, or it would be owed again."""
     session.flush()
-    total = _counting_cents(session, invoice)
+    total, was_open = _counting_cents(session, invoice), invoice.status is InvoiceStatus.OPEN
     surplus = total - invoice.amount_cents
     if invoice.status in _ENDED:
         if total:  # somebody has to give it back or put it to another use
             _tell(session, invoice, f"paid_though_{_ENDED[invoice.status]}")
-    elif surplus >= 0 and invoice.status is InvoiceStatus.OPEN:
+    elif surplus >= 0 and was_open:
         invoice.status, invoice.paid_at = InvoiceStatus.PAID, at
         _tell(session, invoice, "paid")
-        _closed(session, invoice)
     elif surplus < 0 and invoice.status is InvoiceStatus.PAID:
         _unsettle(session, invoice, refund=refund)
     if surplus > 0 and invoice.status is InvoiceStatus.PAID:
@@ -309,6 +308,8 @@ def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = 
         _tell(session, invoice, "paid_in_part", missing_cents=-surplus)
     session.flush()
     _standing_changed(session, invoice)
+    if was_open and invoice.status is InvoiceStatus.PAID:
+        _closed(session, invoice)
 
 
 def _counting_cents(session: Session, invoice: Invoice) -> int:
@@ -329,7 +330,7 @@ def _tell(session: Session, invoice: Invoice, what: str, **more: Any) -> None:  
 
 
 def _closed(session: Session, invoice: Invoice) -> None:
-    """Whoever holds another charge for it is not to pay that as well."""
+    """Whoever holds another charge for it is not to pay that as well. Owed after the standing: the line comes first."""
     outbox.enqueue(session, topics.INVOICE_CLOSED, {"invoice_id": invoice.id})
 
 

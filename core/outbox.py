@@ -1,6 +1,7 @@
 """Work that must follow a commit: a row written in the same transaction, gone only when the work is done.
 
-    enqueue (in the transaction)  ->  relay publishes the row's id to its Celery queue and leases the row
+    enqueue (in the transaction)  ->  relay publishes the row's id to its Celery queue and leases the row, as long as
+                                      not too much waits there already
     ->  a worker runs the topic's handler in a transaction that deletes the row  ->  commit
 
 Whatever dies in between, the lease runs out and the relay publishes again: a flushed broker, a killed worker or
@@ -13,6 +14,7 @@ queue that its transaction owes. They are born leased to it, and it does them ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -32,13 +34,6 @@ KEPT_MAX = 8
 BACKOFF_MAX = timedelta(minutes=10)
 
 
-class Due(NamedTuple):
-    """A row to publish."""
-
-    id: int
-    queue: str
-
-
 class Item(NamedTuple):
     """The work of a row."""
 
@@ -50,6 +45,7 @@ class Item(NamedTuple):
 #: As a table, and built once: every piece of work comes by here, and has no use for objects that follow their rows.
 _ROWS = cast("Table", OutboxItem.__table__)
 _INSERT = insert(_ROWS).returning(_ROWS.c.id)
+_INSERT_ALL = insert(_ROWS).inline()
 _INSERT_LEASED = insert(_ROWS).values(due_at=func.now() + LEASE).returning(_ROWS.c.id)
 _FREE = select(_ROWS.c.id).where(_ROWS.c.id == bindparam("item_id")).with_for_update(skip_locked=True)
 _CLAIM = (
@@ -86,8 +82,22 @@ def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: 
     if own and kept is not None:
         kept.item_ids.append(item_id)
     elif due_at is None:
-        session.execute(text(f"NOTIFY {CHANNEL}"))
+        _wake_relay(session, topic)
     return item_id
+
+
+def enqueue_all(session: Session, topic: Topic, payloads: Sequence[dict[str, Any]]) -> None:
+    """Owe all of these at once; they go to whoever is free."""
+    if payloads:
+        rows = [{"topic": topic.name, "queue": topic.queue, "payload": payload} for payload in payloads]
+        session.execute(_INSERT_ALL, rows)
+        _wake_relay(session, topic)
+
+
+def _wake_relay(session: Session, topic: Topic) -> None:
+    """A NOTIFY is not free: all transactions that hold one commit one after another."""
+    if topic.is_urgent:
+        session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def forget(session: Session, item_id: int) -> bool:
@@ -106,12 +116,12 @@ def hasten(session: Session, topic_prefix: str) -> None:
     session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-def lease_due(session: Session, limit: int) -> list[Due]:
-    """Take up to `limit` rows that are due, each leased for LEASE, oldest first."""
+def lease_due(session: Session, queue: str, limit: int) -> list[int]:
+    """Take up to `limit` rows of a queue that are due, each leased for LEASE, oldest first; returns their ids."""
     lose_on_crash(session)  # then they are due still
     due = (
         select(OutboxItem.id)
-        .where(OutboxItem.due_at <= func.now())
+        .where(OutboxItem.queue == queue, OutboxItem.due_at <= func.now())
         .order_by(OutboxItem.due_at, OutboxItem.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -120,10 +130,10 @@ def lease_due(session: Session, limit: int) -> list[Due]:
         update(OutboxItem)
         .where(OutboxItem.id.in_(due.scalar_subquery()))
         .values(due_at=func.now() + LEASE)
-        .returning(OutboxItem.id, OutboxItem.queue)
+        .returning(OutboxItem.id)
         .execution_options(synchronize_session=False)
     )
-    return [Due(*row) for row in sorted(leased)]
+    return sorted(leased.scalars())
 
 
 def lose_on_crash(session: Session) -> None:

@@ -6,40 +6,51 @@ pays runs there from the inbox to the wire.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+#: What somebody waits for. The relay is woken for it; other work it finds when it looks by itself, a moment later.
+ENFORCE: Final = "enforce"
+DEFAULT: Final = "default"
+#: In the order in which the relay serves them.
+QUEUES: Final = (ENFORCE, DEFAULT)
 
 
 class Topic(NamedTuple):
     name: str
     queue: str
 
+    @property
+    def is_urgent(self) -> bool:
+        return self.queue == ENFORCE
+
 
 #: An authenticated webhook was stored: interpret it. Payload: {"inbox_id"}.
-INBOX_STORED = Topic("billing.inbox_stored", "enforce")
+INBOX_STORED = Topic("billing.inbox_stored", ENFORCE)
 #: A charge was ordered, or is to be closed, at its gateway. Payload: {"charge_row_id"}.
-CHARGE_DUE = Topic("billing.charge_due", "default")
-#: An invoice needs no payment any more: its charges are to be closed. Payload: {"invoice_id"}.
-INVOICE_CLOSED = Topic("billing.invoice_closed", "default")
+CHARGE_DUE = Topic("billing.charge_due", DEFAULT)
+#: An invoice needs no payment any more: its charges are to be closed. Payload: {"invoice_id"}. Nobody waits for it; but
+#: most have none, and the worker that recorded the payment sees that sooner than it could be told to another.
+INVOICE_CLOSED = Topic("billing.invoice_closed", ENFORCE)
 #: Invoices of these contracts are due to be made. Payload: {"contract_ids"}.
-INVOICES_DUE = Topic("billing.invoices_due", "default")
+INVOICES_DUE = Topic("billing.invoices_due", DEFAULT)
 #: The API of a gateway account is to be read for what no webhook told. Payload: {"account_id"}.
-RECONCILE = Topic("billing.reconcile", "default")
+RECONCILE = Topic("billing.reconcile", DEFAULT)
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
-STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
+STANDING_CHANGED = Topic("billing.standing_changed", ENFORCE)
 #: A promise, a trust unlock or a payment window of a contract is over. Payload: {"promise_id"}.
-PROMISE_OVER = Topic("billing.promise_over", "enforce")
+PROMISE_OVER = Topic("billing.promise_over", ENFORCE)
 #: A part of a billing run is to be done. Payload: {"run_id", "action", "contract_ids"}. Not on `enforce`: who pays
 #: meanwhile does not wait behind it.
-BILLING_CHUNK = Topic("billing.run_chunk", "default")
+BILLING_CHUNK = Topic("billing.run_chunk", DEFAULT)
 #: The intended policy of a service is not what its sessions may have. Payload: {"service_id"}.
-SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", "enforce")
+SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", ENFORCE)
 #: One session is to be brought in step (retry or reconciler). Payload: {"session_id"}.
-SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", "enforce")
+SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", ENFORCE)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
-SESSION_DISCONNECT = Topic("provisioning.session_disconnect", "enforce")
+SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.
-SESSION_VERIFY = Topic("aaa.session_verify", "enforce")
+SESSION_VERIFY = Topic("aaa.session_verify", ENFORCE)
 #: What a prepaid service has left is to be counted: it is new, or a session of it ended. Payload: {"service_id"}.
-PREPAID_DUE = Topic("core.prepaid_due", "enforce")
+PREPAID_DUE = Topic("core.prepaid_due", ENFORCE)
 #: A plan changed: recompute the policy of its services in chunks. Payload: {"plan_id", "after_service_id"}.
-PLAN_CHANGED = Topic("core.plan_changed", "default")
+PLAN_CHANGED = Topic("core.plan_changed", DEFAULT)

@@ -1,7 +1,7 @@
-"""Celery: one task that does the work of an outbox row, one that runs a periodic job.
+"""Celery: one task that does the work of outbox rows, one that runs a periodic job.
 
-The broker carries ids, never the work itself. A message that is lost is published again when its row's lease runs out;
-one that comes twice finds no row, or finds it locked.
+The broker carries ids, never the work itself, several in a message where much is due. A message that is lost is
+published again when its rows' leases run out; one that comes twice finds no row, or finds it locked.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ def register(app: Celery, runtime: Runtime) -> None:
     jobs = {job.name: job for job in runtime.periodic()}
 
     @app.task(name=WORK_TASK)  # type: ignore[untyped-decorator]
-    def work(item_id: int) -> None:
-        do_work(runtime, handlers, item_id)
+    def work(item_ids: list[int]) -> None:
+        for item_id in item_ids:
+            do_work(runtime, handlers, item_id)
 
     @app.task(name=PERIODIC_TASK)  # type: ignore[untyped-decorator]
     def periodic(name: str) -> None:
@@ -89,10 +90,10 @@ def run_job(runtime: Runtime, job: Periodic) -> None:
 
 
 def do_work(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> None:
-    """Do the work of one outbox row, and then what followed from it on the same queue."""
+    """Do the work of one outbox row, and then what followed from it on the same queue: of each piece its own first."""
     to_do = deque([item_id])
     while to_do:
-        to_do += _do_one(runtime, handlers, to_do.popleft())
+        to_do.extendleft(reversed(_do_one(runtime, handlers, to_do.popleft())))
 
 
 def _do_one(runtime: Runtime, handlers: dict[str, Handler], item_id: int) -> list[int]:

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import IO
+from typing import IO, NamedTuple
 
 import structlog
 import uvicorn
@@ -24,7 +24,7 @@ from provedor.bank_port import BankPort, authorities_of_accounts
 from provedor.celery_app import make_app, register
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.migrate import head_revision, migrate
-from provedor.processes import run_until_term
+from provedor.processes import run_until_term, step_back
 from provedor.radius import radius_children
 from provedor.relay import Relay
 from provedor.runtime import Runtime
@@ -38,9 +38,22 @@ RELAY_METRICS = 3
 ENFORCE_METRICS = 4
 DEFAULT_METRICS = 5
 NAT_LOG_METRICS = 9
-#: No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight for the interpreter.
-ENFORCE_THREADS = 8
-DEFAULT_THREADS = 3
+
+
+class _Worker(NamedTuple):
+    """`nice`: how far it steps back where the processors are busy, for HTTP and RADIUS, who are waited for."""
+
+    queues: str
+    threads: int
+    metrics: int
+    nice: int
+
+
+#: What a payment leads to. No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight
+#: for the interpreter.
+ENFORCING = _Worker("enforce", threads=8, metrics=ENFORCE_METRICS, nice=3)
+#: The rest, and a run of ten thousand suspensions is among it.
+REST = _Worker("default,notify,provision", threads=3, metrics=DEFAULT_METRICS, nice=10)
 
 
 def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], list[Child]] | None = None,
@@ -143,11 +156,8 @@ def _children(runtime: Runtime, roles: list[str]) -> list[Child]:
     if "worker" in roles:
         children += [
             Child("relay", lambda ready: _run_relay(runtime, ready)),
-            Child("enforce", lambda ready: _run_worker(runtime, "enforce", ENFORCE_THREADS, ENFORCE_METRICS, ready)),
-            Child(
-                "worker",
-                lambda ready: _run_worker(runtime, "default,notify,provision", DEFAULT_THREADS, DEFAULT_METRICS, ready),
-            ),
+            Child("enforce", lambda ready: _run_worker(runtime, ENFORCING, ready)),
+            Child("worker", lambda ready: _run_worker(runtime, REST, ready)),
         ]
     if "beat" in roles:
         children.append(Child("beat", lambda ready: _run_beat(runtime, ready)))
@@ -212,13 +222,19 @@ def _run_relay(runtime: Runtime, ready: Callable[[], None]) -> None:
     run_until_term(relay.run, relay.stop)
 
 
-def _run_worker(runtime: Runtime, queues: str, threads: int, metrics: int, ready: Callable[[], None]) -> None:
+def _run_worker(runtime: Runtime, worker: _Worker, ready: Callable[[], None]) -> None:
+    step_back(worker.nice)
     app = make_app(runtime.broker_url)
     register(app, runtime)
-    start_http_server(runtime.settings.metrics_port + metrics, addr="127.0.0.1")
+    start_http_server(runtime.settings.metrics_port + worker.metrics, addr="127.0.0.1")
     ready()
-    name = queues.partition(",")[0]
-    options = ["--pool=threads", f"--concurrency={threads}", f"--queues={queues}", f"--hostname={name}@%h"]
+    name = worker.queues.partition(",")[0]
+    options = [
+        "--pool=threads",
+        f"--concurrency={worker.threads}",
+        f"--queues={worker.queues}",
+        f"--hostname={name}@%h",
+    ]
     app.worker_main(
         [
             "--quiet",

@@ -217,7 +217,9 @@ def _run_child(child: Child, pipe: int, parent: int) -> None:
         libc.prctl(_PR_SET_NAME, f"pvd-{child.name}"[:15].encode(), 0, 0, 0)
         if os.getppid() != parent:  # it died between the fork and the line above
             os._exit(1)
-        os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us in order
+        # Ctrl-C is for the supervisor, which ends us in order; and each session has its own share of the processors
+        # (sched_autogroup), as each of PostgreSQL's backends has, so that none of us starves beside them.
+        os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         child.run(lambda: _tell_ready(pipe))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,8 +45,8 @@ CLAIM = timedelta(seconds=45)
 #: Tries before an alarm is raised; it is tried on, every RETRY_SLOW.
 TRIES_BEFORE_ALARM = 6
 RETRY_SLOW = timedelta(minutes=5)
-#: A session whose NAS has enough to do is asked again after this.
-PACED_RETRY = timedelta(seconds=5)
+#: A session whose NAS has enough to answer is asked about again after this.
+HELD_BACK_RETRY = timedelta(seconds=5)
 FROZEN_RETRY = timedelta(minutes=1)
 BUSY_RETRY = timedelta(milliseconds=200)
 WINDOW_RETRY = timedelta(minutes=10)
@@ -98,6 +98,7 @@ class Enforcer:
     keyring: Keyring
     clock: Clock
     window_open: Callable[[datetime], bool]
+    line: pace.Line = field(default_factory=pace.Line)
 
     def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service, each by itself."""
@@ -180,7 +181,7 @@ class Enforcer:
         if not pace.may_ask(session, nas.id, now):
             return pace.CLOSED_FOR
         if decision.paced and not pace.take_disconnect(session, nas.id, nas.disconnects_per_minute, now):
-            return PACED_RETRY
+            return self.line.wait(nas.id, nas.disconnects_per_minute, now)
         return None
 
     def _claim(
@@ -259,7 +260,7 @@ class Enforcer:
         """What an outcome means for the session; returns what asks its NAS again, where a CoA was refused."""
         errand = asking.errand
         if outcome.kind is OutcomeKind.HELD_BACK:
-            self._owe_again(session, errand, errand.tries, PACED_RETRY)
+            self._owe_again(session, errand, errand.tries, HELD_BACK_RETRY)
             return None
         if outcome.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}:
             self._after_silence(session, step, errand)

@@ -8,6 +8,7 @@ SILENT_MAX time-outs in a row nobody tries for CLOSED_FOR, then one may.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from threading import Lock
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -17,6 +18,28 @@ from provisioning.models import NasPace
 
 SILENT_MAX = 3
 CLOSED_FOR = timedelta(seconds=20)
+#: Nobody's turn is said to be later than this: the pace may be another by then.
+TURN_MAX = timedelta(minutes=10)
+
+
+class Line:
+    """When those whom a NAS's pace keeps waiting come again: one after another, at that pace. If all of them came every
+    few seconds, ten thousand would keep the workers busy with being sent away, and who paid would wait behind them.
+
+    A place in the line is no disconnect: who comes takes one then, if he still needs it. Kept in the process, because a
+    second node's line costs only tries; the disconnects themselves are shared.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[int, datetime] = {}
+        self._lock = Lock()
+
+    def wait(self, nas_id: int, per_minute: int, now: datetime) -> timedelta:
+        """Until the turn of one more."""
+        with self._lock:
+            end = max(self._ends.get(nas_id, now), now) + timedelta(minutes=1) / per_minute
+            self._ends[nas_id] = min(end, now + TURN_MAX)
+            return self._ends[nas_id] - now
 
 
 def take_disconnect(session: Session, nas_id: int, per_minute: int, now: datetime) -> bool:

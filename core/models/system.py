@@ -54,7 +54,7 @@ class OutboxItem(Base):
     """Work that a committed transaction owes. It exists until the work is done (see core.outbox)."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("ix_outbox_due", "due_at"),)
+    __table_args__ = (Index("ix_outbox_due", "queue", "due_at"),)
 
     id: Mapped[Id]
     topic: Mapped[str]

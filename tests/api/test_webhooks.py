@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from billing_factories import signed
 from fastapi.testclient import TestClient
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, literal_column, select, text
+from sqlalchemy.exc import DataError
 from standardwebhooks import Webhook
 
+from api.hooks import Receiver, TooManyWaiting
+from billing_hooks.gateways import ADAPTERS
+from billing_hooks.gateways.base import Delivery, Message, WebhookMalformed, WebhookNotAuthentic
+from billing_hooks.gateways.standard import StandardWebhooks
 from billing_hooks.models import InboxEntry
 from core.database import Database
+from core.keyring import Keyring
 from core.models.system import OutboxItem
 
 SECRET = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"
@@ -96,3 +104,73 @@ def test_oversized_unknown_and_meaningless_ones(hook: TestClient) -> None:
     assert send(hook, b'{"type":"x","data":"' + b"a" * 300_000 + b'"}').status_code == 413
     assert hook.post("/hooks/nobody", content=BODY).status_code == 404
     assert send(hook, b"not json", message="msg_9").status_code in {200, 422}
+
+
+@pytest.fixture
+def receiver(hook: TestClient, database: Database, keyring: Keyring) -> Receiver:
+    return Receiver(database, keyring, lambda: datetime.now(UTC))
+
+
+def together(receiver: Receiver, database: Database, *deliveries: Delivery) -> list[object]:
+    """What each of these is answered, who come while the one before them is being stored."""
+
+    async def receive_all() -> list[object]:
+        first = asyncio.ensure_future(receiver.receive("standard", delivery("first")))
+        with database.transaction() as session:
+            session.execute(text("LOCK TABLE inbox_entry IN ACCESS EXCLUSIVE MODE"))
+            await asyncio.sleep(0)
+            others = [asyncio.ensure_future(receiver.receive("standard", one)) for one in deliveries]
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(first, *others, return_exceptions=True)
+        return list(answers[1:])
+
+    return asyncio.run(receive_all())
+
+
+def delivery(message: str, secret: str = SECRET, body: bytes = BODY) -> Delivery:
+    return Delivery(signed(body, event_id=message, secret=secret), body)
+
+
+def test_those_that_come_together_are_stored_together_and_each_has_its_own_answer(
+    receiver: Receiver, database: Database
+) -> None:
+    answers = together(
+        receiver, database, delivery("a"), delivery("b", secret=OTHER), delivery("c"), delivery("a"),
+        delivery("d", body=b"[]"),
+    )  # fmt: skip
+    assert [type(one) for one in answers] == [type(None), WebhookNotAuthentic, type(None), type(None), WebhookMalformed]
+    with database.transaction() as session:
+        stored = dict(session.execute(select(InboxEntry.event_id, literal_column("inbox_entry.xmin::text"))).all())
+        assert set(stored) == {"first", "a", "c"}
+        assert stored["a"] == stored["c"]  # by one transaction
+        owed = session.scalars(select(OutboxItem.payload).where(OutboxItem.topic == "billing.inbox_stored")).all()
+        assert len(owed) == 3
+
+
+class Careless(StandardWebhooks):
+    """An adapter with a defect: it lets through what no column can hold, or fails in a way that nobody foresaw."""
+
+    def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
+        event_id = delivery.headers["webhook-id"]
+        if event_id == "defect":
+            raise ZeroDivisionError
+        return [Message("no\0text" if event_id == "nul" else event_id, delivery.body)]
+
+
+def test_one_that_cannot_be_stored_is_refused_alone(
+    receiver: Receiver, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ADAPTERS, "standard", Careless())  # type: ignore[arg-type]
+    answers = together(receiver, database, delivery("a"), delivery("nul"), delivery("defect"), delivery("c"))
+    assert [type(one) for one in answers] == [type(None), DataError, ZeroDivisionError, type(None)]
+    with database.transaction() as session:
+        assert set(session.scalars(select(InboxEntry.event_id))) == {"first", "a", "c"}
+
+
+def test_more_than_may_wait_are_told_to_come_again(hook: TestClient, database: Database, keyring: Keyring) -> None:
+    receiver = Receiver(database, keyring, lambda: datetime.now(UTC), waiting_max=3)
+    answers = together(receiver, database, *(delivery(str(number)) for number in range(6)))
+    assert TooManyWaiting in {type(one) for one in answers}
+    with database.transaction() as session:
+        stored = set(session.scalars(select(InboxEntry.event_id)))
+    assert stored == {"first"} | {str(number) for number, one in enumerate(answers) if one is None}

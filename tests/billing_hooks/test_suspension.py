@@ -175,13 +175,25 @@ def test_the_paid_path_is_a_handful_of_statements(
     _, invoice = make_debtor(session, keyring, actor)
     run_to_end(session, billing)
     pay(session, invoice, clock, actor)
-    handler = billing.handle_standing_changed
+    assert len(statements_of_standing(session, billing, invoice.contract_id)) <= 20
+
+
+def test_who_pays_in_time_costs_less_still(
+    session: Session, keyring: Keyring, actor: Actor, clock: ManualClock, billing: Billing
+) -> None:
+    _, invoice = make_debtor(session, keyring, actor)
+    pay(session, invoice, clock, actor)
+    assert len(statements_of_standing(session, billing, invoice.contract_id)) <= 2
+
+
+def statements_of_standing(session: Session, billing: Billing, contract_id: int) -> list[str]:
+    """What handling a payment's change of standing asks of the database."""
     session.expire_all()
     statements: list[str] = []
     event.listen(session.get_bind(), "before_cursor_execute", lambda *given: statements.append(given[2]))
-    handler(session, {"contract_id": invoice.contract_id})
+    billing.handle_standing_changed(session, {"contract_id": contract_id})
     session.flush()
-    assert len([one for one in statements if "SAVEPOINT" not in one]) <= 20, statements
+    return [one for one in statements if "SAVEPOINT" not in one]
 
 
 def test_holds_of_other_reasons_do_not_stop_or_follow_billings(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+import redis
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +18,8 @@ from core.database import Database, libpq_url
 from core.models import OutboxItem
 from core.work import Handler
 from provedor.celery_app import do_work
+from provedor.embedded import EmbeddedValkey
+from provedor.relay import TOGETHER_MAX, WAITING_MAX, Relay
 from provedor.runtime import Runtime
 from provedor.settings import load_settings
 
@@ -53,6 +58,31 @@ def worker(database_url: str) -> Worker:
     return Worker(Runtime(load_settings(), database_url, "redis://nowhere"))
 
 
+class Broker:
+    """What the relay hands to it, looked at without a worker."""
+
+    def __init__(self, runtime: Runtime, url: str) -> None:
+        self.relay = Relay(runtime, lambda: None)
+        self._client = redis.Redis.from_url(url.replace("redis+socket://", "unix://"))
+        self._client.flushall()
+
+    def messages(self, queue: str) -> list[list[int]]:
+        """The ids of each that waits, the oldest first."""
+        waiting = [json.loads(message) for message in self._client.lrange(queue, 0, -1)]
+        return [json.loads(base64.b64decode(one["body"]))[0][0] for one in reversed(waiting)]
+
+    def take(self, queue: str, count: int) -> None:
+        """As workers do."""
+        self._client.rpop(queue, count)
+
+
+@pytest.fixture
+def broker(database_url: str, valkey: EmbeddedValkey) -> Iterator[Broker]:
+    broker = Broker(Runtime(load_settings(), database_url, valkey.url), valkey.url)
+    yield broker
+    broker.relay.stop()
+
+
 def owe_first(database: Database) -> int:
     with database.transaction() as session:
         return outbox.enqueue(session, FIRST, {"inbox_id": 1})
@@ -78,13 +108,23 @@ def test_what_follows_on_the_same_queue_is_done_next_and_nobody_is_woken(
     assert rows(database) == []
 
 
-def test_another_queue_is_told(worker: Worker, database: Database, database_url: str) -> None:
-    item_id = owe_first(database)
-    worker.owes = [(ELSEWHERE, {"plan_id": 1, "after_service_id": 0})]
+@pytest.mark.parametrize(("topic", "woken"), [(FIRST, 1), (ELSEWHERE, 0)])
+def test_the_relay_is_woken_for_what_somebody_waits_for_and_finds_the_rest(
+    database: Database, database_url: str, topic: topics.Topic, woken: int
+) -> None:
     with psycopg.connect(libpq_url(database_url), autocommit=True) as listener:
         listener.execute(f"LISTEN {outbox.CHANNEL}")
-        worker.work(item_id)
-        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+        with database.transaction() as session:
+            outbox.enqueue(session, topic, {})
+            outbox.enqueue_all(session, topic, [{}, {}])
+        assert len(list(listener.notifies(timeout=0.2))) == woken
+    assert rows(database) == [(topic.name, 0, False)] * 3
+
+
+def test_what_follows_on_another_queue_is_left_to_the_relay(worker: Worker, database: Database) -> None:
+    item_id = owe_first(database)
+    worker.owes = [(ELSEWHERE, {"plan_id": 1, "after_service_id": 0})]
+    worker.work(item_id)
     assert rows(database) == [(ELSEWHERE.name, 0, False)]
 
 
@@ -121,7 +161,7 @@ def test_a_worker_that_dies_leaves_its_own_rows_to_the_relay(worker: Worker, dat
     assert rows(database) == [(FIRST.name, 0, False), (SECOND.name, 0, True)]
     with database.transaction() as session:
         session.execute(OutboxItem.__table__.update().values(due_at=OutboxItem.due_at - outbox.LEASE))  # type: ignore[attr-defined]
-        assert len(outbox.lease_due(session, 10)) == 2
+        assert len(outbox.lease_due(session, SECOND.queue, 10)) == 2
 
 
 def test_what_is_to_come_after_the_commit_comes_after_it(worker: Worker, database: Database) -> None:
@@ -139,3 +179,48 @@ def test_work_that_another_does_is_left_to_it(worker: Worker, database: Database
         worker.work(item_id)
         assert worker.done == []
     assert rows(database) == []
+
+
+def owe_many(database: Database, topic: topics.Topic, count: int) -> None:
+    with database.transaction() as session:
+        outbox.enqueue_all(session, topic, [{"number": number} for number in range(count)])
+
+
+def test_little_work_goes_to_as_many_threads_as_there_are(broker: Broker, database: Database) -> None:
+    owe_many(database, FIRST, 3)
+    assert not broker.relay.publish_due(FIRST.queue)
+    assert [len(ids) for ids in broker.messages(FIRST.queue)] == [1, 1, 1]
+
+
+def test_much_work_is_handed_over_no_faster_than_it_is_done(broker: Broker, database: Database) -> None:
+    owe_many(database, FIRST, 1000)
+    for _ in range(3):
+        assert broker.relay.publish_due(FIRST.queue)
+    waiting = broker.messages(FIRST.queue)
+    assert len(waiting) == WAITING_MAX
+    ids = [item_id for together in waiting for item_id in together]
+    assert ids == sorted(set(ids))
+    assert len(ids) == WAITING_MAX * TOGETHER_MAX
+    broker.take(FIRST.queue, 5)
+    broker.relay.publish_due(FIRST.queue)
+    assert len(broker.messages(FIRST.queue)) == WAITING_MAX
+    with database.transaction() as session:
+        free = select(func.count()).select_from(OutboxItem).where(OutboxItem.due_at <= func.now())
+        assert session.scalar(free) == 1000 - (WAITING_MAX + 5) * TOGETHER_MAX
+
+
+def test_a_full_queue_keeps_no_other_waiting(broker: Broker, database: Database) -> None:
+    owe_many(database, ELSEWHERE, 1000)
+    owe_many(database, FIRST, 1)
+    assert broker.relay.publish_due(ELSEWHERE.queue)
+    assert broker.relay.publish_due(ELSEWHERE.queue)
+    broker.relay.publish_due(FIRST.queue)
+    assert [len(ids) for ids in broker.messages(FIRST.queue)] == [1]
+
+
+def test_a_broker_that_is_away_takes_nothing_and_the_work_stays_due(database: Database, database_url: str) -> None:
+    owe_many(database, FIRST, 1)
+    relay = Relay(Runtime(load_settings(), database_url, "redis://127.0.0.1:1/0"), lambda: None)
+    relay.stop()
+    assert not relay.publish_due(FIRST.queue)
+    assert rows(database) == [(FIRST.name, 0, False)]
