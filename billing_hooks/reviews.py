@@ -104,7 +104,7 @@ def _undo(
         promises.give_promise(session, contract_id, conclusion.until, actor, now, answer)
     elif conclusion.remedy is Remedy.EXEMPTION:
         terms = {"exemption": answer, "exemption_review_on": conclusion.review_on}
-        contracts.update_terms(session, contract_id, terms, actor)
+        contracts.update_terms(session, contract_id, terms, actor, now.astimezone(billing.zone).date())
     elif decision.invoice_id is None:
         raise InvalidInput("the decision is about no invoice that could be contested", field="remedy")
     else:
