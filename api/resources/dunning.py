@@ -27,7 +27,7 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from api.resources.views import text_id
-from api.schemas import Day, Flag, Input, Name, Number, Output, PageOf, Ref, Text
+from api.schemas import Day, Input, Name, Number, Output, PageOf, Ref, Text
 from billing_hooks import contracts, holidays, messages, policies, promises
 from billing_hooks.models import (
     BillingPolicy,
