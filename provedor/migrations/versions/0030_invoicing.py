@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0030_invoicing"
-down_revision = "0025_dunning"
+down_revision = "0026_incidents"
 branch_labels = None
 depends_on = None
 
