@@ -19,12 +19,14 @@ from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
 from api.resources.bank_files import file_routes, line_routes
+from api.resources.billing_runs import decision_routes, review_routes, run_routes
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
-from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes, run_routes
+from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes
 from api.resources.explain import explain_routes, finding_routes
 from api.resources.gateways import charge_routes, inbox_routes
+from api.resources.incidents import incident_routes
 from api.resources.invoicing import issuing_routes, payable_routes, terms_routes
 from api.resources.judicial import case_routes, no_key
 from api.resources.money import account_routes, invoice_routes, payment_routes
@@ -68,7 +70,7 @@ def create_app(
         takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
-        file_routes, line_routes, change_routes, pause_routes,
+        file_routes, line_routes, change_routes, pause_routes, decision_routes, review_routes, incident_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

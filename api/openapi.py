@@ -70,7 +70,7 @@ def _codes(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         codes |= {404, *_WITH_BODY}
     if method in {"delete", "post"} or path.endswith(_BY_STATE):
         codes |= {404, 409}
-    if method in {"patch", "put"}:
+    if method in {"patch", "put"} or any(one["name"] == "If-Match" for one in operation.get("parameters", ())):
         codes.add(412)
     return codes
 

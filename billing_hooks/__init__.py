@@ -6,7 +6,9 @@ gateways; `reconciliation` finds what no webhook told; `errands` is how all of t
 
 Out: an invoice's change -> `runs.Billing.apply_standing` for its contract, which only gives back. A run looks at every
 contract that owes: `cases` (facts) -> `standing` by a `policy` (pure) -> `suspension.judge` with the calendar of `days`
--> holds, `messages` with their proof, proposals. `promises` are access for a while although something is owed.
+-> holds, `messages` with their proof, proposals. `promises` are access for a while although something is owed. `guard`
+(with its `alarms`) says whether a run may go on by itself; what runs decided is kept (`decisions`), read as
+spreadsheets (`sheets`), put into words (`explaining`) and looked at by people (`reviews`).
 
 What a customer changes of his service himself: `plan_changes`, now or on a day, with a `plan_change_preview`; `pauses`.
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, DateTime, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -17,7 +17,9 @@ from billing_hooks.models import ContractBilling, DebtMessage, Promise
 from billing_hooks.policies import Policies
 from billing_hooks.policy import Policy
 from billing_hooks.standing import Debtor, OpenInvoice
+from core import incidents
 from core.access import HoldEffect, HoldReason
+from core.incidents import Outage
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.party import Contract, Customer
 from core.models.service import Hold, Service, ServiceKind, ServiceStatus
@@ -56,9 +58,14 @@ _INVOICES: Final = (
     .where(Invoice.contract_id == _IDS, Invoice.status == InvoiceStatus.OPEN)
     .order_by(Invoice.id)
 )  # fmt: skip
-_SERVICES: Final = select(
-    Service.contract_id, Service.id, Service.kind, Service.address["state"].astext, Service.address["ibge_code"].astext
-).where(Service.contract_id == _IDS, Service.status != ServiceStatus.CANCELLED)
+_SERVICES: Final = (
+    select(
+        Service.contract_id, Service.id, Service.kind, Service.login, Service.address["state"].astext,
+        Service.address["ibge_code"].astext,
+    )
+    .where(Service.contract_id == _IDS, Service.status != ServiceStatus.CANCELLED)
+    .order_by(Service.id)
+)  # fmt: skip
 _HOLDS: Final = (
     select(Service.contract_id, Hold.id, Hold.service_id, Hold.effect, Hold.reason)
     .join(Service, Service.id == Hold.service_id)
@@ -81,7 +88,10 @@ class LiveHold:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`suspendable`: the services that may be restricted; a dedicated link is cut by a person only."""
+    """`suspendable`: the services that may be restricted; a dedicated link is cut by a person only.
+
+    `logins`: of all its services that are not cancelled.
+    """
 
     contract_id: int
     customer: str
@@ -92,6 +102,7 @@ class Case:
     places: frozenset[Place] = frozenset()
     #: A person was asked to end it, for the restriction that it has.
     termination_proposed: bool = False
+    logins: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -102,6 +113,7 @@ class _Parts:
     holds: list[LiveHold] = field(default_factory=list)
     suspendable: set[int] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
+    logins: list[str] = field(default_factory=list)
     paused: bool = False
 
 
@@ -111,24 +123,66 @@ def read_cases(session: Session, contract_ids: Collection[int], policies: Polici
     _read_invoices(session, contract_ids, parts)
     _read_services(session, contract_ids, parts)
     _read_holds(session, contract_ids, parts)
+    touched = incidents.contracts_inside(session, contract_ids, now)
     rows = session.execute(_CONTRACTS, {"ids": list(contract_ids), "now": now}).all()
     return [
-        _case(contract_id, name, policies.of(policy_id, kind), parts[contract_id], exemption, since, proposed, until)
+        _case(
+            contract_id,
+            name,
+            policies.of(policy_id, kind),
+            parts[contract_id],
+            exemption,
+            since,
+            proposed,
+            until,
+            touched.get(contract_id),
+        )
         for contract_id, name, kind, policy_id, exemption, since, proposed, until in rows
     ]
 
 
+def facts_of(case: Case) -> dict[str, Any]:
+    """What its verdict depended on, as JSON values, to be kept with a decision."""
+    debtor = case.debtor
+    return {
+        "customer": case.customer,
+        "logins": list(case.logins),
+        "invoices": [
+            {
+                "invoice_id": one.invoice_id,
+                "due_date": one.due_date.isoformat(),
+                "owed_cents": one.owed_cents,
+                "notified_at": _text(one.notified_at),
+                "contested": one.contested,
+                "told": sorted(one.told),
+            }
+            for one in debtor.invoices
+        ],
+        "restricted_since": _text(debtor.restricted_since),
+        "promise_until": _text(debtor.promise_until),
+        "exempt": debtor.exempt,
+        "paused": debtor.paused,
+        "incident": debtor.incident,
+        "holds": [{"service_id": hold.service_id, "effect": hold.effect.value} for hold in case.holds],
+        "places": [{"state": place.state, "ibge_code": place.ibge_code} for place in sorted(case.places, key=repr)],
+    }
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
 def _case(
     contract_id: int, name: str, policy: Policy, parts: _Parts, exemption: str | None, since: datetime | None,
-    proposed_at: datetime | None, promise_until: datetime | None,
+    proposed_at: datetime | None, promise_until: datetime | None, outage: Outage | None,
 ) -> Case:  # fmt: skip
     debtor = Debtor(
         parts.invoices, restricted_since=since, promise_until=promise_until, exempt=exemption is not None,
-        paused=parts.paused,
+        paused=parts.paused, incident=f"{outage.incident_id} ({outage.title})" if outage is not None else None,
     )  # fmt: skip
     return Case(
         contract_id, name, policy, debtor, parts.holds, frozenset(parts.suspendable), frozenset(parts.places),
-        termination_proposed=proposed_at is not None,
+        termination_proposed=proposed_at is not None, logins=tuple(parts.logins),
     )  # fmt: skip
 
 
@@ -142,7 +196,9 @@ def _read_invoices(session: Session, contract_ids: Collection[int], parts: dict[
 
 def _read_services(session: Session, contract_ids: Collection[int], parts: dict[int, _Parts]) -> None:
     rows = session.execute(_SERVICES, {"ids": list(contract_ids)})
-    for contract_id, service_id, kind, state, ibge_code in rows:
+    for contract_id, service_id, kind, login, state, ibge_code in rows:
+        if login is not None:
+            parts[contract_id].logins.append(login)
         if kind is not ServiceKind.DEDICATED:
             parts[contract_id].suspendable.add(service_id)
             parts[contract_id].places.add(Place(state, ibge_code))

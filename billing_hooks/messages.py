@@ -33,10 +33,21 @@ RESTORED_WITHIN_H: Final = 24
 
 
 def text_of(message: Message, case: Case, calendar: Calendar, today: date) -> Words:
-    invoice = next(one for one in case.debtor.invoices if one.invoice_id == message.invoice_id)
+    invoice = _invoice(message, case)
     if message.step.action is Action.NOTICE:
         return _notice(invoice, case, calendar, today)
     return _reminder(invoice, today)
+
+
+def reason_of(message: Message, case: Case, today: date) -> Words:
+    """What the payer is told about."""
+    invoice = _invoice(message, case)
+    days, number = (today - invoice.due_date).days, invoice.invoice_id
+    if days > 0:
+        return Words(pt=f"fatura {number} vencida há {days} dias", en=f"invoice {number} is {days} days overdue")
+    if days == 0:
+        return Words(pt=f"fatura {number} vence hoje", en=f"invoice {number} is due today")
+    return Words(pt=f"fatura {number} vence em {-days} dias", en=f"invoice {number} is due in {-days} days")
 
 
 def record(session: Session, case: Case, message: Message, words: Words) -> bool:
@@ -90,6 +101,10 @@ def suspension_day(case: Case, calendar: Calendar, told_on: date) -> date | None
     if not steps:
         return None
     return calendar.next_day(case.policy.hours, told_on + timedelta(days=steps[0].days + 1), case.places)
+
+
+def _invoice(message: Message, case: Case) -> OpenInvoice:
+    return next(one for one in case.debtor.invoices if one.invoice_id == message.invoice_id)
 
 
 def _notice(invoice: OpenInvoice, case: Case, calendar: Calendar, today: date) -> Words:

@@ -43,6 +43,28 @@ class PromiseKind(StrEnum):
     PAYMENT_WINDOW = "payment_window"
 
 
+class RunState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    #: It asks a person: nothing of it was done.
+    STOPPED = "stopped"
+
+
+class ReviewOutcome(StrEnum):
+    UPHELD = "upheld"
+    #: It was wrong, and what is right was done.
+    UNDONE = "undone"
+
+
+class Remedy(StrEnum):
+    """What a person puts in the place of a decision that was wrong."""
+
+    PROMISE = "promise"
+    EXEMPTION = "exemption"
+    #: The invoice is contested, and counts no more while that is open.
+    CONTEST = "contest"
+
+
 class GatewayAccount(Versioned, Base):
     """An account of ours at a gateway: whom webhooks may come from, and how its API is asked.
 
@@ -303,9 +325,11 @@ class BillingRun(Base):
     """One run of the engine over all contracts; what it decided of each is a `BillingDecision`.
 
     `placed` and `lifted` count contracts as the chunks are done. A contract that was paid in between counts nowhere.
+    The list of a run that was stopped never changes: who forces it has done what he looked at.
     """
 
     __tablename__ = "billing_run"
+    __table_args__ = (Index("ix_billing_run_stopped", "at", postgresql_where=text("state = 'stopped'")),)
 
     id: Mapped[Id]
     at: Mapped[CreatedAt]
@@ -317,10 +341,20 @@ class BillingRun(Base):
     forced_by: Mapped[str | None]
     chunks_left: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     finished_at: Mapped[datetime | None]
+    state: Mapped[RunState] = mapped_column(enum_column(RunState), default=RunState.RUNNING, server_default="running")
+    #: Kinds of `guard.Stop`, as "alarm,share", and their reasons in words.
+    stopped_for: Mapped[str | None]
+    stopped_reason: Mapped[str | None]
+    stopped_reason_pt: Mapped[str | None]
+    #: The policies that it judged by, by name, as they were (see `policy.to_body`).
+    policies: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
 
 
 class BillingDecision(Base):
-    """What a run decided of one contract and by what rule; `done_at` where it was done, and what came of it else."""
+    """What a run decided of one contract and by what rule; `done_at` where it was done, and what came of it else.
+
+    `facts` is what it was judged by, as `cases.facts_of` has it: once it is done, what was so then.
+    """
 
     __tablename__ = "billing_decision"
     __table_args__ = (Index("ix_billing_decision_contract_id", "contract_id", "id"),)
@@ -337,6 +371,34 @@ class BillingDecision(Base):
     service_ids: Mapped[list[int]] = mapped_column(JSONB())
     done_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+    effect: Mapped[str | None]
+    #: What the customer is told, where that was decided.
+    text_en: Mapped[str | None]
+    text_pt: Mapped[str | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+
+
+class BillingReview(Base):
+    """A customer asked for a decision to be looked at by a person (LGPD, art. 20), and what came of that."""
+
+    __tablename__ = "billing_review"
+    __table_args__ = (
+        Index("uq_billing_review_open", "decision_id", unique=True, postgresql_where=text("reviewed_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    decision_id: Mapped[int] = mapped_column(ForeignKey("billing_decision.id", ondelete="CASCADE"), index=True)
+    #: Who asked and what he says; who of us took that down.
+    asked_by: Mapped[str]
+    objection: Mapped[str | None]
+    asked_at: Mapped[CreatedAt]
+    noted_by: Mapped[str]
+    outcome: Mapped[ReviewOutcome | None] = mapped_column(enum_column(ReviewOutcome))
+    remedy: Mapped[Remedy | None] = mapped_column(enum_column(Remedy))
+    #: What the customer is told of it.
+    answer: Mapped[str | None]
+    reviewed_by: Mapped[str | None]
+    reviewed_at: Mapped[datetime | None]
 
 
 class InvoicingTerms(Versioned, Base):

@@ -68,6 +68,7 @@ STEPS_MAX: Final = 20
 DAYS_MAX: Final = 400
 #: The shortest notice that a policy for persons may have (Res. 765/2023, art. 71: 15 days after the notice).
 CONSUMER_NOTICE_DAYS: Final = 15
+_COUNT_MAX: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,24 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A run that would restrict more asks a person first: more than the floor, and more than the share of all contracts
-    or `times_usual` as many as a run on this day of earlier months restricted."""
+    """What runs restrict in a day without asking a person first: never more than `count_max`, and beyond the floor no
+    more than the share of all contracts, or than `times_usual` as many as on this day of earlier months."""
 
     count_floor: int = 20
     share_max: float = 0.1
     times_usual: float = 3.0
+    #: None: no number but the share.
+    count_max: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count_floor <= _COUNT_MAX:
+            raise InvalidInput(f"0 to {_COUNT_MAX} contracts", field="guard.count_floor")
+        if not 0 <= self.share_max <= 1:
+            raise InvalidInput("a share is from 0 to 1", field="guard.share_max")
+        if not 0 < self.times_usual <= 1000:
+            raise InvalidInput("more than 0 times, at most 1000", field="guard.times_usual")
+        if self.count_max is not None and not 0 <= self.count_max <= _COUNT_MAX:
+            raise InvalidInput(f"0 to {_COUNT_MAX} contracts", field="guard.count_max")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,34 +8,37 @@ A run evaluates everybody and passes the guard as a whole before anything is don
 transaction of its own: no lock is held long, and what dies in the middle goes on from the chunk that was not committed.
 A chunk judges each contract again under the contract's lock and does only what the plan said and is still right, so it
 may run twice, late, or beside another run: a hold that is there is not placed twice, a message is not told twice.
+
+What the guard stops is kept as a run that was stopped, with its whole list; only what gives access back goes on. A
+person who has looked at the list forces that run: the same chunks, judged again as ever, and nobody beside the list.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing_hooks import messages, policies, reconciliation, suspension
-from billing_hooks.cases import Case, read_cases
+from billing_hooks import alarms, decisions, guard, messages, policies, suspension
+from billing_hooks.cases import Case, facts_of, read_cases
 from billing_hooks.days import Calendar, Holidays
-from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind
+from billing_hooks.guard import Stop, StopKind
+from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind, RunState
 from billing_hooks.policies import Policies
-from billing_hooks.policy import Guard
+from billing_hooks.policy import to_body
 from billing_hooks.standing import Message, Standing
 from billing_hooks.suspension import Change
-from core import events, outbox, topics
+from core import audit, events, outbox, topics
 from core.access import HoldReason
+from core.audit import Actor
 from core.clock import Clock
 from core.errors import Conflict, NotFound, ProvedorError
 from core.models.billing import Invoice, InvoiceStatus
-from core.models.party import Contract, ContractStatus
 from core.models.service import Hold, Service
 from core.work import chunks
 
@@ -45,14 +48,20 @@ CHUNK: Final = 25
 _PAGE: Final = 1000
 #: What a run owes, in this order: giving back goes first.
 DONE: Final = ("lift", "ease", "tell", "place", "propose")
-#: Of earlier months, whose runs on this day are what is usual.
-_MONTHS_BACK: Final = 3
-_LOOK: Final = "look at the dry run, then force it"
+#: What no guard holds up.
+_GIVES_BACK: Final = frozenset({"lift", "ease"})
 log = structlog.get_logger()
 
 
 class RunUnsafe(Conflict):
-    """The run would restrict suspiciously many; a person looks at the list and forces it."""
+    """A person looks first at what the run would do: the list of the run `run_id`, which can be forced.
+
+    That run is kept by the transaction in which this was raised, so it is caught in there.
+    """
+
+    def __init__(self, run_id: int, reason: str) -> None:
+        super().__init__(f"{reason}; look at the list of run {run_id}, then force it")
+        self.run_id = run_id
 
 
 class Run(NamedTuple):
@@ -89,15 +98,16 @@ class Billing:
     def handle_chunk(self, session: Session, payload: dict[str, Any]) -> None:
         """Handler of BILLING_CHUNK."""
         engine = self._engine(session)
-        action, run_id = payload["action"], payload["run_id"]
-        done = sum(self._do(session, engine, run_id, action, one) for one in payload["contract_ids"])
+        action, run_id, contract_ids = payload["action"], payload["run_id"], payload["contract_ids"]
+        rows = decisions.of_chunk(session, run_id, action, contract_ids)
+        done = sum(self._do(session, engine, action, one, rows[one]) for one in contract_ids)
         counts = {"place": BillingRun.placed, "lift": BillingRun.lifted, "tell": BillingRun.messages}
         values: dict[Any, Any] = {BillingRun.chunks_left: BillingRun.chunks_left - 1}
         if action in counts:
             values[counts[action]] = counts[action] + done
         session.execute(update(BillingRun).where(BillingRun.id == run_id).values(values))
         finished = update(BillingRun).where(BillingRun.id == run_id, BillingRun.chunks_left <= 0)
-        session.execute(finished.values(finished_at=self.clock()))
+        session.execute(finished.values(finished_at=self.clock(), state=RunState.DONE))
 
     def look(self, session: Session, contract_id: int) -> tuple[Case, Standing]:
         """One contract as it stands now, for people. Raises NotFound."""
@@ -124,28 +134,62 @@ class Billing:
         suspension.apply(session, case, change, now)
         return True
 
-    def run(self, session: Session, *, forced_by: str | None = None) -> Run:
-        """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe, and then nothing is owed."""
+    def run(self, session: Session) -> Run:
+        """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe; then only what gives back is."""
+        engine, now = self._engine(session), self.clock()
+        plan = [change for change in self._changes(session, engine) if change.action in DONE]
+        stops = guard.find_stops(session, plan, engine.policies.all(), engine.calendar, now)
+        if not stops:
+            return Run(_owe(session, engine, plan, now), plan)
+        _owe(session, engine, [change for change in plan if change.action in _GIVES_BACK], now)
+        stopped = [change for change in plan if change.action not in _GIVES_BACK]
+        run = _keep_stopped(session, engine, stopped, stops, now)
+        assert run.stopped_reason is not None  # noqa: S101  (it was stopped)
+        raise RunUnsafe(run.id, run.stopped_reason)
+
+    def force(self, session: Session, run_id: int, actor: Actor) -> BillingRun:
+        """A person has looked at the list of a run that was stopped: owe it. Raises NotFound or Conflict."""
+        run = session.get(BillingRun, run_id, with_for_update=True, populate_existing=True)
+        if run is None:
+            raise NotFound("billing run", run_id)
+        if run.state is not RunState.STOPPED:
+            raise Conflict(f"run {run_id} is {run.state}, not stopped")
         engine = self._engine(session)
-        plan = [change for change in self._plan(session, engine) if change.action in DONE]
-        if forced_by is None:
-            self._check(session, engine, plan)
-        return Run(_owe(session, plan, forced_by) if plan else None, plan)
+        if StopKind.ALARM not in (run.stopped_for or "").split(","):
+            for alarm in alarms.gather(session, engine.calendar, self.clock()):
+                raise Conflict(f"since that list was made, who paid may look like a debtor: {alarm}")
+        run.state, run.forced_by = RunState.RUNNING, actor.name
+        decided = select(BillingDecision.action, BillingDecision.contract_id).where(BillingDecision.run_id == run_id)
+        _owe_chunks(
+            session, run, [(what, whom) for what, whom in session.execute(decided.order_by(BillingDecision.id))]
+        )
+        audit.record(session, actor, "force", "billing_run", run_id, {"decisions": run.considered})
+        events.record(session, "billing.run_forced", "billing_run", run_id, forced_by=actor.name)
+        return run
 
     def plan(self, session: Session) -> list[Change]:
         """What a run would do now, and why, in the order of the contracts; with who must "wait", and who is spared."""
-        return self._plan(session, self._engine(session))
+        return list(self.changes(session))
 
-    def _plan(self, session: Session, engine: Engine) -> list[Change]:
+    def changes(self, session: Session) -> Iterator[Change]:
+        """The plan, contract by contract, for whom it is too long to hold."""
+        return self._changes(session, self._engine(session))
+
+    def stops(self, session: Session, plan: Sequence[Change]) -> list[Stop]:
+        """Why a run that did this would be stopped."""
+        engine = self._engine(session)
+        return guard.find_stops(session, plan, engine.policies.all(), engine.calendar, self.clock())
+
+    def _changes(self, session: Session, engine: Engine) -> Iterator[Change]:
         now = self.clock()
-        found: list[Change] = []
         for page in chunks(_candidates(session, engine, now), _PAGE):
             for case in read_cases(session, page, engine.policies, now):
-                found += engine.changes(case, now)
-        return found
+                yield from engine.changes(case, now)
 
-    def _do(self, session: Session, engine: Engine, run_id: int, action: str, contract_id: int) -> bool:
-        """Judge again under the contract's lock, and do it only if that still says the same.
+    def _do(
+        self, session: Session, engine: Engine, action: str, contract_id: int, rows: Sequence[BillingDecision]
+    ) -> bool:
+        """Judge again under the contract's lock, and do of what was decided only what is still right.
 
         A contract that cannot be done is told as an event and does not keep the others waiting.
         """
@@ -153,37 +197,19 @@ class Billing:
         now = self.clock()
         (case,) = read_cases(session, [contract_id], engine.policies, now)
         wanted = [change for change in engine.changes(case, now) if change.action == action]
-        outcome = None if wanted else "no longer right"
+        right = [decisions.still_right(row, wanted) for row in rows]
+        failed = None
         try:
             with session.begin_nested():
-                for change in wanted:
+                for change in filter(None, right):
                     _apply(session, case, change, now)
         except ProvedorError as error:
             events.record(session, "billing.contract_failed", "contract", contract_id, detail=error.detail)
             log.warning("contract could not be done", contract_id=contract_id, action=action, detail=error.detail)
-            outcome = error.detail
-        _note(session, run_id, action, contract_id, now, outcome)
-        return outcome is None
-
-    def _check(self, session: Session, engine: Engine, plan: Sequence[Change]) -> None:
-        """Raises RunUnsafe for more than a run may restrict by itself, policy by policy."""
-        placing = Counter(change.policy for change in plan if change.action == "place")
-        alarms = reconciliation.alarms(session) if placing else []
-        if alarms:
-            raise RunUnsafe(f"who paid may look like a debtor: {'; '.join(alarms)}; {_LOOK}")
-        for policy in engine.policies.all():
-            if placing[policy.name] > policy.guard.count_floor:
-                self._check_many(session, placing[policy.name], policy.guard)
-
-    def _check_many(self, session: Session, placing: int, guard: Guard) -> None:
-        total = session.scalar(select(func.count()).where(Contract.status == ContractStatus.ACTIVE)) or 0
-        if placing > total * guard.share_max:
-            raise RunUnsafe(f"the run would restrict {placing} of {total} contracts; {_LOOK}")
-        usual = _usual(session, self.clock().astimezone(self.zone).date(), self.zone)
-        if usual is not None and placing > max(usual, guard.count_floor) * guard.times_usual:
-            raise RunUnsafe(
-                f"the run would restrict {placing} contracts, and {usual} are usual on this day of the month; {_LOOK}"
-            )
+            failed = error.detail
+        for row, found in zip(rows, right, strict=True):
+            decisions.conclude(row, found, now, failed)
+        return failed is None and any(right)
 
     def _engine(self, session: Session) -> Engine:
         calendar = Calendar(policies.load_holidays(session, self.country), self.zone)
@@ -205,14 +231,31 @@ class Engine:
         if verdict.propose_termination and not case.termination_proposed:
             found.append(suspension.change_of("propose", case, verdict, case.suspendable))
         today = now.astimezone(self.calendar.zone).date()
-        return found + [self._telling(case, verdict, message, today) for message in verdict.messages]
+        found += [_put_off(case, message, today) for message in verdict.silenced]
+        return found + [self._telling(case, message, today) for message in verdict.messages]
 
-    def _telling(self, case: Case, verdict: Standing, message: Message, today: date) -> Change:
+    def _telling(self, case: Case, message: Message, today: date) -> Change:
         words = messages.text_of(message, case, self.calendar, today)
-        return Change(
-            "tell", case.contract_id, case.customer, (), case.policy.name, message.step.name, message.invoice_id,
-            verdict.reason, verdict.reason_pt, message=message, words=words,
-        )  # fmt: skip
+        return replace(_about(case, message, today), action="tell", message=message, words=words)
+
+
+def _about(case: Case, message: Message, today: date) -> Change:
+    """That nothing is said of an invoice for now, and which step would be next."""
+    reason = messages.reason_of(message, case, today)
+    return Change(
+        "wait", case.contract_id, case.customer, (), case.policy.name, message.step.name, message.invoice_id,
+        reason.en, reason.pt, logins=case.logins, facts=facts_of(case),
+    )  # fmt: skip
+
+
+def _put_off(case: Case, message: Message, today: date) -> Change:
+    """A message that waits for the end of an incident."""
+    change, incident = _about(case, message, today), case.debtor.incident
+    return replace(
+        change,
+        reason=f"{change.reason}; told after the open incident {incident}",
+        reason_pt=f"{change.reason_pt}; avisado depois do incidente aberto {incident}",
+    )
 
 
 def _apply(session: Session, case: Case, change: Change, now: datetime) -> None:
@@ -224,36 +267,60 @@ def _apply(session: Session, case: Case, change: Change, now: datetime) -> None:
         suspension.apply(session, case, change, now)
 
 
-def _owe(session: Session, plan: Sequence[Change], forced_by: str | None) -> int:
-    run = BillingRun(considered=len(plan), forced_by=forced_by)
+def _owe(session: Session, engine: Engine, plan: Sequence[Change], now: datetime) -> int | None:
+    """A run that does this; None where there is nothing to do."""
+    if not plan:
+        return None
+    run = _record(session, engine, plan, BillingRun(considered=len(plan), at=now))
+    _owe_chunks(session, run, [(change.action, change.contract_id) for change in plan])
+    return run.id
+
+
+def _record(session: Session, engine: Engine, plan: Sequence[Change], run: BillingRun) -> BillingRun:
+    """The run with its decisions, and the policies that they were made by."""
+    used = {change.policy for change in plan}
+    run.policies = {policy.name: to_body(policy) for policy in engine.policies.all() if policy.name in used}
     session.add(run)
     session.flush()
-    for page in chunks(plan, _PAGE):
-        session.execute(insert(BillingDecision), [_decision(run.id, change) for change in page])
+    decisions.keep(session, run.id, plan)
+    return run
+
+
+def _owe_chunks(session: Session, run: BillingRun, decided: Sequence[tuple[str, int]]) -> None:
     for action in DONE:
-        contract_ids = dict.fromkeys(change.contract_id for change in plan if change.action == action)
+        contract_ids = dict.fromkeys(contract_id for what, contract_id in decided if what == action)
         owed = [{"run_id": run.id, "action": action, "contract_ids": some} for some in chunks(contract_ids, CHUNK)]
         outbox.enqueue_all(session, topics.BILLING_CHUNK, owed)
         run.chunks_left += len(owed)
     session.flush()
-    return run.id
 
 
-def _decision(run_id: int, change: Change) -> dict[str, Any]:
-    return {
-        "run_id": run_id, "contract_id": change.contract_id, "action": change.action, "policy": change.policy,
-        "step": change.step, "invoice_id": change.invoice_id, "reason": change.reason, "reason_pt": change.reason_pt,
-        "service_ids": list(change.service_ids),
-    }  # fmt: skip
-
-
-def _note(session: Session, run_id: int, action: str, contract_id: int, now: datetime, outcome: str | None) -> None:
-    """What became of a decision."""
-    of_run = (
-        BillingDecision.run_id == run_id, BillingDecision.contract_id == contract_id, BillingDecision.action == action,
+def _keep_stopped(
+    session: Session, engine: Engine, plan: Sequence[Change], stops: Sequence[Stop], now: datetime
+) -> BillingRun:
+    """The run that a person is asked about: today's for the same kinds of reasons as long as nothing was added to its
+    list, so that it can be looked at in peace; else a new one in its place."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("billing run stopped", 0))))
+    kinds = ",".join(sorted({stop.kind for stop in stops}))
+    reason = "; ".join(stop.words.en for stop in stops)
+    reason_pt = "; ".join(stop.words.pt for stop in stops)
+    midnight = now.astimezone(engine.calendar.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    same = (BillingRun.state == RunState.STOPPED, BillingRun.stopped_for == kinds, BillingRun.at >= midnight)
+    for earlier in session.scalars(select(BillingRun).where(*same).with_for_update()).all():
+        if decisions.covers(session, earlier.id, plan):
+            earlier.stopped_reason, earlier.stopped_reason_pt = reason, reason_pt
+            return earlier
+        session.delete(earlier)
+    stopped = BillingRun(
+        considered=len(plan), at=now, state=RunState.STOPPED, stopped_for=kinds, stopped_reason=reason,
+        stopped_reason_pt=reason_pt,
     )  # fmt: skip
-    done_at = now if outcome is None else None
-    session.execute(update(BillingDecision).where(*of_run).values(done_at=done_at, outcome=outcome))
+    run = _record(session, engine, plan, stopped)
+    events.record(
+        session, "billing.run_stopped", "billing_run", run.id, detail=reason, detail_pt=reason_pt,
+        decisions=run.considered,
+    )  # fmt: skip
+    return run
 
 
 def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int]:
@@ -266,20 +333,3 @@ def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int
         .where(Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
     )
     return iter(sorted(session.scalars(owing.union(held)).all()))
-
-
-def _usual(session: Session, today: date, zone: tzinfo) -> int | None:
-    """How many the runs of this day restricted in earlier months, the most of them; None where there were no runs."""
-    counts = []
-    local_day = func.date(func.timezone(str(zone), BillingRun.at))
-    for back in range(1, _MONTHS_BACK + 1):
-        day = _months_before(today, back)
-        near = local_day.between(day - timedelta(days=1), day + timedelta(days=1))
-        counts.append(session.scalar(select(func.sum(BillingRun.placed)).where(near)))
-    known = [int(count) for count in counts if count is not None]
-    return max(known) if known else None
-
-
-def _months_before(day: date, months: int) -> date:
-    years, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    return date(years, month + 1, min(day.day, 28))

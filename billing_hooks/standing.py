@@ -5,8 +5,11 @@ such an invoice and the full days of that notice have run; each further one by t
 step that was reached counts, and the oldest invoice for which it was is the reason.
 
 What stands against it is said with the verdict, so that nobody has to ask why a debtor is online: a promise of
-payment, an exemption, a debt below the minimum, a pause that the customer asked for. An open incident on the line does
-not undo a restriction, it keeps one from beginning, and it silences the messages.
+payment, an exemption, a debt below the minimum, a pause that the customer asked for.
+
+While an open incident touches the contract, a restriction that is there stays and none begins or gets harder; nobody is
+told of a debt, by reminder or by notice, and nobody is asked to end the contract. Afterwards comes what is due then:
+the notice, whose days count from there, and of reminders the last one at most.
 """
 
 from __future__ import annotations
@@ -57,7 +60,8 @@ class Debtor:
     promise_until: datetime | None = None
     exempt: bool = False
     paused: bool = False
-    incident: bool = False
+    #: The open incident that touches the contract, by its number and title.
+    incident: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`effect`: the restriction that belongs on the contract. `reached` is there also where the debtor is spared."""
+    """`effect`: the restriction that belongs on the contract. `reached` is there also where the debtor is spared.
+
+    `silenced`: what would be told now and waits for the end of an incident.
+    """
 
     effect: HoldEffect | None
     reached: Step | None
@@ -80,6 +87,7 @@ class Standing:
     propose_termination: bool
     reason: str
     reason_pt: str
+    silenced: tuple[Message, ...] = ()
 
     @property
     def owes(self) -> bool:
@@ -100,22 +108,28 @@ def standing(debtor: Debtor, policy: Policy, now: datetime, zone: tzinfo) -> Sta
         (one for one in debtor.invoices if not one.contested and one.due_date < today),
         key=lambda one: (one.due_date, one.invoice_id),
     )
-    messages = () if debtor.incident else tuple(_messages(debtor.invoices, policy, today))
+    due = tuple(_messages(debtor.invoices, policy, today))
+    messages, silenced = ((), due) if debtor.incident else (due, ())
     reached, invoice = _reached(weighing, debtor, policy, today, zone)
     if reached is None or invoice is None:
         return Standing(
             None, None, None, None, messages, propose_termination=False,
-            reason="nothing overdue and notified", reason_pt="nada vencido e notificado",
+            reason="nothing overdue and notified", reason_pt="nada vencido e notificado", silenced=silenced,
         )  # fmt: skip
     spared = _spared(debtor, policy, weighing, now)
     reason, reason_pt = _words(invoice, today)
     if spared is not None:
         words, words_pt = _SPARED[spared]
         reason, reason_pt = f"{reason}; spared: {words}", f"{reason_pt}; poupado: {words_pt}"
-    proposes = reached.action is Action.PROPOSE_TERMINATION
+    if debtor.incident:
+        reason, reason_pt = (
+            f"{reason}; open incident {debtor.incident}",
+            f"{reason_pt}; incidente aberto {debtor.incident}",
+        )
+    proposes = reached.action is Action.PROPOSE_TERMINATION and not debtor.incident
     return Standing(
         None if spared else _effect(reached, policy), reached, invoice.invoice_id, spared, messages,
-        propose_termination=proposes and spared is None, reason=reason, reason_pt=reason_pt,
+        propose_termination=proposes and spared is None, reason=reason, reason_pt=reason_pt, silenced=silenced,
     )  # fmt: skip
 
 

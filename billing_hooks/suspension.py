@@ -10,16 +10,16 @@ one transaction. A payment that commits meanwhile is either seen, or waits for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing_hooks.cases import Case, LiveHold
+from billing_hooks.cases import Case, LiveHold, facts_of
 from billing_hooks.days import Calendar
 from billing_hooks.invoicing.words import Words
 from billing_hooks.models import ContractBilling
@@ -49,7 +49,8 @@ class Change:
     """What is to be done to one contract, and by what rule.
 
     `action`: place (a restriction, or a stronger one), ease (a gentler one), lift, wait (for a day and hour on which it
-    may begin), spare (it has reached a step and something stands against it), propose (that a person ends it), tell.
+    may begin, or for the end of an incident), spare (it has reached a step and something stands against it), propose
+    (that a person ends it), tell. `facts`: what it was judged by.
     """
 
     action: str
@@ -64,6 +65,8 @@ class Change:
     effect: HoldEffect | None = None
     message: Message | None = None
     words: Words | None = None
+    logins: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judge(case: Case, verdict: Standing, calendar: Calendar, now: datetime, *, resumes: bool = False) -> Change | None:
@@ -79,9 +82,9 @@ def judge(case: Case, verdict: Standing, calendar: Calendar, now: datetime, *, r
         return None
     if not _gets_harder(case.holds, wrong, verdict.effect):
         return change_of("ease", case, verdict, wrong)
-    refusal = None if resumes else calendar.refusal(case.policy.hours, now, case.places)
     if case.debtor.incident:
-        return change_of("wait", case, verdict, wrong, "an incident is open", "há incidente em aberto")
+        return change_of("wait", case, verdict, wrong)
+    refusal = None if resumes else calendar.refusal(case.policy.hours, now, case.places)
     if refusal is not None:
         return change_of("wait", case, verdict, wrong, refusal.reason, refusal.reason_pt)
     return change_of("place", case, verdict, wrong)
@@ -159,5 +162,6 @@ def change_of(
     return Change(
         action, case.contract_id, case.customer, tuple(sorted(service_ids)), case.policy.name,
         reached.name if reached else None, verdict.invoice_id, f"{verdict.reason}; {but}" if but else verdict.reason,
-        f"{verdict.reason_pt}; {but_pt}" if but_pt else verdict.reason_pt, verdict.effect,
+        f"{verdict.reason_pt}; {but_pt}" if but_pt else verdict.reason_pt, verdict.effect, logins=case.logins,
+        facts=facts_of(case),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from billing_hooks.errands import Errands
 from billing_hooks.issuing.issue import Issuing
 from billing_hooks.reconciliation import Reconciler
 from billing_hooks.runs import Billing, RunUnsafe
-from core import events, holds, topics
+from core import holds, topics
 from core.clock import Clock
 from core.keyring import Keyring
 from core.work import Handler, Periodic
@@ -58,9 +58,8 @@ def periodic(billing: Billing, keyring: Keyring, clock: Clock) -> list[Periodic]
 
 
 def _run(session: Session, billing: Billing) -> None:
-    """The scheduled run; one that is not safe asks for a person by an event and changes nothing."""
+    """The scheduled run; one that is not safe is kept with its list, and has asked for a person by an event."""
     try:
         billing.run(session)
     except RunUnsafe as refused:
-        events.record(session, "billing.run_stopped", "billing_run", 0, detail=refused.detail)
         log.warning("billing run stopped", detail=refused.detail)

@@ -23,7 +23,7 @@ from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.errands import Connections, Errands, make_client
 from billing_hooks.runs import Billing
-from core import changes, plans, policies, prepaid, quota, replies, topics, usage
+from core import changes, incidents, plans, policies, prepaid, quota, replies, topics, usage
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring, load_keyring
@@ -131,6 +131,7 @@ class Runtime:
             Periodic("core.check_quotas", 60.0, lambda session: quota.check(session, self.clock(), self.zone)),
             Periodic("core.check_prepaid", 30.0, lambda session: prepaid.check(session, self.clock(), self.zone)),
             Periodic("core.follow_windows", 15.0, lambda session: plans.follow_windows(session, self._local_now())),
+            Periodic("core.remind_incidents", 60.0, lambda session: incidents.remind(session, self.clock())),
             Periodic("core.forget_usage", 86400.0, usage.forget_usage),
             Periodic("aaa.keep_leases", 5.0, self.keep_leases),
             Periodic("aaa.adopt_leases", 60.0, adoption.adopt),

@@ -10,13 +10,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 
 from billing_hooks import inbox, policies
 from billing_hooks.policy import ANATEL_765
-from billing_hooks.runs import Billing
+from billing_hooks.runs import Billing, RunUnsafe
 from billing_hooks.suspension import Change
 from core import invoices, topics
 from core.audit import Actor
@@ -50,8 +51,12 @@ def guard_runs(session: Session, **guard: Any) -> None:
 
 
 def run_to_end(session: Session, billing: Billing, *, force: bool = False) -> list[Change]:
-    """A billing run and, as the workers would, every chunk that is owed."""
-    plan = billing.run(session, forced_by="test" if force else None).plan
+    """A billing run and, as the workers would, every chunk that is owed. `force`: one that the guard stops."""
+    if force:
+        with pytest.raises(RunUnsafe) as stopped:
+            billing.run(session)
+        billing.force(session, stopped.value.run_id, Actor("test:billing"))
+    plan = billing.plan(session) if force else billing.run(session).plan
     owed = select(OutboxItem).where(OutboxItem.topic == topics.BILLING_CHUNK.name).order_by(OutboxItem.id)
     for item in session.scalars(owed).all():
         billing.handle_chunk(session, item.payload)

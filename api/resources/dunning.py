@@ -1,11 +1,11 @@
-"""What is done about debts: policies, holidays, a contract's terms, promises, messages with their proof, and runs."""
+"""What is done about debts: policies, holidays, a contract's terms, promises, and messages with their proof."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from api.context import (
     IfMatch,
     Paged,
     RefFilter,
+    Services,
     Who,
     check_version,
     list_page,
@@ -26,12 +27,10 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from api.resources.views import text_id
-from api.schemas import Day, Flag, Input, Name, Number, Output, PageOf, Ref, Text
+from api.schemas import Day, Input, Name, Number, Output, PageOf, Ref, Text
 from billing_hooks import contracts, holidays, messages, policies, promises
 from billing_hooks.models import (
-    BillingDecision,
     BillingPolicy,
-    BillingRun,
     ContractBilling,
     DebtMessage,
     Holiday,
@@ -40,7 +39,6 @@ from billing_hooks.models import (
 )
 from billing_hooks.policy import ANATEL_765, PRESETS, Policy, Proof, from_body, to_body
 from billing_hooks.runs import Billing
-from billing_hooks.suspension import Change
 from core import services
 from core.models.party import CustomerKind
 
@@ -48,7 +46,6 @@ policy_routes = APIRouter(prefix="/billing-policies", tags=["billing-policies"])
 holiday_routes = APIRouter(prefix="/holidays", tags=["holidays"])
 dunning_routes = APIRouter(tags=["dunning"])
 promise_routes = APIRouter(tags=["promises"])
-run_routes = APIRouter(prefix="/billing-runs", tags=["billing-runs"])
 
 Json = dict[str, Any]
 
@@ -167,53 +164,6 @@ class ReachedIn(Input):
     evidence: Annotated[dict[Name, Text], Field(default_factory=dict, max_length=20)]
 
 
-class ChangeOut(Output):
-    action: str
-    contract_id: str
-    customer: str
-    service_ids: list[str]
-    policy: str
-    step: str | None
-    invoice_id: str | None
-    reason: str
-    reason_pt: str
-    text_en: str | None
-    text_pt: str | None
-
-
-class RunIn(Input):
-    """`force`: go on although suspiciously many would be restricted; who says so is kept."""
-
-    force: Flag = False
-
-
-class RunOut(Output):
-    id: str
-    at: datetime
-    considered: int
-    placed: int
-    lifted: int
-    messages: int
-    forced_by: str | None
-    chunks_left: int
-    finished_at: datetime | None
-
-
-class DecisionOut(Output):
-    id: str
-    run_id: str
-    contract_id: str
-    action: str
-    policy: str
-    step: str | None
-    invoice_id: str | None
-    reason: str
-    reason_pt: str
-    service_ids: list[str]
-    done_at: datetime | None
-    outcome: str | None
-
-
 @policy_routes.get("")
 def list_policies(session: Db, _: Who, paged: Paged) -> PageOf[PolicyOut]:
     rows, cursor = list_page(session, select(BillingPolicy), BillingPolicy.id, paged)
@@ -266,7 +216,7 @@ def remove_holiday(holiday_id: str, session: Db, caller: Who) -> None:
 
 @dunning_routes.get("/contracts/{contract_id}/billing")
 def get_terms(contract_id: str, session: Db, _: Who, given: Given) -> ContractTermsOut:
-    return _terms_view(session, parse_id(contract_id, "contract"), _billing(given))
+    return _terms_view(session, parse_id(contract_id, "contract"), billing_of(given))
 
 
 @dunning_routes.patch("/contracts/{contract_id}/billing")
@@ -279,7 +229,7 @@ def update_terms(
             values[name] = reference(values[name], name)
     found = parse_id(contract_id, "contract")
     contracts.update_terms(session, found, values, caller.actor, given.clock().astimezone(given.zone).date())
-    return _terms_view(session, found, _billing(given))
+    return _terms_view(session, found, billing_of(given))
 
 
 @dunning_routes.get("/debt-messages")
@@ -346,37 +296,7 @@ def withdraw_promise(promise_id: str, session: Db, caller: Who, given: Given) ->
     return _promise_view(promise, given)
 
 
-@run_routes.get("")
-def list_runs(session: Db, _: Who, paged: Paged) -> PageOf[RunOut]:
-    rows, cursor = list_page(session, select(BillingRun), BillingRun.id, paged)
-    return PageOf(items=[_run_view(row) for row in rows], next_cursor=cursor)
-
-
-@run_routes.get("/plan")
-def plan(
-    session: Db, _: Who, given: Given, action: Annotated[str | None, Query(max_length=20)] = None
-) -> list[ChangeOut]:
-    """The dry run: who, what, why, by which rule, and with which message; who waits and who is spared, too."""
-    changes = _billing(given).plan(session)
-    return [_change_view(change) for change in changes if action in {None, change.action}]
-
-
-@run_routes.post("", status_code=201, response_model=None)
-def start_run(body: RunIn, session: Db, caller: Who, given: Given) -> RunOut | Response:
-    """Do it now. 409 where it would restrict suspiciously many; 204 where there is nothing to do."""
-    run = _billing(given).run(session, forced_by=caller.actor.name if body.force else None)
-    return Response(status_code=204) if run.id is None else _run_view(session.get_one(BillingRun, run.id))
-
-
-@run_routes.get("/{run_id}/decisions")
-def list_decisions(run_id: str, session: Db, _: Who, paged: Paged) -> PageOf[DecisionOut]:
-    """What was decided of each contract, by what rule, and what became of it."""
-    of_run = select(BillingDecision).where(BillingDecision.run_id == parse_id(run_id, "billing run"))
-    rows, cursor = list_page(session, of_run, BillingDecision.id, paged)
-    return PageOf(items=[_decision_view(row) for row in rows], next_cursor=cursor)
-
-
-def _billing(given: Given) -> Billing:
+def billing_of(given: Services) -> Billing:
     return Billing(given.zone, given.clock, given.country)
 
 
@@ -423,30 +343,4 @@ def _message_view(row: DebtMessage) -> MessageOut:
         id=str(row.id), contract_id=str(row.contract_id), invoice_id=str(row.invoice_id), policy=row.policy,
         step=row.step, is_notice=row.is_notice, text_en=row.text_en, text_pt=row.text_pt, created_at=row.created_at,
         reached_at=row.reached_at, proof=row.proof, evidence=row.evidence,
-    )  # fmt: skip
-
-
-def _change_view(change: Change) -> ChangeOut:
-    words = change.words
-    return ChangeOut(
-        action=change.action, contract_id=str(change.contract_id), customer=change.customer,
-        service_ids=[str(one) for one in change.service_ids], policy=change.policy, step=change.step,
-        invoice_id=text_id(change.invoice_id), reason=change.reason, reason_pt=change.reason_pt,
-        text_en=words.en if words else None, text_pt=words.pt if words else None,
-    )  # fmt: skip
-
-
-def _run_view(row: BillingRun) -> RunOut:
-    return RunOut(
-        id=str(row.id), at=row.at, considered=row.considered, placed=row.placed, lifted=row.lifted,
-        messages=row.messages, forced_by=row.forced_by, chunks_left=row.chunks_left, finished_at=row.finished_at,
-    )  # fmt: skip
-
-
-def _decision_view(row: BillingDecision) -> DecisionOut:
-    return DecisionOut(
-        id=str(row.id), run_id=str(row.run_id), contract_id=str(row.contract_id), action=row.action,
-        policy=row.policy, step=row.step, invoice_id=text_id(row.invoice_id), reason=row.reason,
-        reason_pt=row.reason_pt, service_ids=[str(one) for one in row.service_ids], done_at=row.done_at,
-        outcome=row.outcome,
     )  # fmt: skip

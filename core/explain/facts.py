@@ -97,6 +97,15 @@ class HoldFact:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentFact:
+    """An open incident that touches the service, by the scope that a person confirmed."""
+
+    title: str
+    opened_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class LocksFact:
     """As `core.locks`: empty is to be learned. NAS entries by name."""
 
@@ -127,6 +136,7 @@ class Facts:
     policy: Policy | None = None
     plan: str = ""
     holds: tuple[HoldFact, ...] = ()
+    incidents: Sequence[IncidentFact] = ()
     locks: LocksFact = LocksFact()
     sessions: Sequence[Session] = ()
     nas: NasFact | None = None

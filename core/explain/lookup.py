@@ -10,9 +10,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session as DatabaseSession
 
-from core import holds, policies, services
+from core import holds, incidents, policies, services
 from core.explain.attempts import refusal_findings
-from core.explain.facts import Attempt, Explanation, Facts, Finding, HoldFact, LocksFact, NasFact, Sources, Verdict
+from core.explain.facts import (
+    Attempt,
+    Explanation,
+    Facts,
+    Finding,
+    HoldFact,
+    IncidentFact,
+    LocksFact,
+    NasFact,
+    Sources,
+    Verdict,
+)
 from core.explain.nas import diagnose_nas, stranger_findings
 from core.explain.service import diagnose
 from core.explain.verdict import conclude
@@ -129,6 +140,10 @@ def _facts(session: DatabaseSession, service: Service, sources: Sources) -> Fact
         policy=policies.read(session, service.policy_fingerprint),
         plan=plan.name if plan else "",
         holds=tuple(HoldFact(one.reason, one.effect, one.note) for one in holds.live_holds(session, service.id)),
+        incidents=[
+            IncidentFact(one.title, one.opened_at, one.expires_at)
+            for one in incidents.outages_of_service(session, service.id)
+        ],
         locks=LocksFact(
             service.mac_lock,
             service.circuit_lock,

@@ -27,14 +27,16 @@ def diagnose(facts: Facts, voice: Voice) -> Explanation:
     """
     status, held = list(_status_findings(facts, voice)), list(_hold_findings(facts, voice))
     failing = [*attempt_findings(facts, voice), *_loop_findings(facts, voice)]
-    findings = [*status, *held, *failing, *_session_findings(facts, voice)]
+    online = facts.session is not None and facts.session.stopped_at is None
+    # What is broken is why it is not there; who is there asks something else.
+    broken, seen = list(_incident_findings(facts, voice)), list(_session_findings(facts, voice))
+    findings = [*status, *held, *failing, *seen, *broken] if online else [*status, *held, *broken, *failing, *seen]
     if facts.nas is not None:
         findings += nas_findings(facts.nas, voice)
         findings += _silence(facts, facts.nas, voice)
     if not facts.sessions and not facts.attempts:
         findings += stranger_findings(facts.strangers, voice)
     findings += [*_lock_findings(facts, voice), *_policy_findings(facts, voice)]
-    online = facts.session is not None and facts.session.stopped_at is None
     entitled = facts.status is ServiceStatus.ACTIVE and facts.login is not None and facts.access is not Access.BLOCKED
     verdict = _verdict(facts, online=online, entitled=entitled, fails=bool(failing))
     return conclude(verdict, findings, voice, facts.login, facts.service_id, can_connect=entitled, online=online)
@@ -63,6 +65,12 @@ def _hold_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:
     for hold in facts.holds:
         note = f" ({hold.note})" if hold.note else ""
         yield voice.finding("hold", reason=voice.name(hold.reason), effect=voice.name(hold.effect), note=note)
+
+
+def _incident_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:
+    for one in facts.incidents:
+        opened, until = voice.moment(one.opened_at), voice.moment(one.expires_at)
+        yield voice.finding("incident", title=one.title, opened=opened, until=until)
 
 
 def _loop_findings(facts: Facts, voice: Voice) -> Iterator[Finding]:

@@ -33,6 +33,12 @@ FINDINGS: Final[dict[str, Said]] = {
         "Bloqueio por {reason}, efeito {effect}{note}.", "Resolva o motivo ou remova o bloqueio.",
         "Hold for {reason}, effect {effect}{note}.", "Settle its reason or lift it.",
     ),
+    "incident": Said(
+        "Há um incidente aberto que atinge este serviço: {title} (desde {opened}, vence em {until}).",
+        "Acompanhe o incidente com o NOC; enquanto durar, a cobrança não suspende nem avisa.",
+        "An open incident touches this service: {title} (since {opened}, expires at {until}).",
+        "Follow it with the NOC; while it lasts, billing neither restricts nor tells anybody.",
+    ),
     "refused": Said(
         "Recusado {times}, por último em {at}{where}: {reason}{hint}.", "{advice}",
         "Refused {times}, last at {at}{where}: {reason}{hint}.", "{advice}",

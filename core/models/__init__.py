@@ -3,6 +3,7 @@
 from core.models.base import Base
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.imports import ImportedRow
+from core.models.incident import Incident
 from core.models.network import (
     Box,
     HomeServer,
@@ -60,6 +61,7 @@ __all__ = [
     "HomeServer",
     "IdempotentReply",
     "ImportedRow",
+    "Incident",
     "Invoice",
     "InvoiceStatus",
     "MessageAuthenticatorMode",

@@ -1,9 +1,10 @@
-"""billing run, billing invoices, billing bank-file."""
+"""billing run, billing runs, billing decisions, billing invoices, billing bank-file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,18 +13,28 @@ from typing import Annotated
 import typer
 from sqlalchemy import select
 
+from billing_hooks import sheets
 from billing_hooks.bank_files import store
 from billing_hooks.invoicing import words
+from billing_hooks.invoicing.words import Language
 from billing_hooks.issuing.issue import Issuing, Planned
-from billing_hooks.models import BankFileLine, BillingRun
+from billing_hooks.models import BankFileLine, BillingRun, RunState
+from billing_hooks.runs import RunUnsafe
+from billing_hooks.sheets import Row
+from billing_hooks.suspension import Change
 from core.database import Database
+from core.errors import InvalidInput, NotFound
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.runtime import Runtime
 
 billing_app = typer.Typer(no_args_is_help=True, help="suspension and return")
 
 #: How long the command waits for the workers; the run goes on without it.
 WAIT_S = 30.0
 LOOK_EVERY_S = 0.2
+RUNS_SHOWN = 20
+Sheet = Annotated[Path | None, typer.Option(dir_okay=False, writable=True, help="write it as a spreadsheet")]
+InLanguage = Annotated[Language | None, typer.Option(help="of headers and sentences; default: PROVEDOR_LANGUAGE")]
 
 
 @billing_app.callback()
@@ -34,26 +45,75 @@ def group() -> None:
 @billing_app.command()
 def run(
     dry_run: Annotated[bool, typer.Option(help="show who and why, change nothing")] = False,
-    force: Annotated[bool, typer.Option(help="go on although suspiciously many would be restricted")] = False,
+    force: Annotated[
+        int | None, typer.Option(metavar="RUN", help="do the list of a run that was stopped; look at it first")
+    ] = None,
+    xlsx: Sheet = None,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """Place and lift billing holds by the standing of every contract; the node's workers do it."""
     given = runtime()
+    spoken = language or given.settings.language
+    if force is not None:
+        with given.database.transaction() as session:
+            given.billing.force(session, force, actor())
+        typer.echo(f"({_outcome(given.database, force)})")
+    elif xlsx is not None:
+        if not dry_run:
+            raise InvalidInput("goes with --dry-run; what was done: `provedor billing decisions RUN --xlsx FILE`",
+                               field="--xlsx")  # fmt: skip
+        with given.database.transaction() as session, xlsx.open("wb") as file:
+            rows = map(sheets.of_change, given.billing.changes(session))
+            typer.echo(f"{xlsx}: {sheets.write_plan(file, rows, spoken, given.zone)} rows (dry run, nothing was done)")
+    elif dry_run:
+        _dry_run(given, spoken, as_json=as_json)
+    else:
+        _run(given, spoken, as_json=as_json)
+
+
+@billing_app.command()
+def decisions(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="of `provedor billing runs`")],
+    xlsx: Sheet = None,
+    language: InLanguage = None,
+    as_json: Json = False,
+) -> None:
+    """What a run decided of each contract, and what became of it; of one that was stopped, what it would have done."""
+    given = runtime()
+    spoken = language or given.settings.language
     with given.database.transaction() as session:
-        if dry_run:
-            run_id, plan = None, given.billing.plan(session)
+        if session.get(BillingRun, run_id) is None:
+            raise NotFound("billing run", run_id)
+        rows = sheets.decisions_of(session, run_id)
+        if xlsx is not None:
+            with xlsx.open("wb") as file:
+                typer.echo(f"{xlsx}: {sheets.write_decisions(file, rows, spoken, given.zone)} rows")
+        elif as_json:
+            print_json([asdict(row) for row in rows])
         else:
-            run_id, plan = given.billing.run(session, forced_by=actor().name if force else None)
-    outcome = "dry run, nothing was done" if dry_run else _outcome(given.database, run_id)
+            _print_rows(list(rows), spoken)
+
+
+@billing_app.command()
+def runs(
+    stopped: Annotated[bool, typer.Option(help="only those that ask a person")] = False,
+    as_json: Json = False,
+) -> None:
+    """The latest runs, and why they were stopped."""
+    given = runtime()
+    with given.database.transaction() as session:
+        query = select(BillingRun).order_by(BillingRun.id.desc()).limit(RUNS_SHOWN)
+        found = session.scalars(query.where(BillingRun.state == RunState.STOPPED) if stopped else query).all()
+        rows = [[str(one.id), f"{one.at.astimezone(given.zone):%Y-%m-%d %H:%M}", one.state.value, str(one.considered),
+                 str(one.placed), str(one.lifted), one.forced_by or "",
+                 (one.stopped_reason if given.settings.language == "en" else one.stopped_reason_pt) or ""]
+                for one in found]  # fmt: skip
+    columns = ["run", "at", "state", "decisions", "restricted", "given back", "forced by", "stopped because"]
     if as_json:
-        print_json([asdict(change) for change in plan])
-        return
-    rows = [[c.action, str(c.contract_id), c.customer, ", ".join(map(str, c.service_ids)), c.step or "",
-             c.words.pt if c.words else c.reason_pt] for c in plan]  # fmt: skip
-    print_table(["action", "contract", "customer", "services", "rule", "why"], rows)
-    counts = Counter(change.action for change in plan)
-    typer.echo(", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing")
-    typer.echo(f"({outcome})")
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)
 
 
 @billing_app.command("invoices")
@@ -114,6 +174,56 @@ def bank_file(
     typer.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no lines")
     for problem in problems:
         typer.echo(f"line {problem['line']}, {problem['field']}: {problem['detail']}", err=True)
+
+
+def _dry_run(given: Runtime, language: Language, *, as_json: bool) -> None:
+    """What a run would do, and whether it would stop."""
+    with given.database.transaction() as session:
+        plan = given.billing.plan(session)
+        stops = given.billing.stops(session, plan)
+    _print_plan(plan, language, as_json=as_json)
+    for stop in stops:
+        typer.echo(f"a run would stop: {stop.words.of(language)}", err=True)
+    if not as_json:
+        typer.echo("(dry run, nothing was done)")
+
+
+def _run(given: Runtime, language: Language, *, as_json: bool) -> None:
+    with given.database.transaction() as session:
+        stopped: RunUnsafe | None = None
+        run_id: int | None = None
+        plan: list[Change] = []
+        try:
+            run_id, plan = given.billing.run(session)
+        except RunUnsafe as unsafe:  # caught in here, or what it keeps would be rolled back
+            stopped = unsafe
+    if stopped is not None:
+        list_, go = f"provedor billing decisions {stopped.run_id}", f"provedor billing run --force {stopped.run_id}"
+        typer.echo(f"stopped: {stopped.detail}\n  {list_} [--xlsx FILE]\n  {go}", err=True)
+        raise typer.Exit(1)
+    outcome = _outcome(given.database, run_id)
+    _print_plan(plan, language, as_json=as_json)
+    if not as_json:
+        typer.echo(f"({outcome})")
+
+
+def _print_plan(plan: Sequence[Change], language: Language, *, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(change) for change in plan])
+        return
+    _print_rows([sheets.of_change(change) for change in plan], language)
+    counts = Counter(change.action for change in plan)
+    typer.echo(", ".join(f"{count} {action}" for action, count in sorted(counts.items())) or "nothing")
+
+
+def _print_rows(rows: Sequence[Row], language: Language) -> None:
+    """Without the columns that a spreadsheet has room for."""
+    print_table(
+        ["action", "contract", "customer", "login", "rule", "why", "outcome"],
+        [[one.action, str(one.contract_id), one.customer, ", ".join(one.logins), one.step or "",
+          (one.message or one.reason).of(language),
+          "done" if one.done_at else sheets.outcome_words(one.outcome).of(language)] for one in rows],
+    )  # fmt: skip
 
 
 def _outcome(database: Database, run_id: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -91,10 +91,18 @@ def fill(client: TestClient) -> None:
                 "questions": [{"ip": "203.0.113.0", "at": "2026-11-20T12:00:00Z"}],
             },
         ),
+        (
+            "incidents",
+            {"title": "Fibra", "description": "x", "expires_at": in_a_day(), "scope": {"service_ids": ["1"]}},
+        ),
         ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
         assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
+
+
+def in_a_day() -> str:
+    return (utc_now() + timedelta(days=1)).isoformat()
 
 
 @schema.hook
@@ -127,14 +135,14 @@ BEYOND_THE_SCHEMA = {
     "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
-    "pix_name", "pix_city", "on", "start", "end",
+    "pix_name", "pix_city", "on", "start", "end", "expires_at", "remedy", "review_on",
 }  # fmt: skip
 
 
 #: Mappings whose keys are names that a client chooses.
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
-    "steps.", "evidence.", "trust.",
+    "steps.", "evidence.", "trust.", "guard.", "scope.",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, timedelta
 from random import Random
 
 import pytest
-from billing_factories import make_invoice
+from billing_factories import make_invoice, run_to_end
 from factories import make_contract, make_service
 from simulated_gateway import Provider, make_provider, no_holiday
 from sqlalchemy import select
@@ -221,4 +221,4 @@ def test_a_stopped_queue_and_an_api_that_is_silent_raise_an_alarm_and_stop_a_run
     with provider.database.transaction() as session, pytest.raises(RunUnsafe, match="could not be read"):
         billing.run(session)
     with provider.database.transaction() as session:
-        assert billing.run(session, forced_by="Ana").id is not None
+        assert run_to_end(session, billing, force=True)

@@ -190,7 +190,7 @@ def test_a_notice_is_never_left_out_and_old_reminders_are() -> None:
 
 
 def test_nobody_inside_an_open_incident_is_told_of_a_debt() -> None:
-    assert told_on(1, incident=True) == []
+    assert told_on(1, incident="7 (fibre cut)") == []
 
 
 @pytest.mark.parametrize("policy", PRESETS.values(), ids=PRESETS.keys())

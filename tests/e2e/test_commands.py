@@ -18,10 +18,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 from whole_node import PROVEDOR, Node, free_port, wait_for
 
 from provedor import cli
@@ -415,3 +417,36 @@ def test_every_command_has_help(node: Node) -> None:
             listed = done.stdout.split("Commands")[1]
             todo += [(*words, name) for name in re.findall(r"│ ([a-z]+) ", listed)]
     assert seen > 20
+
+
+def test_a_run_that_stops_is_looked_at_as_a_spreadsheet_and_forced(node: Node, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    any_time = {"weekdays": list(range(7)), "first_hour": 0, "last_hour": 24, "holidays": True, "eves": True}
+    body = {"hours": any_time, "guard": {"count_floor": 0, "count_max": 0}}
+    policy = node.post("/billing-policies", {"name": "at any hour", "body": body})
+    plan = node.post("/plans", {"name": "Debts", "down_kbps": 2000, "up_kbps": 1000})
+    customer = node.post("/customers", {"name": "=1+1", "kind": "person"})
+    contract = node.post("/contracts", {"customer_id": customer["id"], "due_day": 10, "started_on": "2026-01-01"})
+    node.api.patch(f"/contracts/{contract['id']}/billing", json={"policy_id": policy["id"]})
+    values = {"contract_id": contract["id"], "plan_id": plan["id"], "login": "owes", "password": PASSWORD}
+    service = node.post("/services", values)
+    debt = {"contract_id": contract["id"], "due_date": f"{now - timedelta(days=40):%Y-%m-%d}", "amount_cents": 9990}
+    node.post("/invoices", debt | {"notified_at": (now - timedelta(days=20)).isoformat()})
+
+    file = tmp_path / "plan.xlsx"
+    done = command(node, "billing", "run", "--dry-run", "--xlsx", str(file), "--language", "en")
+    assert (done.returncode, "1 rows (dry run" in done.stdout) == (0, True)
+    sheet = load_workbook(file).active
+    assert sheet is not None
+    assert [cell.value for cell in sheet[2]][:4] == ["=1+1", int(contract["id"]), "owes", "restrict"]
+    assert command(node, "billing", "run", "--xlsx", str(file)).returncode == 1
+    done = command(node, "billing", "run")
+    assert (done.returncode, done.stderr.startswith("stopped: ")) == (1, True)
+    (run,) = json.loads(command(node, "billing", "runs", "--stopped", "--json").stdout)
+    (decision,) = json.loads(command(node, "billing", "decisions", run["run"], "--json").stdout)
+    assert (decision["action"], decision["done_at"]) == ("place", None)
+    assert "1 contracts restricted" in command(node, "billing", "run", "--force", run["run"]).stdout
+    assert node.api.get(f"/services/{service['id']}").json()["access"] == "walled_garden"
+    assert command(node, "billing", "run", "--force", run["run"]).returncode == 1
+    assert "done" in command(node, "billing", "decisions", run["run"]).stdout
+    assert command(node, "billing", "decisions", "999999").returncode == 1

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0031_gateways_checked"
-down_revision = "0025_dunning"
+down_revision = "0030_invoicing"
 branch_labels = None
 depends_on = None
 

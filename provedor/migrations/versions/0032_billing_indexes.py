@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0032_billing_indexes"
-down_revision = "0030_invoicing"
+down_revision = "0031_gateways_checked"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,29 @@
+"""What keeps a run from being believed: whoever paid may look like a debtor here. Each source says what is wrong now.
+
+While any does, no run restricts anybody by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from billing_hooks import reconciliation
+from billing_hooks.days import Calendar
+
+#: In words for people; nothing where all is well.
+Source = Callable[[Session, Calendar, datetime], list[str]]
+
+
+def _gateways(session: Session, _: Calendar, __: datetime) -> list[str]:
+    return reconciliation.alarms(session)
+
+
+SOURCES: Final[tuple[Source, ...]] = (_gateways,)
+
+
+def gather(session: Session, calendar: Calendar, now: datetime) -> list[str]:
+    return [alarm for source in SOURCES for alarm in source(session, calendar, now)]
