@@ -13,6 +13,7 @@ queue that its transaction owes. They are born leased to it, and it does them ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -51,6 +52,7 @@ class Item(NamedTuple):
 _ROWS = cast("Table", OutboxItem.__table__)
 _INSERT = insert(_ROWS).returning(_ROWS.c.id)
 _INSERT_LEASED = insert(_ROWS).values(due_at=func.now() + LEASE).returning(_ROWS.c.id)
+_INSERT_MANY = insert(_ROWS).inline()
 _FREE = select(_ROWS.c.id).where(_ROWS.c.id == bindparam("item_id")).with_for_update(skip_locked=True)
 _CLAIM = (
     delete(_ROWS).where(_ROWS.c.id == _FREE.scalar_subquery()).returning(_ROWS.c.topic, _ROWS.c.queue, _ROWS.c.payload)
@@ -88,6 +90,14 @@ def enqueue(session: Session, topic: Topic, payload: dict[str, Any], *, due_at: 
     elif due_at is None:
         session.execute(text(f"NOTIFY {CHANNEL}"))
     return item_id
+
+
+def enqueue_many(session: Session, topic: Topic, payloads: Sequence[dict[str, Any]]) -> None:
+    """Owe all of this work, for whoever is free."""
+    if payloads:
+        rows = [{"topic": topic.name, "queue": topic.queue, "payload": payload} for payload in payloads]
+        session.execute(_INSERT_MANY, rows)
+        session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def forget(session: Session, item_id: int) -> bool:

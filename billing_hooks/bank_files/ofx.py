@@ -32,6 +32,7 @@ from billing_hooks.bank_files.base import (
     day,
     decode,
     digits_of,
+    end_to_end_id_in,
     is_number,
 )
 
@@ -54,6 +55,7 @@ _AMOUNT: Final = re.compile(
     r"([+-]?)(?:(\d{1,3}(?:\.\d{3})+),(\d+)|(\d{1,3}(?:,\d{3})+)\.(\d+)|(\d*)(?:[.,](\d*))?)", re.ASCII
 )
 _PIX: Final = re.compile(r"\bpix\b", re.IGNORECASE)
+_BOLETO: Final = re.compile(r"\b(boletos?|cobran[cç]a|t[ií]tulos?)\b", re.IGNORECASE)
 
 
 class _Tag(NamedTuple):
@@ -178,6 +180,7 @@ def _line(state: _State, entry: dict[str, str]) -> BankLine:
         payer_name=entry.get("NAME", ""),
         memo=entry.get("MEMO", ""),
         method=method_of(said),
+        end_to_end_id=end_to_end_id_in(" ".join(entry.values())),
     )
 
 
@@ -235,7 +238,10 @@ def kind_of(amount_cents: int, said: str, *, debit: bool = False) -> Kind:
 
 
 def method_of(said: str) -> str:
-    return "pix" if _PIX.search(said) else "transfer"
+    """How the money came, as far as the text says it."""
+    if _PIX.search(said) or end_to_end_id_in(said):
+        return "pix"
+    return "boleto" if _BOLETO.search(said) else "transfer"
 
 
 def synthetic_id(alike: Counter[tuple[str, ...]], account: str, posted_on: date, amount_cents: int, memo: str) -> str:

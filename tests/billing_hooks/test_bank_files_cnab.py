@@ -7,11 +7,15 @@ from datetime import date
 
 import pytest
 from bank_files import VECTORS, Detail, as_file, is_named, itau_return, outcome, vector, vector_lines, with_columns
+from billing_factories import make_invoice
+from factories import make_contract
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files import cnab, source
 from billing_hooks.bank_files.base import BankFileMalformed, BankFileOfAnother, BankLine, BankRows, Kind
+from billing_hooks.bank_files.facts import candidates
 from billing_hooks.bank_files.layouts import get_layout, layouts
 from core.errors import InvalidInput
 
@@ -345,13 +349,16 @@ BOLETOS = {
 
 
 @pytest.mark.parametrize("name", sorted(BOLETOS))
-def test_a_boletos_typed_line_and_bar_code_have_the_titles_number(name: str) -> None:
+def test_a_boletos_typed_line_and_bar_code_have_the_titles_number(session: Session, name: str) -> None:
     free, key = BOLETOS[name]
     layout = get_layout(name)
+    (line,) = {one.boleto_key: one for one in read(f"{name}.ret").lines if one.boleto_key == key}.values()
     typed = f"{layout.bank}9{free[:5]}.0 {free[5:15]}.0 {free[15:]}0 1 00000000009990"
     barcode = f"{layout.bank}9100000000009990{free}"[:19] + free
     assert len(free) == 25
-    assert cnab.boleto_key(layout, typed) == key
-    assert cnab.boleto_key(layout, barcode) == key
-    assert key in {line.boleto_key for line in read(f"{name}.ret").lines}
-    assert cnab.boleto_key(layout, "999" + typed[3:]) == ""
+    due = {"due_date": line.due_on, "amount_cents": line.nominal_cents}
+    made = [
+        make_invoice(session, make_contract(session), boleto_line=text, **due)
+        for text in (typed, barcode, "999" + typed[3:], typed[:-1], "")
+    ]
+    assert candidates(session, [line]).by_boleto == {(layout.bank, key): {made[0].id, made[1].id}}

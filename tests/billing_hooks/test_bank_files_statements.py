@@ -225,10 +225,10 @@ def test_errors_name_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"amount": None}, "mapping.amount"), ({"credit": "a", "debit": "b"}, "mapping.amount"),
-        ({"amount": None, "credit": "a"}, "mapping.amount"), ({"delimiter": ";;"}, "mapping.delimiter"),
-        ({"date": 0}, "mapping.date"), ({"named": False}, "mapping.date"), ({"account": ""}, "mapping.account"),
-        ({"bank": ""}, "mapping.bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "mapping.sign"),
+        ({"amount": None}, "amount"), ({"credit": "a", "debit": "b"}, "amount"),
+        ({"amount": None, "credit": "a"}, "amount"), ({"delimiter": ";;"}, "delimiter"),
+        ({"date": 0}, "date"), ({"named": False}, "date"), ({"account": ""}, "account"),
+        ({"bank": ""}, "bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "sign"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_reads_nothing_is_refused(change: dict[str, object], field: str) -> None:
@@ -258,5 +258,6 @@ def test_an_encoding_that_the_mapping_names_is_believed() -> None:
     )
     with pytest.raises(BankFileMalformed, match="is not utf-8"):
         source.read(CSV.encode("latin-1"), replace(MAPPING, encoding="utf-8"))
-    with pytest.raises(BankFileMalformed):
+    with pytest.raises(InvalidInput) as refused:
         source.read(CSV.encode(), replace(MAPPING, encoding="klingon"))
+    assert refused.value.field == "encoding"
