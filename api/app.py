@@ -18,7 +18,7 @@ from api.docs import render_docs
 from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
-from api.resources.bank_files import file_routes, line_routes
+from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes, run_routes
@@ -67,7 +67,7 @@ def create_app(
         token_routes, pool_routes, node_routes, usage_routes, explain_routes, finding_routes, home_server_routes,
         takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
-        file_routes, line_routes,
+        file_routes, line_routes, mapping_routes, expected_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

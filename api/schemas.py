@@ -660,6 +660,11 @@ class PaymentOut(Output):
     method: str
     paid_at: datetime
     external: ExternalOut | None
+    #: Who told of the same money as well: the bank's file of what a gateway told, say.
+    also: ExternalOut | None
+    #: Why it may be the money of another payment, told twice; a person looks.
+    doubt: str | None
+    doubt_pt: str | None
     reversed_at: datetime | None
 
 

@@ -214,9 +214,10 @@ def record_payments(session: Session, receipts: Sequence[Receipt], actor: Actor)
                  for what, more in outcome.told]  # fmt: skip
         if outcome.status is not invoice.status:
             paid.append(invoice.id)
+    recorded = Recorded(payment_ids, {invoice.contract_id for invoice in locked.values()}, paid)
     _mark_paid(session, {invoice_id: closed_at[invoice_id] for invoice_id in paid})
     events.record_many(session, told)
-    return Recorded(payment_ids, {invoice.contract_id for invoice in locked.values()}, paid)
+    return recorded
 
 
 def settle_payments(session: Session, settled: Mapping[int, tuple[datetime, int | None]]) -> None:
@@ -462,15 +463,20 @@ def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = 
 def _insert_payments(session: Session, receipts: Sequence[Receipt], locked: Mapping[int, Invoice]) -> dict[str, int]:
     values = [
         {
-            "invoice_id": one.invoice_id, "amount_cents": one.amount_cents,
-            "currency": locked[one.invoice_id].currency, "method": one.method, "paid_at": one.paid_at,
-            "gateway": one.external.gateway, "account_id": one.external.account_id, "external_id": one.external.id,
-            **asdict(one.terms),
+            "invoice_id": one.invoice_id, "amount_cents": one.amount_cents, "method": one.method,
+            "currency": locked[one.invoice_id].currency, "paid_at": one.paid_at, "gateway": one.external.gateway,
+            "account_id": one.external.account_id, "external_id": one.external.id,
+            "surcharge_cents": one.terms.surcharge_cents, "discount_cents": one.terms.discount_cents,
+            "settled_at": one.terms.settled_at, "net_cents": one.terms.net_cents,
         }
         for one in receipts
     ]  # fmt: skip
-    rows = session.execute(insert(_PAYMENTS).returning(_PAYMENTS.c.external_id, _PAYMENTS.c.id), values)
-    return {external_id: payment_id for external_id, payment_id in rows}  # noqa: C416  (rows are no pairs to mypy)
+    session.execute(insert(_PAYMENTS).inline(), values)
+    account_ids, external_ids = ({one.external.account_id for one in receipts}, {one.external.id for one in receipts})
+    made = select(Payment.external_id, Payment.id).where(
+        Payment.account_id.in_(account_ids), Payment.external_id.in_(external_ids)
+    )
+    return {external_id or "": payment_id for external_id, payment_id in session.execute(made)}
 
 
 def _mark_paid(session: Session, paid_at: Mapping[int, datetime]) -> None:

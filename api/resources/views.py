@@ -192,6 +192,7 @@ def payment_view(payment: Payment) -> schemas.PaymentOut:
         id=str(payment.id), invoice_id=str(payment.invoice_id), amount_cents=payment.amount_cents,
         currency=payment.currency, method=payment.method, paid_at=payment.paid_at, reversed_at=payment.reversed_at,
         external=_external(payment.gateway, payment.account_id, payment.external_id),
+        also=_external(payment.also_gateway, None, payment.also_id), doubt=payment.doubt, doubt_pt=payment.doubt_pt,
     )  # fmt: skip
 
 

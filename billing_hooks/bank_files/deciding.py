@@ -21,6 +21,13 @@ REASON_LENGTH_MAX: Final = 500
 _CLOSED: Final = frozenset({BankLineStatus.RECORDED, BankLineStatus.DISMISSED})
 
 
+def get_line(session: Session, line_id: int) -> BankFileLine:
+    line = session.get(BankFileLine, line_id)
+    if line is None:
+        raise NotFound("bank file line", line_id)
+    return line
+
+
 def match_line(session: Session, line_id: int, invoice_id: int, actor: Actor, *, now: datetime) -> BankFileLine:
     """A person says which invoice a waiting line pays, or of which invoice it takes the payment back.
 
@@ -121,9 +128,7 @@ def _open_line(session: Session, line_id: int) -> BankFileLine:
 
 def _locked(session: Session, line_id: int) -> BankFileLine:
     """Two persons do not decide it at once, and nobody decides what has its turn still to come."""
-    line = session.get(BankFileLine, line_id)
-    if line is None:
-        raise NotFound("bank file line", line_id)
+    line = get_line(session, line_id)
     lock_accounts(session, [line])
     session.refresh(line, with_for_update=True)
     if line.status is BankLineStatus.READ:

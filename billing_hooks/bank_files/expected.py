@@ -51,6 +51,11 @@ def alarms(session: Session, calendar: Calendar, now: datetime) -> list[str]:
     return [words for one in wanted if (words := missing(one, files, calendar, now)) is not None]
 
 
+def missing_of(session: Session, one: ExpectedBankFile, calendar: Calendar, now: datetime) -> str | None:
+    """Of one account."""
+    return missing(one, _files(session, now), calendar, now)
+
+
 def missing(one: ExpectedBankFile, files: Sequence[Told], calendar: Calendar, now: datetime) -> str | None:
     """In words, what of this account is missing. Pure."""
     own = [file for file in files if file.bank == one.bank and same_account(file.account, one.account)]

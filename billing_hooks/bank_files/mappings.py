@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files.spreadsheet import CsvMapping
@@ -43,6 +44,13 @@ def get_mapping(session: Session, mapping_id: int) -> BankMapping:
 
 def find_mapping(session: Session, mapping_id: int) -> CsvMapping:
     return from_body(get_mapping(session, mapping_id).body)
+
+
+def find_named(session: Session, name: str) -> CsvMapping:
+    row = session.scalar(select(BankMapping).where(BankMapping.name == name))
+    if row is None:
+        raise NotFound("bank mapping", name)
+    return from_body(row.body)
 
 
 def replace_mapping(session: Session, row: BankMapping, name: str, mapping: CsvMapping, actor: Actor) -> BankMapping:

@@ -37,6 +37,7 @@ Column = str | int
 #: Its day is no month and its year no day, so a format that mixes them up does not read it back.
 _SOME_DAY: Final = datetime(2026, 12, 31)  # noqa: DTZ001
 
+DEBIT_SIGNS: Final = ("D", "-", "DÉBITO", "DEBITO")
 _ROLES: Final = (
     "date", "amount", "credit", "debit", "sign", "entry_id", "name", "memo", "payer_document", "invoice", "document",
 )  # fmt: skip
@@ -70,7 +71,7 @@ class CsvMapping:
     encoding: str | None = None
     date_format: str = "%d/%m/%Y"
     decimal_comma: bool = True
-    debit_signs: tuple[str, ...] = ("D", "-", "DÉBITO", "DEBITO")
+    debit_signs: tuple[str, ...] = DEBIT_SIGNS
     #: Lines in front of the one with the names; a file without names is mapped by numbers.
     lines_before: int = 0
     named: bool = True
@@ -79,9 +80,9 @@ class CsvMapping:
         """Raises InvalidInput for a mapping that reads nothing, naming its field."""
         two = self.credit is not None and self.debit is not None
         if (self.amount is not None) == two or (self.amount is None and (self.credit is None) != (self.debit is None)):
-            raise InvalidInput("give `amount`, or both `credit` and `debit`", field="amount")
+            raise InvalidInput("give `amount`, or both `credit` and `debit`", field="columns.amount")
         if self.sign is not None and self.amount is None:
-            raise InvalidInput("is of `amount`, which is not mapped", field="sign")
+            raise InvalidInput("is of `amount`, which is not mapped", field="columns.sign")
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n\x00':
             raise InvalidInput("is one character", field="delimiter")
         if not _reads_days(self.date_format):
@@ -96,9 +97,9 @@ class CsvMapping:
     def _check_column(self, role: str) -> None:
         column: Column | None = getattr(self, role)
         if isinstance(column, int) and column < 1:
-            raise InvalidInput("columns are counted from 1", field=role)
+            raise InvalidInput("columns are counted from 1", field=f"columns.{role}")
         if isinstance(column, str) and not self.named:
-            raise InvalidInput("a file without names is mapped by numbers", field=role)
+            raise InvalidInput("a file without names is mapped by numbers", field=f"columns.{role}")
 
 
 def _reads_days(date_format: str) -> bool:

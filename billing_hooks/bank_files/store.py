@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -31,6 +31,8 @@ NAME_LENGTH_MAX: Final = 255
 #: Lines that one statement looks up.
 _PAGE: Final = 1000
 _LINES = cast("Table", BankFileLine.__table__)
+#: What is stored of a line as it was read.
+LINE_FIELDS: Final = tuple(one.name for one in fields(BankLine))
 #: What a line that waits takes from a better reading of it.
 _NAMES: Final = ("document", "reference", "payer_document")
 
@@ -145,7 +147,8 @@ def _store_lines(session: Session, file: BankFile, lines: Sequence[BankLine]) ->
 
 
 def _values(file_id: int, line: BankLine) -> dict[str, Any]:
-    return asdict(line) | {
+    said = {name: getattr(line, name) for name in LINE_FIELDS}
+    return said | {
         "file_id": file_id, "due_file_id": file_id, "identity": line.identity, "status": BankLineStatus.READ,
     }  # fmt: skip
 

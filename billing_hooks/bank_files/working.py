@@ -17,7 +17,7 @@ nobody else's.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -63,11 +63,12 @@ from core.models.service import Hold, Service
 
 #: The account of payments that bank files told: none, and gateway accounts are numbered from 1.
 BANK_ACCOUNT: Final = 0
-#: Lines done in one transaction: a payment for an invoice of one of them waits for it, a few tenths of a second.
-CHUNK: Final = 250
+#: Lines done in one transaction: a payment for an invoice of one of them waits for it, a tenth of a second.
+CHUNK: Final = 100
+#: Lines of which the facts are read at once, where nothing is locked.
+_PAGE: Final = 1000
 #: Lines that wait, looked at again in one go when the clock says so; older ones by `retry` only.
 LOOKED_AT_MAX: Final = 5000
-_FIELDS: Final = tuple(one.name for one in fields(BankLine))
 _OPEN: Final = (BankLineStatus.WAITING, BankLineStatus.AWAITS_PAYMENT)
 log = structlog.get_logger()
 
@@ -131,7 +132,7 @@ def lock_accounts(session: Session, lines: Iterable[BankFileLine]) -> None:
 
 def as_read(line: BankFileLine) -> BankLine:
     """What its file said."""
-    return BankLine(**{name: getattr(line, name) for name in _FIELDS})
+    return BankLine(**{name: getattr(line, name) for name in store.LINE_FIELDS})
 
 
 def external_of(line: BankFileLine) -> External:
@@ -364,7 +365,7 @@ def _movement(line: BankFileLine) -> Movement:
 
 
 def _pages(lines: Sequence[BankFileLine]) -> list[Sequence[BankFileLine]]:
-    return [lines[start : start + CHUNK] for start in range(0, len(lines), CHUNK)]
+    return [lines[start : start + _PAGE] for start in range(0, len(lines), _PAGE)]
 
 
 def _today(now: datetime) -> date:

@@ -90,6 +90,11 @@ def fill(client: TestClient) -> None:
             },
         ),
         ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
+        (
+            "bank-mappings",
+            {"name": "csv", "bank": "341", "account": "1", "columns": {"date": 1, "amount": 2}, "named": False},
+        ),
+        ("expected-bank-files", {"bank": "341", "account": "1"}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
         assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
@@ -123,14 +128,15 @@ BEYOND_THE_SCHEMA = {
     "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
     "from", "zone", "order_number", "legal_basis", "deadline", "snmp", "snmp_secret",
     "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
-    "steps", "default_for", "year", "day", "file", "layout", "account_id",
+    "steps", "default_for", "year", "day", "file", "layout", "account_id", "mapping_id", "delimiter", "date_format",
+    "encoding",
 }  # fmt: skip
 
 
 #: Mappings whose keys are names that a client chooses.
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
-    "steps.", "evidence.", "trust.",
+    "steps.", "evidence.", "trust.", "columns.",
 )  # fmt: skip
 
 

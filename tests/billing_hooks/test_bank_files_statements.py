@@ -225,10 +225,10 @@ def test_errors_name_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"amount": None}, "amount"), ({"credit": "a", "debit": "b"}, "amount"),
-        ({"amount": None, "credit": "a"}, "amount"), ({"delimiter": ";;"}, "delimiter"),
-        ({"date": 0}, "date"), ({"named": False}, "date"), ({"account": ""}, "account"),
-        ({"bank": ""}, "bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "sign"),
+        ({"amount": None}, "columns.amount"), ({"credit": "a", "debit": "b"}, "columns.amount"),
+        ({"amount": None, "credit": "a"}, "columns.amount"), ({"delimiter": ";;"}, "delimiter"),
+        ({"date": 0}, "columns.date"), ({"named": False}, "columns.date"), ({"account": ""}, "account"),
+        ({"bank": ""}, "bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "columns.sign"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_reads_nothing_is_refused(change: dict[str, object], field: str) -> None:
