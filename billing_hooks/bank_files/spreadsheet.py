@@ -221,6 +221,7 @@ def _line(cells: _Cells, number: int, mapping: CsvMapping, alike: Counter[tuple[
     posted_on = _day(cells, mapping)
     amount_cents = _amount(cells, mapping)
     entry_id = cells.text("entry_id")
+    end_to_end_id = end_to_end_id_in(" ".join((entry_id, cells.text("invoice"), cells.text("document"), said)))
     if not entry_id.strip("0"):
         entry_id = synthetic_id(alike, mapping.account, posted_on, amount_cents, said)
     return BankLine(
@@ -237,8 +238,8 @@ def _line(cells: _Cells, number: int, mapping: CsvMapping, alike: Counter[tuple[
         payer_name=name,
         payer_document=plain_document(cells.text("payer_document")),
         memo=memo,
-        method=method_of(said),
-        end_to_end_id=end_to_end_id_in(" ".join((entry_id, cells.text("invoice"), cells.text("document"), said))),
+        method=method_of(said, end_to_end_id),
+        end_to_end_id=end_to_end_id,
     )
 
 

@@ -362,3 +362,31 @@ def test_a_boletos_typed_line_and_bar_code_have_the_titles_number(session: Sessi
         for text in (typed, barcode, "999" + typed[3:], typed[:-1], "")
     ]
     assert candidates(session, [line]).by_boleto == {(layout.bank, key): {made[0].id, made[1].id}}
+
+
+def test_batches_of_two_accounts_are_two_and_a_batch_that_names_none_is_the_files() -> None:
+    """FEBRABAN: a batch's header has agreement, agency and account one column to the right of the file's."""
+    lines = vector_lines("febraban-240.ret")
+    batch = lines[1:-1]
+    same = with_columns(batch[0], 34, lines[0][32:71])
+    other = with_columns(same, 60, f"{77777:013}")
+    written = [lines[0], *batch, same, *batch[1:], other, *batch[1:], lines[-1]]
+    written[-1] = with_columns(with_columns(written[-1], 18, "000003"), 24, f"{len(written):06}")
+    rows = source.read(as_file(written), "febraban-240")
+    per_batch = (len(batch) - 2) // 2
+    assert [line.account for line in rows.lines[:: per_batch]] == [
+        rows.account, rows.account, rows.account.rpartition("/")[0] + "/77777"
+    ]  # fmt: skip
+    assert len({line.identity for line in rows.lines}) == 2 * per_batch
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_day_on_which_a_bank_wrote_a_file_is_known(name: str) -> None:
+    assert read(name).written_on == D(2026, 11, 24)
+
+
+def test_a_day_of_writing_that_is_none_spoils_nothing() -> None:
+    lines = vector_lines("itau-400.ret")
+    rows = source.read(as_file([with_columns(lines[0], 95, "999999"), *lines[1:]]))
+    assert (rows.written_on, rows.lines) == (None, read("itau-400.ret").lines)
+    assert rows.period == (min(one.occurred_on for one in rows.lines if one.occurred_on), D(2026, 11, 24))
