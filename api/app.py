@@ -18,7 +18,7 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
-from api.resources.bank_files import file_routes, line_routes
+from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.billing_runs import decision_routes, review_routes, run_routes
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.changes import change_routes, pause_routes
@@ -70,7 +70,8 @@ def create_app(
         takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
-        file_routes, line_routes, change_routes, pause_routes, decision_routes, review_routes, incident_routes,
+        file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
+        review_routes, incident_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

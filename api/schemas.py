@@ -675,6 +675,11 @@ class PaymentOut(Output):
     settled_at: datetime | None
     net_cents: int | None
     external: ExternalOut | None
+    #: Who told of the same money as well: the bank's file of what a gateway told, say.
+    also: ExternalOut | None
+    #: Why it may be the money of another payment, told twice; a person looks.
+    doubt: str | None
+    doubt_pt: str | None
     reversed_at: datetime | None
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from billing_hooks import reconciliation
+from billing_hooks.bank_files import expected
 from billing_hooks.days import Calendar
 
 #: In words for people; nothing where all is well.
@@ -22,7 +23,7 @@ def _gateways(session: Session, _: Calendar, __: datetime) -> list[str]:
     return reconciliation.alarms(session)
 
 
-SOURCES: Final[tuple[Source, ...]] = (_gateways,)
+SOURCES: Final[tuple[Source, ...]] = (_gateways, expected.alarms)
 
 
 def gather(session: Session, calendar: Calendar, now: datetime) -> list[str]:

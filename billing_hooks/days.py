@@ -24,6 +24,7 @@ from core.errors import InvalidInput
 
 _WEEKDAYS_PT: Final = ("segunda", "terça", "quarta", "quinta", "sexta", "sábado", "domingo")
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SATURDAY: Final = 5
 #: Cuts may always begin within so many days somewhere: a policy that forbids more forbids all.
 _SEARCH_DAYS_MAX: Final = 60
 
@@ -151,6 +152,10 @@ class Calendar:
         if eve_of is not None:
             return Refusal(Forbids.EVE, f"it is the eve of a holiday: {eve_of}", f"é véspera de feriado: {eve_of}")
         return None
+
+    def banks_open(self, day: date) -> bool:
+        """A bank's day: no weekend and no holiday of the whole country."""
+        return day.weekday() < _SATURDAY and self.holidays.name_of(day, (Place(),)) is None
 
     def next_day(self, hours: CutHours, first: date, places: Collection[Place]) -> date:
         """The first day, not before `first`, on which a restriction may begin. Raises InvalidInput where none comes."""

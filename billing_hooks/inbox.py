@@ -18,7 +18,7 @@ from sqlalchemy import Table, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing_hooks import accounts, charges
+from billing_hooks import accounts, charges, same_money
 from billing_hooks.gateways import ADAPTERS
 from billing_hooks.gateways.base import (
     ChargeClosed,
@@ -33,6 +33,7 @@ from billing_hooks.gateways.base import (
     WebhookNotAuthentic,
 )
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
+from billing_hooks.same_money import Found
 from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
 from core.clock import Clock
@@ -261,25 +262,40 @@ def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -
 
 
 def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor: Actor, now: datetime) -> None:
+    """As a payment of its own, unless it is news of one, or the bank's file told of the same money before."""
     charge = charges.find_charge(session, entry.account_id, notice.charge_id) if notice.charge_id else None
+    invoice_id = charge.invoice_id if charge is not None else _invoice_id(session, entry, notice)
     surcharge_cents = notice.surcharge_cents
     if charge is not None and notice.amount_cents >= charge.amount_cents:
         # The gateway takes a second copy's fine and interest for a part of its price.
         surcharge_cents += charge.surcharge_cents
         charges.close_paid(session, charge, now)
-    invoices.record_payment(
-        session,
-        charge.invoice_id if charge is not None else _invoice_id(session, entry, notice),
-        amount_cents=notice.amount_cents,
-        paid_at=notice.paid_at,
-        method=notice.method,
-        actor=actor,
-        now=now,
-        currency=notice.currency,
-        external=External(entry.gateway, entry.account_id, notice.payment_id),
-        terms=Terms(surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents),
-        so_far=notice.so_far,
+    invoice = invoices.get_invoice(session, invoice_id, lock=True)
+    external = External(entry.gateway, entry.account_id, notice.payment_id)
+    terms = Terms(surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents)
+    found = _told_before(session, invoice, entry, notice)
+    if found.payment_id is not None:
+        invoices.tell_again(session, {found.payment_id: (external, terms)}, actor)
+        return
+    payment = invoices.record_payment(
+        session, invoice.id, amount_cents=notice.amount_cents, paid_at=notice.paid_at, method=notice.method,
+        actor=actor, now=now, currency=notice.currency, external=external, terms=terms, so_far=notice.so_far,
+    )  # fmt: skip
+    if found.doubt is not None:
+        invoices.doubt_payment(session, payment, found.doubt.en, found.doubt.pt)
+
+
+def _told_before(session: Session, invoice: Invoice, entry: InboxEntry, notice: PaymentReceived) -> Found:
+    """Nothing where this very payment is known: what is told of it again is news of it."""
+    if notice.currency not in {None, invoice.currency}:
+        return same_money.NOTHING
+    known = same_money.known_payments(session, [invoice.id])[invoice.id]
+    if not known or invoices.find_payment(session, entry.account_id, notice.payment_id) is not None:
+        return same_money.NOTHING
+    told = same_money.told_by_gateway(
+        invoice, entry.account_id, notice.payment_id, notice.amount_cents, notice.paid_at, notice.method
     )
+    return same_money.recognise(told, known, by_bank=False)
 
 
 def _take_back(

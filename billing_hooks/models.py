@@ -121,7 +121,20 @@ class InboxEntry(Base):
     done_at: Mapped[datetime | None]
 
 
+class BankFileStatus(StrEnum):
+    #: Stored, and not read yet.
+    RECEIVED = "received"
+    #: Its lines are stored; some of them wait for their turn.
+    READ = "read"
+    #: Everything that its lines prove is done.
+    DONE = "done"
+    #: It is no such file, or somebody else's: `problems` says where.
+    REFUSED = "refused"
+
+
 class BankLineStatus(StrEnum):
+    #: Its turn has not come.
+    READ = "read"
     #: It says nothing that changes anything here.
     TOLD = "told"
     #: Its payment is recorded, or its reversal done.
@@ -134,8 +147,9 @@ class BankLineStatus(StrEnum):
 
 
 class BankFile(Base):
-    """A file of a bank as it was imported, once: `digest` is SHA-256 of its octets, and of how it was to be read.
+    """A file of a bank as it came, once: `digest` is SHA-256 of its octets, and of how it was to be read.
 
+    What it says of itself is known when it was read. `how` is {"layout", "mapping", "account"} as far as somebody said.
     `problems` names the lines that could not be read: {"lines": [{"line", "field", "detail"}]}.
     """
 
@@ -144,11 +158,16 @@ class BankFile(Base):
     id: Mapped[Id]
     digest: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
-    format: Mapped[str]
-    layout: Mapped[str]
-    bank: Mapped[str]
-    account: Mapped[str]
-    company_document: Mapped[str]
+    status: Mapped[BankFileStatus] = mapped_column(enum_column(BankFileStatus))
+    octets: Mapped[bytes] = mapped_column(deferred=True)
+    how: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    format: Mapped[str] = mapped_column(default="")
+    layout: Mapped[str] = mapped_column(default="")
+    bank: Mapped[str] = mapped_column(default="")
+    account: Mapped[str] = mapped_column(default="")
+    company_document: Mapped[str] = mapped_column(default="")
+    #: The day on which the bank wrote it, and the days of which it tells.
+    written_on: Mapped[date | None]
     period_from: Mapped[date | None]
     period_until: Mapped[date | None]
     lines_new: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
@@ -157,13 +176,13 @@ class BankFile(Base):
     problems: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     imported_by: Mapped[str]
     imported_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class BankFileLine(Base):
     """A line of a bank file, in the first file that held it. `identity` makes every repetition this line.
 
-    Amounts in centavos, as in `bank_files.base.BankLine`. A waiting line keeps why, and what it might pay:
-    {"invoices": [{"invoice_id", "reasons"}]}.
+    Amounts in centavos, as in `bank_files.base.BankLine`. A line that waits keeps why.
     """
 
     __tablename__ = "bank_file_line"
@@ -172,10 +191,13 @@ class BankFileLine(Base):
         Index("ix_bank_file_line_file_id", "file_id", "number"),
         Index("ix_bank_file_line_title", "bank", "account", "title"),
         Index("ix_bank_file_line_open", "id", postgresql_where=text("status IN ('waiting', 'awaits_payment')")),
+        Index("ix_bank_file_line_due", "due_file_id", "id", postgresql_where=text("due_file_id IS NOT NULL")),
     )
 
     id: Mapped[Id]
     file_id: Mapped[int] = mapped_column(ForeignKey("bank_file.id"))
+    #: It is to be looked at, and with the work of which file.
+    due_file_id: Mapped[int | None] = mapped_column(ForeignKey("bank_file.id"))
     number: Mapped[int] = mapped_column(Integer)
     identity: Mapped[str]
     kind: Mapped[Kind] = mapped_column(enum_column(Kind))
@@ -201,12 +223,41 @@ class BankFileLine(Base):
     check_number: Mapped[str]
     memo: Mapped[str]
     method: Mapped[str]
+    end_to_end_id: Mapped[str] = mapped_column(default="", server_default="")
+    boleto_key: Mapped[str] = mapped_column(default="", server_default="")
     reason: Mapped[str | None]
-    suggestions: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
+    reason_pt: Mapped[str | None]
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoice.id"), index=True)
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payment.id"), index=True)
     decided_by: Mapped[str | None]
     decided_at: Mapped[datetime | None]
+
+
+class BankMapping(Versioned, Base):
+    """How a bank's or a program's CSV is written, for an account: `body` is a `bank_files.spreadsheet.CsvMapping`."""
+
+    __tablename__ = "bank_mapping"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(unique=True)
+    body: Mapped[dict[str, Any]]
+
+
+class ExpectedBankFile(Versioned, Base):
+    """Of this account a file is expected for each bank day of these weekdays (Monday is 0), from a day on.
+
+    It has to be there by that hour of the next bank day, in the provider's zone.
+    """
+
+    __tablename__ = "expected_bank_file"
+    __table_args__ = (UniqueConstraint("bank", "account"),)
+
+    id: Mapped[Id]
+    bank: Mapped[str]
+    account: Mapped[str]
+    weekdays: Mapped[list[int]] = mapped_column(JSONB())
+    hour: Mapped[int] = mapped_column(SmallInteger)
+    since: Mapped[date]
 
 
 class Charge(Base):

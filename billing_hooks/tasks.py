@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks import pauses, plan_changes, reconciliation
 from billing_hooks.asking import Asker
+from billing_hooks.bank_files.working import BankFiles
 from billing_hooks.charges import Charger
 from billing_hooks.errands import Errands
 from billing_hooks.issuing.issue import Issuing
@@ -20,6 +21,8 @@ from core.work import Handler, Periodic
 RUN_EVERY_S = 600.0
 INVOICES_EVERY_S = 600.0
 RECONCILE_EVERY_S = 300.0
+#: How long an invoice is there before a bank's line finds it that came earlier.
+LOOK_AGAIN_EVERY_S = 60.0
 EXPIRE_EVERY_S = 5.0
 #: What customers asked for is done so soon after its day begins.
 ASKED_EVERY_S = 5.0
@@ -39,6 +42,7 @@ def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) 
         topics.STANDING_CHANGED.name: billing.handle_standing_changed,
         topics.PROMISE_OVER.name: billing.handle_promise_over,
         topics.BILLING_CHUNK.name: billing.handle_chunk,
+        topics.BANK_FILE_DUE.name: BankFiles(clock).handle_due,
     }
 
 
@@ -47,6 +51,7 @@ def periodic(billing: Billing, keyring: Keyring, clock: Clock) -> list[Periodic]
         Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, billing)),
         Periodic("billing.invoices", INVOICES_EVERY_S, Issuing(billing.zone, clock, billing.country).owe_due),
         Periodic("billing.reconcile", RECONCILE_EVERY_S, lambda session: reconciliation.owe_due(session, clock())),
+        Periodic("billing.look_again_at_bank_lines", LOOK_AGAIN_EVERY_S, BankFiles(clock).look_again),
         Periodic("core.expire_holds", EXPIRE_EVERY_S, lambda session: holds.expire_holds(session, now=clock())),
         Periodic(
             "billing.apply_plan_changes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,14 +27,13 @@ def record(
     session: Session, actor: Actor, action: str, resource: str, resource_id: object, changes: dict[str, Any]
 ) -> None:
     """Write one entry. Callers pass "(changed)" in place of a secret's value."""
-    session.execute(
-        _INSERT,
-        {
-            "actor": actor.name,
-            "source": actor.source,
-            "action": action,
-            "resource": resource,
-            "resource_id": str(resource_id),
-            "changes": changes,
-        },
-    )
+    record_many(session, actor, action, resource, [(resource_id, changes)])
+
+
+def record_many(
+    session: Session, actor: Actor, action: str, resource: str, done: Sequence[tuple[object, dict[str, Any]]]
+) -> None:
+    """The same action on many of one kind: (resource_id, changes) each."""
+    who = {"actor": actor.name, "source": actor.source, "action": action, "resource": resource}
+    if done:
+        session.execute(_INSERT, [{**who, "resource_id": str(id_), "changes": changes} for id_, changes in done])

@@ -21,6 +21,10 @@ from core.models.system import Event
 _INSERT = insert(typed("Table", Event.__table__)).inline()
 
 
+#: Type, kind of subject, its id, and payload.
+Happened = tuple[str, str, int, dict[str, Any]]
+
+
 class Position(NamedTuple):
     """A place in the feed: just after this event."""
 
@@ -34,6 +38,14 @@ START = Position(0, 0)
 def record(session: Session, type_: str, subject_kind: str, subject_id: int, **payload: Any) -> None:  # noqa: ANN401
     """Add an event such as ("hold.placed", "service", 42, reason="billing")."""
     session.execute(_INSERT, {"type": type_, "subject": f"{subject_kind}:{subject_id}", "payload": payload})
+
+
+def record_many(session: Session, happened: Sequence[Happened]) -> None:
+    """Add many in one go."""
+    if happened:
+        session.execute(_INSERT, [
+            {"type": type_, "subject": f"{kind}:{id_}", "payload": payload} for type_, kind, id_, payload in happened
+        ])  # fmt: skip
 
 
 def read_feed(

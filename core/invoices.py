@@ -9,14 +9,15 @@ anybody is suspended for it) or a refund (we gave the money back: it is not owed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Table, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from core import audit, events, outbox, topics
 from core.audit import Actor
@@ -27,6 +28,10 @@ from core.models.party import Contract
 
 #: How far another system's clock may be ahead of ours before its "now" is the future.
 CLOCK_SKEW = timedelta(minutes=5)
+_INVOICES = cast("Table", Invoice.__table__)
+_PAYMENTS = cast("Table", Payment.__table__)
+#: What of a payment counts towards its invoice.
+_PAYS = Payment.amount_cents - Payment.surcharge_cents + Payment.discount_cents
 _ENDED = {InvoiceStatus.CANCELLED: "cancelled", InvoiceStatus.REFUNDED: "refunded"}
 
 
@@ -47,6 +52,27 @@ class External:
     gateway: str
     account_id: int
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money for an invoice in its currency, told by another system under an id that no payment has."""
+
+    invoice_id: int
+    amount_cents: int
+    paid_at: datetime
+    method: str
+    external: External
+    terms: Terms = Terms()
+
+
+class Recorded(NamedTuple):
+    """Payments by the id of who told of them, the contracts whose standing may have changed, and the invoices that need
+    no payment any more."""
+
+    payment_ids: Mapping[str, int]
+    contract_ids: Collection[int]
+    closed_ids: Collection[int]
 
 
 def create_invoice(session: Session, values: Mapping[str, Any], actor: Actor, now: datetime) -> Invoice:
@@ -151,6 +177,107 @@ def record_payment(
     events.record(session, "payment.recorded", "invoice", invoice_id, payment_id=payment.id, amount_cents=amount_cents)
     _settle(session, invoice, paid_at)
     return payment
+
+
+def lock_invoices(session: Session, invoice_ids: Collection[int]) -> list[Invoice]:
+    """Those that there are, in the order of their ids: whoever locks several locks them in this order."""
+    query = select(Invoice).where(Invoice.id.in_(invoice_ids)).order_by(Invoice.id)
+    return list(session.scalars(query.with_for_update().execution_options(populate_existing=True)))
+
+
+def record_payments(session: Session, receipts: Sequence[Receipt], actor: Actor) -> Recorded:
+    """`record_payment` for many that are news, in a few statements. The caller has locked their invoices.
+
+    What follows is the caller's to owe: he may know for which contracts STANDING_CHANGED changes nothing, and which
+    invoices have no charge that INVOICE_CLOSED would close.
+    """
+    if not receipts:
+        return Recorded({}, (), ())
+    wanted = select(Invoice).where(Invoice.id.in_({one.invoice_id for one in receipts}))
+    locked = {invoice.id: invoice for invoice in session.scalars(wanted)}
+    payment_ids = _insert_payments(session, receipts, locked)
+    totals = _counting(session, locked)
+    audit.record_many(session, actor, "record", "payment", [
+        (payment_ids[one.external.id], {"invoice_id": one.invoice_id, "amount_cents": one.amount_cents})
+        for one in receipts
+    ])  # fmt: skip
+    told = [
+        ("payment.recorded", "invoice", one.invoice_id,
+         {"payment_id": payment_ids[one.external.id], "amount_cents": one.amount_cents})
+        for one in receipts
+    ]  # fmt: skip
+    closed_at = {one.invoice_id: one.paid_at for one in receipts}
+    paid: list[int] = []
+    for invoice in locked.values():
+        outcome = _outcome(invoice, totals[invoice.id])
+        told += [(f"invoice.{what}", "invoice", invoice.id, {"contract_id": invoice.contract_id, **more})
+                 for what, more in outcome.told]  # fmt: skip
+        if outcome.status is not invoice.status:
+            paid.append(invoice.id)
+    recorded = Recorded(payment_ids, {invoice.contract_id for invoice in locked.values()}, paid)
+    _mark_paid(session, {invoice_id: closed_at[invoice_id] for invoice_id in paid})
+    events.record_many(session, told)
+    return recorded
+
+
+def settle_payments(session: Session, settled: Mapping[int, tuple[datetime, int | None]]) -> None:
+    """When the money of these payments was there, and how much of it; of those of which that was not known."""
+    unknown = select(Payment.id, Payment.invoice_id).where(Payment.id.in_(settled), Payment.settled_at.is_(None))
+    rows = session.execute(unknown.with_for_update()).all()
+    if not rows:
+        return
+    session.execute(
+        update(_PAYMENTS).where(_PAYMENTS.c.id == bindparam("payment_id")).values(
+            settled_at=bindparam("at"), net_cents=bindparam("net")
+        ),
+        [{"payment_id": id_, "at": settled[id_][0], "net": settled[id_][1]} for id_, _ in rows],
+    )  # fmt: skip
+    _expire(session, Payment, [id_ for id_, _ in rows])
+    events.record_many(session, [("payment.settled", "invoice", to, {"payment_id": id_}) for id_, to in rows])
+
+
+def tell_again(session: Session, told: Mapping[int, tuple[External, Terms]], actor: Actor) -> None:
+    """Somebody else told of the money of these payments, by their ids: each stays one payment, and both are named.
+
+    The id of an account of ours (`account_id` above 0) is the payment's own, because refunds and disputes come under
+    it. What only one of them knows, of fine and interest or the settlement, is taken from who knows it. The caller has
+    locked their invoices.
+    """
+    payments = session.scalars(select(Payment).where(Payment.id.in_(told)).order_by(Payment.id)).all()
+    divided = [payment for payment in payments if _tell_again(payment, *told[payment.id])]
+    session.flush()
+    named = {id_: {"gateway": external.gateway, "id": external.id} for id_, (external, _) in told.items()}
+    audit.record_many(session, actor, "tell again", "payment", list(named.items()))
+    events.record_many(session, [
+        ("payment.told_again", "invoice", one.invoice_id, {"payment_id": one.id, **named[one.id]}) for one in payments
+    ])  # fmt: skip
+    for payment in divided:
+        _settle(session, get_invoice(session, payment.invoice_id), payment.paid_at)
+
+
+def _tell_again(payment: Payment, external: External, terms: Terms) -> bool:
+    """Whether it changes how much of the payment counts."""
+    if external.account_id > 0 and (payment.account_id or 0) <= 0:
+        payment.also_gateway, payment.also_id = payment.gateway, payment.external_id
+        payment.gateway, payment.account_id, payment.external_id = external.gateway, external.account_id, external.id
+    else:
+        payment.also_gateway, payment.also_id = external.gateway, external.id
+    if payment.settled_at is None:
+        payment.settled_at, payment.net_cents = terms.settled_at, terms.net_cents
+    payment.doubt = payment.doubt_pt = None
+    divided = not payment.surcharge_cents and not payment.discount_cents
+    if divided:
+        payment.surcharge_cents, payment.discount_cents = terms.surcharge_cents, terms.discount_cents
+    return divided and bool(terms.surcharge_cents or terms.discount_cents)
+
+
+def doubt_payment(session: Session, payment: Payment, doubt: str, doubt_pt: str) -> None:
+    """It may be the money of another payment: a person looks."""
+    payment.doubt, payment.doubt_pt = doubt, doubt_pt
+    session.flush()
+    events.record(
+        session, "payment.doubted", "invoice", payment.invoice_id, payment_id=payment.id, doubt=doubt, doubt_pt=doubt_pt
+    )
 
 
 def reverse_payment(session: Session, payment_id: int, *, now: datetime, actor: Actor, refund: bool = False) -> Payment:
@@ -289,44 +416,97 @@ def _grow(
     events.record(session, "payment.grew", "invoice", invoice.id, payment_id=payment.id, amount_cents=more_cents)
 
 
-def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = False) -> None:
+class _Outcome(NamedTuple):
+    """What an invoice is by the sum of its payments, and what is told of it."""
+
+    status: InvoiceStatus
+    told: list[tuple[str, dict[str, int]]]
+
+
+def _outcome(invoice: Invoice, total_cents: int, *, refund: bool = False) -> _Outcome:
     """Paid, open again or refunded, by the sum. A cancelled or refunded invoice stays so, or it would be owed again."""
+    surplus, status = total_cents - invoice.amount_cents, invoice.status
+    told: list[tuple[str, dict[str, int]]] = []
+    if status in _ENDED:
+        if total_cents:  # somebody has to give it back or put it to another use
+            told.append((f"paid_though_{_ENDED[status]}", {}))
+        return _Outcome(status, told)
+    if surplus >= 0 and status is InvoiceStatus.OPEN:
+        status = InvoiceStatus.PAID
+        told.append(("paid", {}))
+    elif surplus < 0 and status is InvoiceStatus.PAID:
+        status = InvoiceStatus.REFUNDED if refund else InvoiceStatus.OPEN
+        told.append(("refunded" if refund else "reopened", {}))
+    if surplus > 0 and status is InvoiceStatus.PAID:
+        told.append(("overpaid", {"surplus_cents": surplus}))
+    elif total_cents and surplus < 0 and status is InvoiceStatus.OPEN:
+        told.append(("paid_in_part", {"missing_cents": -surplus}))
+    return _Outcome(status, told)
+
+
+def _settle(session: Session, invoice: Invoice, at: datetime, *, refund: bool = False) -> None:
     session.flush()
-    total, was_open = _counting_cents(session, invoice), invoice.status is InvoiceStatus.OPEN
-    surplus = total - invoice.amount_cents
-    if invoice.status in _ENDED:
-        if total:  # somebody has to give it back or put it to another use
-            _tell(session, invoice, f"paid_though_{_ENDED[invoice.status]}")
-    elif surplus >= 0 and was_open:
-        invoice.status, invoice.paid_at = InvoiceStatus.PAID, at
-        _tell(session, invoice, "paid")
-    elif surplus < 0 and invoice.status is InvoiceStatus.PAID:
-        _unsettle(session, invoice, refund=refund)
-    if surplus > 0 and invoice.status is InvoiceStatus.PAID:
-        _tell(session, invoice, "overpaid", surplus_cents=surplus)
-    elif total and surplus < 0 and invoice.status is InvoiceStatus.OPEN:
-        _tell(session, invoice, "paid_in_part", missing_cents=-surplus)
+    outcome = _outcome(invoice, _counting_cents(session, invoice), refund=refund)
+    changed, invoice.status = outcome.status is not invoice.status, outcome.status
+    if changed:
+        invoice.paid_at = at if outcome.status is InvoiceStatus.PAID else None
+    if changed and outcome.status is InvoiceStatus.OPEN:
+        invoice.notified_at = None  # the notice was of a debt that was settled; this one is to be told anew
+    for what, more in outcome.told:
+        events.record(session, f"invoice.{what}", "invoice", invoice.id, contract_id=invoice.contract_id, **more)
     session.flush()
     _standing_changed(session, invoice)
-    if was_open and invoice.status is InvoiceStatus.PAID:
+    if changed and outcome.status is InvoiceStatus.PAID:
         _closed(session, invoice)
 
 
+def _insert_payments(session: Session, receipts: Sequence[Receipt], locked: Mapping[int, Invoice]) -> dict[str, int]:
+    values = [
+        {
+            "invoice_id": one.invoice_id, "amount_cents": one.amount_cents, "method": one.method,
+            "currency": locked[one.invoice_id].currency, "paid_at": one.paid_at, "gateway": one.external.gateway,
+            "account_id": one.external.account_id, "external_id": one.external.id,
+            "surcharge_cents": one.terms.surcharge_cents, "discount_cents": one.terms.discount_cents,
+            "settled_at": one.terms.settled_at, "net_cents": one.terms.net_cents,
+        }
+        for one in receipts
+    ]  # fmt: skip
+    session.execute(insert(_PAYMENTS).inline(), values)
+    account_ids, external_ids = ({one.external.account_id for one in receipts}, {one.external.id for one in receipts})
+    made = select(Payment.external_id, Payment.id).where(
+        Payment.account_id.in_(account_ids), Payment.external_id.in_(external_ids)
+    )
+    return {external_id or "": payment_id for external_id, payment_id in session.execute(made)}
+
+
+def _mark_paid(session: Session, paid_at: Mapping[int, datetime]) -> None:
+    if not paid_at:
+        return
+    values = {"status": InvoiceStatus.PAID, "paid_at": bindparam("at"), "version": _INVOICES.c.version + 1,
+              "updated_at": func.now()}  # fmt: skip
+    one = update(_INVOICES).where(_INVOICES.c.id == bindparam("invoice_id")).values(values)
+    session.execute(one, [{"invoice_id": id_, "at": at} for id_, at in paid_at.items()])
+    _expire(session, Invoice, paid_at)
+
+
+def _expire(session: Session, kind: type[Invoice | Payment], ids: Collection[int]) -> None:
+    """What a statement changed behind the back of the objects."""
+    for id_ in ids:
+        known = session.identity_map.get(identity_key(kind, id_))
+        if known is not None:
+            session.expire(known)
+
+
+def _counting(session: Session, invoice_ids: Collection[int]) -> dict[int, int]:
+    """What counts towards each of these invoices."""
+    counting = (Payment.invoice_id.in_(invoice_ids), Payment.reversed_at.is_(None))
+    sums = select(Payment.invoice_id, func.sum(_PAYS)).where(*counting).group_by(Payment.invoice_id)
+    found = {invoice_id: int(total) for invoice_id, total in session.execute(sums)}
+    return {invoice_id: found.get(invoice_id, 0) for invoice_id in invoice_ids}
+
+
 def _counting_cents(session: Session, invoice: Invoice) -> int:
-    counting = (Payment.invoice_id == invoice.id, Payment.reversed_at.is_(None))
-    pays = Payment.amount_cents - Payment.surcharge_cents + Payment.discount_cents
-    return int(session.scalar(select(func.sum(pays)).where(*counting)) or 0)
-
-
-def _unsettle(session: Session, invoice: Invoice, *, refund: bool) -> None:
-    invoice.status, invoice.paid_at = (InvoiceStatus.REFUNDED if refund else InvoiceStatus.OPEN), None
-    if not refund:
-        invoice.notified_at = None  # the notice was of a debt that was settled; this one is to be told anew
-    _tell(session, invoice, "refunded" if refund else "reopened")
-
-
-def _tell(session: Session, invoice: Invoice, what: str, **more: Any) -> None:  # noqa: ANN401
-    events.record(session, f"invoice.{what}", "invoice", invoice.id, contract_id=invoice.contract_id, **more)
+    return _counting(session, [invoice.id])[invoice.id]
 
 
 def _closed(session: Session, invoice: Invoice) -> None:

@@ -39,6 +39,8 @@ RECONCILE = Topic("billing.reconcile", DEFAULT)
 STANDING_CHANGED = Topic("billing.standing_changed", ENFORCE)
 #: A promise, a trust unlock or a payment window of a contract is over. Payload: {"promise_id"}.
 PROMISE_OVER = Topic("billing.promise_over", ENFORCE)
+#: A bank's file is to be read, or the next of its lines are to be done. Payload: {"file_id"}. Not on `enforce` either.
+BANK_FILE_DUE = Topic("billing.bank_file_due", DEFAULT)
 #: A part of a billing run is to be done. Payload: {"run_id", "action", "contract_ids"}. Not on `enforce`: who pays
 #: meanwhile does not wait behind it.
 BILLING_CHUNK = Topic("billing.run_chunk", DEFAULT)

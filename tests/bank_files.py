@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
-from billing_hooks.bank_files import source
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing_hooks.bank_files import source, store
 from billing_hooks.bank_files.base import BankFileMalformed, BankRows
 from billing_hooks.bank_files.spreadsheet import CsvMapping
+from billing_hooks.bank_files.store import AS_IT_SAYS, How
+from billing_hooks.bank_files.working import BankFiles
+from billing_hooks.models import BankFile
+from core import topics
+from core.audit import Actor
+from core.models import OutboxItem
 
 VECTORS = Path(__file__).parent / "vectors" / "bank_files"
 
@@ -21,6 +30,25 @@ def vector(name: str) -> bytes:
 def vector_lines(name: str) -> list[str]:
     text = (VECTORS / name).read_text("utf-8")
     return [line for line in text.split("\n") if line and not line.startswith("#")]
+
+
+def bring(
+    session: Session, octets: bytes | str, now: datetime, *, how: How = AS_IT_SAYS, name: str = "a.ret"
+) -> BankFile:
+    """A file that came and was worked to its end."""
+    raw = octets.encode() if isinstance(octets, str) else octets
+    file = store.receive(session, raw, name=name, actor=Actor("operator:ana", "192.0.2.7"), now=now, how=how)
+    work_to_end(session, now)
+    return file
+
+
+def work_to_end(session: Session, now: datetime) -> None:
+    """What the workers would do of bank files, until nothing of it is owed."""
+    owed = select(OutboxItem).where(OutboxItem.topic == topics.BANK_FILE_DUE.name).order_by(OutboxItem.id).limit(1)
+    while (item := session.scalar(owed)) is not None:
+        BankFiles(lambda: now).handle_due(session, item.payload)
+        session.delete(item)
+        session.flush()
 
 
 def outcome(octets: bytes, how: str | CsvMapping | None = None) -> BankRows | BankFileMalformed:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from api import schemas
@@ -97,11 +97,10 @@ def update_invoice(
 def list_payments(
     session: Db, _: Who, paged: Paged, invoice_id: RefFilter = None, external_id: Filter = None
 ) -> schemas.PageOf[schemas.PaymentOut]:
-    query = matching(
-        select(Payment),
-        (Payment.invoice_id, reference(invoice_id, "invoice_id")),
-        (Payment.external_id, external_id),
-    )
+    """`external_id`: of whoever told of it."""
+    query = matching(select(Payment), (Payment.invoice_id, reference(invoice_id, "invoice_id")))
+    if external_id is not None:
+        query = query.where(or_(Payment.external_id == external_id, Payment.also_id == external_id))
     rows, cursor = list_page(session, query, Payment.id, paged)
     return schemas.PageOf(items=[payment_view(row) for row in rows], next_cursor=cursor)
 

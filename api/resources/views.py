@@ -195,6 +195,7 @@ def payment_view(payment: Payment) -> schemas.PaymentOut:
         paid_at=payment.paid_at, settled_at=payment.settled_at, net_cents=payment.net_cents,
         reversed_at=payment.reversed_at,
         external=_external(payment.gateway, payment.account_id, payment.external_id),
+        also=_external(payment.also_gateway, None, payment.also_id), doubt=payment.doubt, doubt_pt=payment.doubt_pt,
     )  # fmt: skip
 
 

@@ -5,8 +5,12 @@
     cnab     one engine for all layouts of fixed columns                                 pure
     ofx, spreadsheet   statements                                                        pure
     source   which reader a file is for                                                  pure
-    matching which invoice a line pays, and which it might                               reads the database
-    store    a file is imported once, a line once, and a line pays once; a person decides the rest
+    store    a file is stored once with its octets, and read by a worker; a line is stored once
+    facts    what is known of some lines, read for all of them at once
+    matching, judging   which invoice a line pays, and what is done with it              pure
+    working  the lines, in chunks: payments, reversals, and who waits for a person
+    deciding, suggesting   what a person says of a line that waits, and what he is offered
+    mappings, expected   how CSVs are written; which files have to come, and which are missing
 
 Readers take octets and no clock. A file that is cut, out of sequence or another company's is refused as a whole; a line
 that cannot be read is named and does not hold up the others.

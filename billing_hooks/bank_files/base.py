@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ from core.errors import InvalidInput
 OCTETS_MAX: Final = 16 * 1024 * 1024
 #: Of a name, a memo and the like: no bank's field is longer.
 TEXT_LENGTH_MAX: Final = 255
+
+#: BCB, "API Pix": E, the ISPB's 8 digits, yyyyMMddHHmm in UTC, and 11 letters or digits.
+_END_TO_END_ID: Final = re.compile(r"(?<![A-Za-z0-9])E[0-9]{20}[A-Za-z0-9]{11}(?![A-Za-z0-9])")
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+#: How a ZIP archive and a gzip file begin.
+_PACKED: Final = (b"PK\x03\x04", b"\x1f\x8b")
 
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 #: What no printed field holds; PostgreSQL stores no NUL.
@@ -45,24 +52,28 @@ class Kind(StrEnum):
 PAYS: Final = frozenset({Kind.PAID, Kind.PAID_AT_NOTARY, Kind.CREDIT})
 
 
-class BankFileMalformed(InvalidInput):
-    """Not the file that its layout describes: cut, out of sequence, or no such file. `line` counts from 1."""
-
-    def __init__(self, detail: str, *, line: int, field: str) -> None:
-        super().__init__(f"line {line}, {field}: {detail}", field=field)
-        self.line = line
-
-
-class BankFileOfAnother(BankFileMalformed):
-    """Well formed, and somebody else's: another company's document, or another account or agreement."""
-
-
 class Problem(NamedTuple):
     """A line that could not be read; the others were."""
 
     line: int
     field: str
     detail: str
+
+
+class BankFileMalformed(InvalidInput):
+    """Not the file that its layout describes: cut, out of sequence, or no such file. `line` counts from 1."""
+
+    def __init__(self, detail: str, *, line: int, field: str) -> None:
+        super().__init__(f"line {line}, {field}: {detail}", field=field)
+        self.problem = Problem(line, field, detail)
+
+    @property
+    def line(self) -> int:
+        return self.problem.line
+
+
+class BankFileOfAnother(BankFileMalformed):
+    """Well formed, and somebody else's: another company's document, or another account or agreement."""
 
 
 class Unreadable(Exception):
@@ -108,14 +119,21 @@ class BankLine:
     check_number: str = ""
     memo: str = ""
     method: str = "boleto"
+    #: Of a Pix, by which it is known in every bank ("E" and 31 characters); a statement may have it in its text.
+    end_to_end_id: str = ""
     #: How the title's number stands in its bar code, where the layout knows: see `layouts.Boleto`.
     boleto_key: str = ""
 
     @property
     def identity(self) -> str:
-        """By which the same line is known in every file that holds it."""
+        """By which the same line is known in every file that holds it.
+
+        Of a statement's entry what it says is a part: several banks give one id to several entries of a day.
+        """
         day = self.occurred_on.isoformat() if self.occurred_on else ""
-        parts = (self.bank, self.account, self.title, self.occurrence, day, str(self.paid_cents))
+        parts = [self.bank, self.account, self.title, self.occurrence, day, str(self.paid_cents)]
+        if not self.occurrence:
+            parts.append(hashlib.sha256(f"{self.payer_name}\n{self.memo}".encode()).hexdigest()[:12])
         return "/".join(quote(part, safe="") for part in parts)
 
 
@@ -130,8 +148,17 @@ class BankRows:
     lines: tuple[BankLine, ...]
     problems: tuple[Problem, ...] = ()
     company_document: str = ""
+    #: The day on which the bank wrote it, where it says that.
+    written_on: date | None = None
     period_from: date | None = None
     period_until: date | None = None
+
+    @property
+    def period(self) -> tuple[date | None, date | None]:
+        """The first and the last day of which it tells: as it says itself, else by its lines."""
+        days = [line.occurred_on for line in self.lines if line.occurred_on is not None]
+        first, last = (min(days), max(days)) if days else (None, None)
+        return self.period_from or first, self.period_until or last
 
 
 class TextLine(NamedTuple):
@@ -139,13 +166,22 @@ class TextLine(NamedTuple):
     text: str
 
 
+def end_to_end_id_in(text: str) -> str:
+    """The first that a text holds, else nothing."""
+    found = _END_TO_END_ID.search(text)
+    return found[0] if found is not None else ""
+
+
 def decode(octets: bytes, encoding: str | None = None) -> str:
     """UTF-8 where it is that, else Windows-1252: what a header says of the encoding is wrong as often as right.
 
-    A byte order mark, and the Ctrl-Z that old systems end a text with, are none of it.
+    UTF-16 is known by its byte order mark: spreadsheets save "Unicode text" so. Such a mark, and the Ctrl-Z that old
+    systems end a text with, are none of it.
     """
     if len(octets) > OCTETS_MAX:
         raise BankFileMalformed(f"has {len(octets)} octets; the most is {OCTETS_MAX}", line=1, field="file")
+    if octets.startswith(_PACKED):
+        raise BankFileMalformed("is a packed archive: unpack it and send each file of it", line=1, field="file")
     return _text(octets, encoding).removeprefix("\ufeff").rstrip("\x1a")
 
 
@@ -208,12 +244,24 @@ def same_document(one: str, other: str) -> bool:
     return plain_document(one).lstrip("0") == plain_document(other).lstrip("0")
 
 
+def same_account(one: str, other: str) -> bool:
+    """Whether two write one agreement, agency and account: dots, dashes and the zeros in front are nothing."""
+    return _plain_account(one) == _plain_account(other)
+
+
+def _plain_account(account: str) -> list[str]:
+    parts = ("".join(filter(str.isalnum, part)).lstrip("0") for part in account.upper().split("/"))
+    return [part for part in parts if part]
+
+
 def _text(octets: bytes, encoding: str | None) -> str:
     if encoding is not None:
         try:
             return octets.decode(encoding)
         except (LookupError, UnicodeError):
             raise BankFileMalformed(f"is not {encoding}", line=1, field="encoding") from None
+    if octets.startswith(_UTF_16):
+        return octets.decode("utf-16", "replace")
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:

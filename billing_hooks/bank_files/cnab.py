@@ -27,9 +27,9 @@ from billing_hooks.bank_files.base import (
     clean,
     day,
     decode,
-    digits_of,
     is_number,
     plain_document,
+    same_account,
     same_document,
     text_lines,
 )
@@ -196,23 +196,38 @@ def _rows_of(rows: Sequence[_Row], layout: Layout) -> BankRows:
     company_document = header.document("company_document")
     lines: list[BankLine] = []
     problems: list[Problem] = []
-    for parts in _details(rows, layout, problems):
+    for batch, parts in _details(rows, layout, problems):
         try:
             reader = _Reader(parts)
             company_document = company_document or reader.document("company_document")
-            lines.append(_line(reader, layout, bank, account, company_document))
+            lines.append(_line(reader, layout, bank, _account_of(batch, account), company_document))
         except Unreadable as unreadable:
             problems.append(Problem(parts[0].number, unreadable.field, unreadable.detail))
     return BankRows(
         format=f"cnab{layout.length}", layout=layout.name, bank=bank, account=account, lines=tuple(lines),
-        problems=tuple(sorted(problems)), company_document=company_document,
+        problems=tuple(sorted(problems)), company_document=company_document, written_on=_written_on(header),
     )  # fmt: skip
 
 
-def _details(rows: Sequence[_Row], layout: Layout, problems: list[Problem]) -> Iterator[tuple[_Row, ...]]:
-    """The records that make a line together. One that stands without its fellow is a problem of its own."""
+def _written_on(header: _Reader) -> date | None:
+    """For show, and to know which file is missing: a day that cannot be read is none."""
+    try:
+        return header.day("written_on")
+    except Unreadable:
+        return None
+
+
+def _details(
+    rows: Sequence[_Row], layout: Layout, problems: list[Problem]
+) -> Iterator[tuple[_Row | None, tuple[_Row, ...]]]:
+    """The batch's header, where there are batches, and the records that make a line together.
+
+    One that stands without its fellow is a problem of its own.
+    """
+    batch: _Row | None = None
     pending: list[_Row] = []
     for row in rows:
+        batch = row if row.is_a("batch_header") else batch
         if row.record is None or row.record.name not in layout.details:
             if pending and layout.batched and row.is_a("batch_trailer"):
                 problems.append(_alone(pending.pop(), layout))
@@ -225,7 +240,7 @@ def _details(rows: Sequence[_Row], layout: Layout, problems: list[Problem]) -> I
             continue
         pending.append(row)
         if len(pending) == len(layout.details):
-            yield tuple(pending)
+            yield batch, tuple(pending)
             pending = []
 
 
@@ -315,6 +330,12 @@ def _account(header: _Reader) -> str:
     return "/".join(stripped for part in parts if (stripped := part.lstrip("0 ")))
 
 
+def _account_of(batch: _Row | None, account: str) -> str:
+    """The file's, unless the batch says another: titles of two agreements may have one number."""
+    named = _account(_Reader((batch,))) if batch is not None else ""
+    return account if not named or same_account(named, account) else named
+
+
 class _Reader:
     """The fields of the records that make one line. Raises Unreadable for a field that is none."""
 
@@ -369,21 +390,3 @@ _DAYS: Final[dict[str, Callable[[str, str], date]]] = {
     "DDMMAAAA": lambda raw, name: day(int(raw[4:8]), int(raw[2:4]), int(raw[:2]), name),
     "AAAAMMDD": lambda raw, name: day(int(raw[:4]), int(raw[4:6]), int(raw[6:8]), name),
 }
-
-
-def free_field(boleto_line: str) -> tuple[str, str]:
-    """(bank, the free field's 25 digits) of a typed line of 47 digits or a bar code of 44; empty where it is none."""
-    digits = digits_of(boleto_line)
-    if len(digits) == 47:
-        return digits[:3], digits[4:9] + digits[10:20] + digits[21:31]
-    if len(digits) == 44:
-        return digits[:3], digits[19:44]
-    return "", ""
-
-
-def boleto_key(layout: Layout, boleto_line: str) -> str:
-    """What `BankLine.boleto_key` is for this boleto's title; empty where it is another bank's, or unknown."""
-    bank, free = free_field(boleto_line)
-    if layout.boleto is None or not free or bank != layout.bank:
-        return ""
-    return "".join(columns.of(free) for columns in layout.boleto.free_field)

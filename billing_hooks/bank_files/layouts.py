@@ -28,7 +28,7 @@ FORMS: Final = frozenset({"text", "cents", "count", "DDMMAA", "DDMMAAAA", "AAAAM
 FIELDS: Final = frozenset({
     "bank", "company_document", "agreement", "agency", "account", "occurrence", "title", "document", "reference",
     "due_on", "nominal", "payer_name", "payer_document", "fee", "reasons", "interest", "fine", "discount", "rebate",
-    "paid", "net", "occurred_on", "credited_on", "records", "batches",
+    "paid", "net", "occurred_on", "credited_on", "written_on", "records", "batches",
 })  # fmt: skip
 
 
@@ -127,6 +127,11 @@ def get_layout(name: str) -> Layout:
 def layout_for(bank: str, length: int) -> Layout | None:
     """The bank's own layout of so many columns."""
     return next((one for one in layouts().values() if (one.bank, one.length) == (bank, length)), None)
+
+
+def boleto_of_bank(bank: str) -> Boleto | None:
+    """Where a boleto of this bank has its title, if one of its layouts says so."""
+    return next((one.boleto for one in layouts().values() if one.bank == bank and one.boleto is not None), None)
 
 
 def _with_base(raw: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:

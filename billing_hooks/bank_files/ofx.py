@@ -32,6 +32,7 @@ from billing_hooks.bank_files.base import (
     day,
     decode,
     digits_of,
+    end_to_end_id_in,
     is_number,
 )
 
@@ -54,6 +55,7 @@ _AMOUNT: Final = re.compile(
     r"([+-]?)(?:(\d{1,3}(?:\.\d{3})+),(\d+)|(\d{1,3}(?:,\d{3})+)\.(\d+)|(\d*)(?:[.,](\d*))?)", re.ASCII
 )
 _PIX: Final = re.compile(r"\bpix\b", re.IGNORECASE)
+_BOLETO: Final = re.compile(r"\b(boletos?|cobran[cç]a|t[ií]tulos?)\b", re.IGNORECASE)
 
 
 class _Tag(NamedTuple):
@@ -161,7 +163,7 @@ def _finish(state: _State) -> None:
 def _line(state: _State, entry: dict[str, str]) -> BankLine:
     posted_on = _day(entry.get("DTPOSTED", ""), "DTPOSTED")
     amount_cents = statement_cents(entry.get("TRNAMT", ""), "TRNAMT")
-    said = _said(entry)
+    said, end_to_end_id = _said(entry), end_to_end_id_in(" ".join(entry.values()))
     fitid = entry.get("FITID", "")
     if not fitid.strip("0"):
         fitid = synthetic_id(state.alike, state.account_name(), posted_on, amount_cents, said)
@@ -177,7 +179,8 @@ def _line(state: _State, entry: dict[str, str]) -> BankLine:
         check_number=entry.get("CHECKNUM", ""),
         payer_name=entry.get("NAME", ""),
         memo=entry.get("MEMO", ""),
-        method=method_of(said),
+        method=method_of(said, end_to_end_id),
+        end_to_end_id=end_to_end_id,
     )
 
 
@@ -234,8 +237,11 @@ def kind_of(amount_cents: int, said: str, *, debit: bool = False) -> Kind:
     return Kind.REVERSED if _REVERSAL.search(said) else Kind.DEBIT
 
 
-def method_of(said: str) -> str:
-    return "pix" if _PIX.search(said) else "transfer"
+def method_of(said: str, end_to_end_id: str) -> str:
+    """How the money came, as far as the entry says it."""
+    if end_to_end_id or _PIX.search(said):
+        return "pix"
+    return "boleto" if _BOLETO.search(said) else "transfer"
 
 
 def synthetic_id(alike: Counter[tuple[str, ...]], account: str, posted_on: date, amount_cents: int, memo: str) -> str:

@@ -23,6 +23,7 @@ from billing_hooks.bank_files.base import (
     clean,
     day,
     decode,
+    end_to_end_id_in,
     ended,
     is_number,
     plain_document,
@@ -33,6 +34,10 @@ from core.errors import InvalidInput
 #: A column by its name in the first line, or by its number from 1.
 Column = str | int
 
+#: Its day is no month and its year no day, so a format that mixes them up does not read it back.
+_SOME_DAY: Final = datetime(2026, 12, 31)  # noqa: DTZ001
+
+DEBIT_SIGNS: Final = ("D", "-", "DÉBITO", "DEBITO")
 _ROLES: Final = (
     "date", "amount", "credit", "debit", "sign", "entry_id", "name", "memo", "payer_document", "invoice", "document",
 )  # fmt: skip
@@ -66,7 +71,7 @@ class CsvMapping:
     encoding: str | None = None
     date_format: str = "%d/%m/%Y"
     decimal_comma: bool = True
-    debit_signs: tuple[str, ...] = ("D", "-", "DÉBITO", "DEBITO")
+    debit_signs: tuple[str, ...] = DEBIT_SIGNS
     #: Lines in front of the one with the names; a file without names is mapped by numbers.
     lines_before: int = 0
     named: bool = True
@@ -75,22 +80,41 @@ class CsvMapping:
         """Raises InvalidInput for a mapping that reads nothing, naming its field."""
         two = self.credit is not None and self.debit is not None
         if (self.amount is not None) == two or (self.amount is None and (self.credit is None) != (self.debit is None)):
-            raise InvalidInput("give `amount`, or both `credit` and `debit`", field="mapping.amount")
+            raise InvalidInput("give `amount`, or both `credit` and `debit`", field="columns.amount")
         if self.sign is not None and self.amount is None:
-            raise InvalidInput("is of `amount`, which is not mapped", field="mapping.sign")
+            raise InvalidInput("is of `amount`, which is not mapped", field="columns.sign")
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n\x00':
-            raise InvalidInput("is one character", field="mapping.delimiter")
+            raise InvalidInput("is one character", field="delimiter")
+        if not _reads_days(self.date_format):
+            raise InvalidInput(f"{self.date_format[:40]!r} tells no day; %d/%m/%Y does", field="date_format")
+        if self.encoding is not None and not _is_encoding(self.encoding):
+            raise InvalidInput(f"there is no encoding {self.encoding[:40]}", field="encoding")
         for role in _ROLES:
             self._check_column(role)
         if not self.account or not self.bank:
-            raise InvalidInput("say whose statement it is", field="mapping.bank" if self.account else "mapping.account")
+            raise InvalidInput("say whose statement it is", field="bank" if self.account else "account")
 
     def _check_column(self, role: str) -> None:
         column: Column | None = getattr(self, role)
         if isinstance(column, int) and column < 1:
-            raise InvalidInput("columns are counted from 1", field=f"mapping.{role}")
+            raise InvalidInput("columns are counted from 1", field=f"columns.{role}")
         if isinstance(column, str) and not self.named:
-            raise InvalidInput("a file without names is mapped by numbers", field=f"mapping.{role}")
+            raise InvalidInput("a file without names is mapped by numbers", field=f"columns.{role}")
+
+
+def _reads_days(date_format: str) -> bool:
+    try:
+        return datetime.strptime(_SOME_DAY.strftime(date_format), date_format) == _SOME_DAY  # noqa: DTZ007
+    except ValueError:
+        return False
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        b"ab".decode(name, "replace")
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def read(octets: bytes, mapping: CsvMapping) -> BankRows:
@@ -197,6 +221,7 @@ def _line(cells: _Cells, number: int, mapping: CsvMapping, alike: Counter[tuple[
     posted_on = _day(cells, mapping)
     amount_cents = _amount(cells, mapping)
     entry_id = cells.text("entry_id")
+    end_to_end_id = end_to_end_id_in(" ".join((entry_id, cells.text("invoice"), cells.text("document"), said)))
     if not entry_id.strip("0"):
         entry_id = synthetic_id(alike, mapping.account, posted_on, amount_cents, said)
     return BankLine(
@@ -213,7 +238,8 @@ def _line(cells: _Cells, number: int, mapping: CsvMapping, alike: Counter[tuple[
         payer_name=name,
         payer_document=plain_document(cells.text("payer_document")),
         memo=memo,
-        method=method_of(said),
+        method=method_of(said, end_to_end_id),
+        end_to_end_id=end_to_end_id,
     )
 
 

@@ -74,6 +74,7 @@ class Payment(Base):
         CheckConstraint("surcharge_cents BETWEEN 0 AND amount_cents AND discount_cents >= 0", name="parts"),
         CheckConstraint("(account_id IS NULL) = (external_id IS NULL)", name="external"),
         UniqueConstraint("account_id", "external_id"),
+        Index("uq_payment_also", "also_gateway", "also_id", unique=True, postgresql_where=text("also_id IS NOT NULL")),
     )
 
     id: Mapped[Id]
@@ -93,6 +94,12 @@ class Payment(Base):
     #: No foreign key: accounts belong to a room above, and what was paid outlives them.
     account_id: Mapped[int | None]
     external_id: Mapped[str | None]
+    #: Who told of the same money beside that, and what it is there: the bank's file of what a gateway told, say.
+    also_gateway: Mapped[str | None]
+    also_id: Mapped[str | None]
+    #: Why a person should look: it may be the money of another payment, told twice.
+    doubt: Mapped[str | None]
+    doubt_pt: Mapped[str | None]
     reversed_at: Mapped[datetime | None]
     #: Given back in part; a payment that was given back whole is reversed.
     refunded_cents: Mapped[int] = mapped_column(default=0, server_default="0")

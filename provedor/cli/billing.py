@@ -14,11 +14,12 @@ import typer
 from sqlalchemy import select
 
 from billing_hooks import sheets
-from billing_hooks.bank_files import store
+from billing_hooks.bank_files import mappings, store
+from billing_hooks.bank_files.store import How
 from billing_hooks.invoicing import words
 from billing_hooks.invoicing.words import Language
 from billing_hooks.issuing.issue import Issuing, Planned
-from billing_hooks.models import BankFileLine, BillingRun, RunState
+from billing_hooks.models import BankFile, BankFileStatus, BankLineStatus, BillingRun, RunState
 from billing_hooks.runs import RunUnsafe
 from billing_hooks.sheets import Row
 from billing_hooks.suspension import Change
@@ -153,27 +154,55 @@ def _planned(one: Planned) -> dict[str, object]:
 
 @billing_app.command("bank-file")
 def bank_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CNAB return or OFX")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CNAB return, OFX or CSV")],
     layout: Annotated[str | None, typer.Option(help="where the file does not say what it is")] = None,
+    mapping: Annotated[str | None, typer.Option(help="name of the mapping by which a CSV reads")] = None,
     account: Annotated[str | None, typer.Option(help="the agreement or account it has to be of")] = None,
     as_json: Json = False,
 ) -> None:
     """Import what a bank sent: payments are recorded, what nothing proves waits for a person."""
-    given, octets = runtime(), file.read_bytes()
+    given = runtime()
     with given.database.transaction() as session:
-        known = store.import_file(
-            session, octets, name=file.name, actor=actor(), now=given.clock(), how=layout, account=account
-        )
-        lines = session.scalars(select(BankFileLine).where(BankFileLine.file_id == known.id)).all()
-        counts = Counter(line.status.value for line in lines)
-        problems = known.problems.get("lines", [])
+        how = How(layout, mappings.find_named(session, mapping) if mapping is not None else None, account)
+        received = store.receive(session, file.read_bytes(), name=file.name, actor=actor(), now=given.clock(), how=how)
+    known, lines = _worked(given.database, received.id)
+    problems = known.problems.get("lines", [])
     if as_json:
-        print_json({"layout": known.layout, "lines": dict(counts), "problems": problems})
-        return
-    typer.echo(f"{known.layout}: {known.lines_new} new lines, {known.lines_repeated} known before")
-    typer.echo(", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no lines")
-    for problem in problems:
+        print_json({
+            "file_id": str(known.id), "status": known.status, "layout": known.layout, "lines": lines,
+            "problems": problems,
+        })  # fmt: skip
+    else:
+        _print_file(known, lines)
+    for problem in [] if as_json else problems:
         typer.echo(f"line {problem['line']}, {problem['field']}: {problem['detail']}", err=True)
+    if known.status is BankFileStatus.REFUSED:
+        raise typer.Exit(1)
+
+
+def _worked(database: Database, file_id: int) -> tuple[BankFile, dict[BankLineStatus, int]]:
+    """The file and its lines when the workers are done with it, or have not come on for a while."""
+    seen: object = None
+    last_look = time.monotonic() + WAIT_S
+    while True:
+        with database.transaction() as session:
+            file = store.get_file(session, file_id)
+            lines = store.count_lines(session, [file_id])[file_id]
+        if file.finished_at is not None or time.monotonic() > last_look:
+            return file, lines
+        if (file.status, lines) != seen:
+            seen, last_look = (file.status, lines), time.monotonic() + WAIT_S
+        time.sleep(LOOK_EVERY_S)
+
+
+def _print_file(file: BankFile, lines: dict[BankLineStatus, int]) -> None:
+    if file.status is BankFileStatus.REFUSED:
+        typer.echo(f"file {file.id} was refused", err=True)
+        return
+    typer.echo(f"{file.layout or 'file'} {file.id}: {file.lines_new} new lines, {file.lines_repeated} known before")
+    typer.echo(", ".join(f"{count} {status}" for status, count in sorted(lines.items())) or "no lines")
+    if file.finished_at is None:
+        typer.echo("the workers are not done with it yet; `provedor doctor` if they stand still")
 
 
 def _dry_run(given: Runtime, language: Language, *, as_json: bool) -> None:

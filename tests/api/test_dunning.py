@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,20 +144,3 @@ def test_a_charge_is_ordered_at_an_account_that_can_make_one(client: TestClient,
     day = (datetime.now(UTC).date() + timedelta(days=5)).isoformat()
     assert client.post(path, json={"account_id": account["id"], "due_date": day}).json()["field"] == "customer.document"
     assert client.get(path).json() == []
-
-
-STATEMENT = (Path(__file__).parent.parent / "vectors" / "bank_files" / "statement-sgml.ofx").read_bytes()
-
-
-def test_a_statement_is_imported_once_and_its_lines_wait_for_a_person(client: TestClient) -> None:
-    first = client.post(f"{API}/bank-files?name=nov.ofx", content=STATEMENT)
-    assert first.status_code == 201
-    assert first.json()["lines_new"] > 0
-    assert client.post(f"{API}/bank-files?name=again.ofx", content=STATEMENT).json() == first.json()
-    waiting = client.get(f"{API}/bank-lines?status=waiting").json()["items"]
-    assert waiting
-    dismissed = client.post(f"{API}/bank-lines/{waiting[0]['id']}/dismiss", json={"reason": "transfer of our own"})
-    assert dismissed.json()["status"] == "dismissed"
-    assert client.post(f"{API}/bank-lines/{waiting[0]['id']}/match", json={"invoice_id": "1"}).status_code == 409
-    refused = client.post(f"{API}/bank-files?name=x", content=b"no bank made this")
-    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")

@@ -96,6 +96,11 @@ def fill(client: TestClient) -> None:
             {"title": "Fibra", "description": "x", "expires_at": in_a_day(), "scope": {"service_ids": ["1"]}},
         ),
         ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
+        (
+            "bank-mappings",
+            {"name": "csv", "bank": "341", "account": "1", "columns": {"date": 1, "amount": 2}, "named": False},
+        ),
+        ("expected-bank-files", {"bank": "341", "account": "1"}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
         assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
@@ -136,6 +141,7 @@ BEYOND_THE_SCHEMA = {
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "pix_name", "pix_city", "on", "start", "end", "expires_at", "remedy", "review_on",
+    "mapping_id", "delimiter", "date_format", "encoding",
 }  # fmt: skip
 
 
@@ -143,6 +149,7 @@ BEYOND_THE_SCHEMA = {
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
     "steps.", "evidence.", "trust.", "guard.", "scope.",
+    "steps.", "evidence.", "trust.", "columns.",
 )  # fmt: skip
 
 

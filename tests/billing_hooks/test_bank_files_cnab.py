@@ -7,11 +7,15 @@ from datetime import date
 
 import pytest
 from bank_files import VECTORS, Detail, as_file, is_named, itau_return, outcome, vector, vector_lines, with_columns
+from billing_factories import make_invoice
+from factories import make_contract
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files import cnab, source
 from billing_hooks.bank_files.base import BankFileMalformed, BankFileOfAnother, BankLine, BankRows, Kind
+from billing_hooks.bank_files.facts import candidates
 from billing_hooks.bank_files.layouts import get_layout, layouts
 from core.errors import InvalidInput
 
@@ -345,13 +349,44 @@ BOLETOS = {
 
 
 @pytest.mark.parametrize("name", sorted(BOLETOS))
-def test_a_boletos_typed_line_and_bar_code_have_the_titles_number(name: str) -> None:
+def test_a_boletos_typed_line_and_bar_code_have_the_titles_number(session: Session, name: str) -> None:
     free, key = BOLETOS[name]
     layout = get_layout(name)
+    (line,) = {one.boleto_key: one for one in read(f"{name}.ret").lines if one.boleto_key == key}.values()
     typed = f"{layout.bank}9{free[:5]}.0 {free[5:15]}.0 {free[15:]}0 1 00000000009990"
     barcode = f"{layout.bank}9100000000009990{free}"[:19] + free
     assert len(free) == 25
-    assert cnab.boleto_key(layout, typed) == key
-    assert cnab.boleto_key(layout, barcode) == key
-    assert key in {line.boleto_key for line in read(f"{name}.ret").lines}
-    assert cnab.boleto_key(layout, "999" + typed[3:]) == ""
+    due = {"due_date": line.due_on, "amount_cents": line.nominal_cents}
+    made = [
+        make_invoice(session, make_contract(session), boleto_line=text, **due)
+        for text in (typed, barcode, "999" + typed[3:], typed[:-1], "")
+    ]
+    assert candidates(session, [line]).by_boleto == {(layout.bank, key): {made[0].id, made[1].id}}
+
+
+def test_batches_of_two_accounts_are_two_and_a_batch_that_names_none_is_the_files() -> None:
+    """FEBRABAN: a batch's header has agreement, agency and account one column to the right of the file's."""
+    lines = vector_lines("febraban-240.ret")
+    batch = lines[1:-1]
+    same = with_columns(batch[0], 34, lines[0][32:71])
+    other = with_columns(same, 60, f"{77777:013}")
+    written = [lines[0], *batch, same, *batch[1:], other, *batch[1:], lines[-1]]
+    written[-1] = with_columns(with_columns(written[-1], 18, "000003"), 24, f"{len(written):06}")
+    rows = source.read(as_file(written), "febraban-240")
+    per_batch = (len(batch) - 2) // 2
+    assert [line.account for line in rows.lines[:: per_batch]] == [
+        rows.account, rows.account, rows.account.rpartition("/")[0] + "/77777"
+    ]  # fmt: skip
+    assert len({line.identity for line in rows.lines}) == 2 * per_batch
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_day_on_which_a_bank_wrote_a_file_is_known(name: str) -> None:
+    assert read(name).written_on == D(2026, 11, 24)
+
+
+def test_a_day_of_writing_that_is_none_spoils_nothing() -> None:
+    lines = vector_lines("itau-400.ret")
+    rows = source.read(as_file([with_columns(lines[0], 95, "999999"), *lines[1:]]))
+    assert (rows.written_on, rows.lines) == (None, read("itau-400.ret").lines)
+    assert rows.period == (min(one.occurred_on for one in rows.lines if one.occurred_on), D(2026, 11, 24))

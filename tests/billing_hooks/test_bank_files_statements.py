@@ -225,10 +225,10 @@ def test_errors_name_line_and_column() -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"amount": None}, "mapping.amount"), ({"credit": "a", "debit": "b"}, "mapping.amount"),
-        ({"amount": None, "credit": "a"}, "mapping.amount"), ({"delimiter": ";;"}, "mapping.delimiter"),
-        ({"date": 0}, "mapping.date"), ({"named": False}, "mapping.date"), ({"account": ""}, "mapping.account"),
-        ({"bank": ""}, "mapping.bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "mapping.sign"),
+        ({"amount": None}, "columns.amount"), ({"credit": "a", "debit": "b"}, "columns.amount"),
+        ({"amount": None, "credit": "a"}, "columns.amount"), ({"delimiter": ";;"}, "delimiter"),
+        ({"date": 0}, "columns.date"), ({"named": False}, "columns.date"), ({"account": ""}, "account"),
+        ({"bank": ""}, "bank"), ({"amount": None, "credit": "a", "debit": "b", "sign": "s"}, "columns.sign"),
     ],
 )  # fmt: skip
 def test_a_mapping_that_reads_nothing_is_refused(change: dict[str, object], field: str) -> None:
@@ -258,5 +258,51 @@ def test_an_encoding_that_the_mapping_names_is_believed() -> None:
     )
     with pytest.raises(BankFileMalformed, match="is not utf-8"):
         source.read(CSV.encode("latin-1"), replace(MAPPING, encoding="utf-8"))
-    with pytest.raises(BankFileMalformed):
+    with pytest.raises(InvalidInput) as refused:
         source.read(CSV.encode(), replace(MAPPING, encoding="klingon"))
+    assert refused.value.field == "encoding"
+
+
+def test_a_spreadsheets_unicode_text_is_read_by_its_mark() -> None:
+    mapping = replace(MAPPING, delimiter="\t")
+    octets = CSV.replace(";", "\t").encode("utf-16")
+    assert source.read(octets, mapping).lines == source.read(CSV.replace(";", "\t").encode(), mapping).lines
+
+
+@pytest.mark.parametrize("octets", [b"PK\x03\x04\x14\x00", b"\x1f\x8b\x08\x00"])
+def test_an_archive_says_that_it_is_to_be_unpacked(octets: bytes) -> None:
+    for how in (None, "itau-400", MAPPING):
+        with pytest.raises(BankFileMalformed, match="unpack it"):
+            source.read(octets, how)
+
+
+def test_a_pix_is_known_by_its_id_wherever_the_statement_has_it() -> None:
+    id_ = "E18236120202611201505s0123456789"
+    entries = [
+        entry("1", "1.00", f"RECEBIMENTO {id_}"), entry(id_, "1.00", "Recebimento"),
+        entry("3", "1.00", f"x{id_}"), entry("4", "1.00", "LIQUIDACAO BOLETO"), entry("5", "1.00", "TED"),
+    ]  # fmt: skip
+    lines = source.read(ofx(*entries).encode()).lines
+    assert [line.end_to_end_id for line in lines] == [id_, id_, "", "", ""]
+    assert [line.method for line in lines] == ["pix", "pix", "transfer", "boleto", "transfer"]
+
+
+def test_an_entry_is_known_by_what_it_says_as_well_as_by_its_id() -> None:
+    one, other, again = source.read(
+        ofx(entry("7", "1.00", "PIX ANA"), entry("7", "1.00", "PIX BIA"), entry("7", "1.00", "PIX  ANA ")).encode()
+    ).lines
+    assert one.identity == again.identity != other.identity
+
+
+@pytest.mark.parametrize("date_format", ["day", "%d/%m", "%", "%Y-%d", ""])
+def test_a_format_that_tells_no_day_is_refused(date_format: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        replace(MAPPING, date_format=date_format).check()
+    assert refused.value.field == "date_format"
+
+
+@given(st.binary(max_size=200) | st.sampled_from([b"", b"\xff\xfe\x00", b"\xfe\xff", b"\xef\xbb\xbf", b"\x1a"]))
+def test_any_octets_are_a_file_or_malformed_with_line_and_field(octets: bytes) -> None:
+    assert is_named(outcome(octets))
+    for how in (MAPPING, replace(MAPPING, date=1, amount=2, named=False, name=None, memo=None, invoice=None)):
+        assert is_named(outcome(octets, replace(how, payer_document=None, entry_id=None)))

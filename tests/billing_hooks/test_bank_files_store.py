@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 from typing import Any
 
+import bank_files
 import pytest
 from bank_files import Detail, as_file, entry, itau_return, ofx, vector, vector_lines, with_columns
 from billing_factories import make_invoice
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from billing_hooks.bank_files.base import BankFileMalformed, BankFileOfAnother
+from billing_hooks.bank_files.base import BankFileMalformed
+from billing_hooks.bank_files.deciding import dismiss_line, match_line
+from billing_hooks.bank_files.judging import Movement, pair_reversals
 from billing_hooks.bank_files.spreadsheet import CsvMapping
-from billing_hooks.bank_files.store import Movement, dismiss_line, import_file, match_line, pair_reversals
-from billing_hooks.models import BankFile, BankFileLine, BankLineStatus
+from billing_hooks.bank_files.store import How, receive
+from billing_hooks.bank_files.suggesting import suggest
+from billing_hooks.models import BankFile, BankFileLine, BankFileStatus, BankLineStatus
 from core import invoices, parties
 from core.audit import Actor
 from core.database import Database
@@ -33,9 +37,17 @@ ACTOR = Actor("operator:ana", "192.0.2.7")
 DAY = date(2026, 11, 20)
 
 
-def bring(session: Session, octets: bytes | str, **more: Any) -> BankFile:
-    raw = octets.encode() if isinstance(octets, str) else octets
-    return import_file(session, raw, name="a.ret", actor=ACTOR, now=NOW, **more)
+def bring(session: Session, octets: bytes | str, **how: Any) -> BankFile:
+    return bank_files.bring(session, octets, NOW, how=How(**how))
+
+
+def problems_of(file: BankFile) -> list[tuple[int, str]]:
+    return [(one["line"], one["field"]) for one in file.problems["lines"]]
+
+
+def suggested(session: Session, line: BankFileLine) -> list[tuple[int, list[str]]]:
+    found = suggest(session, line, lambda _: False)
+    return [(one.invoice.id, [reason.en for reason in one.reasons]) for one in found]
 
 
 def lines_of(session: Session, file: BankFile) -> list[BankFileLine]:
@@ -130,14 +142,14 @@ def test_another_banks_number_or_gateways_charge_is_not_this_title(session: Sess
     assert [invoice.status.value for invoice in others] == ["open", "open"]
     (line,) = lines_of(session, file)
     assert line.status is BankLineStatus.WAITING
-    assert {one["invoice_id"] for one in line.suggestions["invoices"]} == {invoice.id for invoice in others}
+    assert {invoice_id for invoice_id, _ in suggested(session, line)} == {invoice.id for invoice in others}
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"nominal": 5000, "paid": 5000}, "amount"),
-        ({"due": date(2026, 11, 11)}, "amount or day"),
+        ({"due": date(2026, 11, 11)}, "another day"),
     ],
 )
 def test_a_bare_number_that_does_not_fit_waits(session: Session, change: dict[str, Any], words: str) -> None:
@@ -169,12 +181,10 @@ def test_an_unknown_payment_waits_with_suggestions_and_is_never_guessed(session:
     owed_by(session, "Outro valor", amount_cents=5000, due_date=date(2026, 11, 10))
     file = bring(session, itau_return(Detail("06", 55, DAY, 9990, payer="MARIA DA CONCEICAO SILVA E SOU")))
     (line,) = lines_of(session, file)
-    assert line.suggestions == {
-        "invoices": [
-            {"invoice_id": by_name.id, "reasons": ["same amount", "due 2 days from it", "the name is 100% alike"]},
-            {"invoice_id": by_amount.id, "reasons": ["same amount", "due on this day"]},
-        ]
-    }
+    assert suggested(session, line) == [
+        (by_name.id, ["the name is 100% alike", "same amount", "due 2 days from it"]),
+        (by_amount.id, ["same amount", "due on this day"]),
+    ]
     assert payments_of(session, by_name) == []
     waiting = session.scalars(select(Event).where(Event.type == "bank_line.waiting")).all()
     assert [event.subject for event in waiting] == [f"bank_file_line:{line.id}"]
@@ -183,8 +193,8 @@ def test_an_unknown_payment_waits_with_suggestions_and_is_never_guessed(session:
 def test_the_payers_document_suggests_invoices_of_other_amounts(session: Session) -> None:
     invoice = owed_by(session, "Maria", "52998224725", amount_cents=12345)
     (line, _) = lines_of(session, bring(session, vector("sicoob-240.ret")))
-    assert line.suggestions["invoices"][0]["invoice_id"] == invoice.id
-    assert "same payer document" in line.suggestions["invoices"][0]["reasons"]
+    assert suggested(session, line)[0][0] == invoice.id
+    assert "same payer document" in suggested(session, line)[0][1]
 
 
 def test_the_same_file_again_answers_with_the_first_ones_result(session: Session) -> None:
@@ -219,7 +229,7 @@ def test_a_bad_line_is_named_and_the_good_ones_are_recorded(session: Session) ->
     octets = itau_return(Detail("06", 1, DAY, 9990), Detail("06", 2, DAY, 9990)).split(b"\r\n")
     octets[2] = octets[2][:253] + b"00000000999,0" + octets[2][266:]
     file = bring(session, b"\r\n".join(octets))
-    assert [(one["line"], one["field"]) for one in file.problems["lines"]] == [(3, "paid")]
+    assert problems_of(file) == [(3, "paid")]
     assert (good.status.value, bad.status.value) == ("paid", "open")
 
 
@@ -259,7 +269,11 @@ def test_money_that_another_told_already_is_not_recorded_twice(session: Session)
     )  # fmt: skip
     (line,) = lines_of(session, bring(session, itau_return(Detail("06", 1, DAY, 9990))))
     assert line.status is BankLineStatus.WAITING
-    assert line.reason == f"invoice {invoice.id} has a payment of this amount already, from asaas"
+    payment_id = payments_of(session, invoice)[0].id
+    assert line.reason == (
+        f"invoice {invoice.id}: it may be the money of payment {payment_id}, of the same amount, that asaas told on "
+        "2026-11-24 (pix)"
+    )
     assert len(payments_of(session, invoice)) == 1
 
 
@@ -282,15 +296,15 @@ def test_occurrences_that_pay_nothing_are_kept_with_their_invoice(session: Sessi
     assert cancelled.payload["invoice_id"] == invoice.id
 
 
-def test_another_companys_file_and_another_accounts_leave_nothing(session: Session) -> None:
+def test_another_companys_file_and_another_accounts_are_refused_until_that_is_mended(session: Session) -> None:
     parties.create_company(session, {"name": "Nós", "document": "11.222.333/0001-81"}, ACTOR)
     octets = itau_return(Detail("06", 1, DAY, 9990))
-    with pytest.raises(BankFileOfAnother, match="ours are 11222333000181"):
-        bring(session, octets)
+    refused = bring(session, octets)
+    assert (refused.status, problems_of(refused)) == (BankFileStatus.REFUSED, [(1, "company_document")])
     parties.create_company(session, {"name": "Nós também", "document": "12.345.678/0001-95"}, ACTOR)
-    with pytest.raises(BankFileOfAnother, match="730/351104"):
-        bring(session, octets, account="0730/12345-6")
-    assert session.scalar(select(func.count()).select_from(BankFile)) == 0
+    again = bring(session, octets, account="0730/12345-6")
+    assert (again.id, again.status, problems_of(again)) == (refused.id, BankFileStatus.REFUSED, [(1, "account")])
+    assert session.scalar(select(func.count()).select_from(BankFileLine)) == 0
     assert bring(session, octets, account="730/35110-4").lines_new == 1
 
 
@@ -358,7 +372,8 @@ def test_a_statement_pays_by_our_reference_and_otherwise_waits(session: Session)
     assert [line.status.value for line in (unknown, half, alike)] == ["waiting"] * 3
     assert payments_of(session, named)[0].method == "pix"
     assert payments_of(session, other) == []
-    assert {one["invoice_id"] for one in unknown.suggestions["invoices"]} == {other.id, named.id} - {named.id}
+    assert [invoice_id for invoice_id, _ in suggested(session, unknown)] == [other.id]
+    assert suggested(session, half)[0] == (other.id, ["the line has the invoice's number", "due 13 days from it"])
 
 
 def test_a_statements_money_for_an_invoice_that_is_paid_waits(session: Session) -> None:
@@ -374,7 +389,7 @@ def test_a_statements_reversal_waits_for_a_person_who_says_whose(session: Sessio
     file = bring(session, ofx(entry("1", "99.90", memo), entry("2", "-99.90", "PIX DEVOLUÇÃO", on="20261124")))
     _, reversal = lines_of(session, file)
     assert reversal.status is BankLineStatus.WAITING
-    assert [one["invoice_id"] for one in reversal.suggestions["invoices"]] == [invoice.id]
+    assert [invoice_id for invoice_id, _ in suggested(session, reversal)] == [invoice.id]
     match_line(session, reversal.id, invoice.id, ACTOR, now=NOW)
     assert invoice.status.value == "open"
     assert reversal.payment_id == payments_of(session, invoice)[0].id
@@ -397,17 +412,17 @@ def test_a_csv_pays_by_the_column_that_names_the_invoice(session: Session) -> No
     first, second = make_invoice(session, make_contract(session)), make_invoice(session, make_contract(session))
     text = f"d;v;f\n23/11/2026;99,90;{first.id}\n23/11/2026;99,90;provedor-{second.id}\n23/11/2026;1,00;{second.id}\n"
     mapping = CsvMapping(date="d", amount="v", invoice="f", bank="1", account="9")
-    file = bring(session, text, how=mapping)
+    file = bring(session, text, mapping=mapping)
     assert (first.status.value, second.status.value) == ("paid", "paid")
     assert [line.status.value for line in lines_of(session, file)] == ["recorded", "recorded", "waiting"]
-    assert bring(session, text, how=mapping).id == file.id
+    assert bring(session, text, mapping=mapping).id == file.id
 
 
 def test_a_named_layout_reads_a_bank_that_we_have_not(session: Session) -> None:
     octets = vector("febraban-240.ret")
     with pytest.raises(BankFileMalformed):
         bring(session, octets)
-    assert bring(session, octets, how="febraban-240").bank == "999"
+    assert bring(session, octets, layout="febraban-240").bank == "999"
 
 
 @pytest.mark.parametrize("name", ["itau-400.ret", "sicoob-240.ret"])
@@ -423,10 +438,10 @@ def test_no_cut_of_a_file_records_half_a_line(session: Session, name: str) -> No
     taken = 0
     for length in random.Random(7).sample(range(len(octets)), 150) + list(range(len(octets) - 230, len(octets))):
         try:
-            bring(session, octets[:length])
+            file = bring(session, octets[:length])
         except BankFileMalformed:
             continue
-        taken += 1
+        taken += file.status is BankFileStatus.DONE
     cut = {payment.external_id for invoice in made for payment in payments_of(session, invoice)}
     bring(session, octets)
     whole = {payment.external_id for invoice in made for payment in payments_of(session, invoice)}
@@ -506,11 +521,12 @@ def test_two_who_send_one_file_at_once_get_one(database: Database) -> None:
         with database.transaction() as session:
             session.execute(select(1))
             together.wait()
-            return bring(session, octets).id
+            return receive(session, octets, name="a.ret", actor=ACTOR, now=NOW).id
 
     with ThreadPoolExecutor(2) as senders:
         assert len(set(senders.map(send, range(2)))) == 1
     with database.transaction() as session:
+        bank_files.work_to_end(session, NOW)
         assert len(payments_of(session, session.get_one(Invoice, invoice_id))) == 1
         assert session.scalar(select(func.count()).select_from(BankFileLine)) == 20
 
@@ -519,4 +535,4 @@ def test_a_line_of_a_layout_that_knows_no_day_is_a_problem_and_no_payment(sessio
     lines = vector_lines("sicredi-400.ret")
     lines[2] = with_columns(lines[2], 111, "000000")
     file = bring(session, as_file(lines))
-    assert [(one["line"], one["field"]) for one in file.problems["lines"]] == [(3, "occurred_on")]
+    assert problems_of(file) == [(3, "occurred_on")]
