@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.connection_log import measure_lookups
-from bench.node import COA_PORT, running_node
+from bench.flood import measure_flood
+from bench.gateways import measure_gateways
+from bench.node import COA_PORT, Node, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
 from bench.report import Line, render
+from bench.run import measure_run
 from bench.scale import measure_scale
 from bench.seed import seeded
 from bench.shipping import measure_shipper
@@ -24,7 +27,13 @@ from bench.standing import measure_memory, measure_start_without_database, priva
 from bench.storm import measure_storm
 
 SERVICES = 100_000
-PARTS = ("start", "memory", "paid", "peer", "shipper", "storm", "scale", "connection-log")
+#: What these change stays, so they have a provider of their own.
+BILLING = {"gateways", "flood", "run"}
+PARTS = (
+    "start", "memory", "paid", "peer", "shipper", "storm", "gateways", "flood", "run", "scale", "connection-log",
+)  # fmt: skip
+#: The first of those who pay in the flood: nobody else's debts are theirs.
+FLOOD_FROM = 20_000
 #: Rows of the connection log, in millions; the bar is meant for 100, which takes 14 minutes to fill and some 26 GB.
 RECORDS_MILLIONS = 5
 
@@ -51,9 +60,12 @@ def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterat
     if parts & {"memory", "scale"}:
         with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
             empty = private_memory(node)
-    if parts - {"scale", "connection-log"}:
+    if parts - {"scale", "connection-log"} - BILLING:
         with seeded(scratch / "data", SERVICES, COA_PORT) as data:
             yield from measure_on(data, scratch, rounds, parts, empty)
+    if parts & BILLING:
+        with seeded(scratch / "billing", SERVICES, COA_PORT) as billing, running_node(billing) as node:
+            yield from measure_billing(node, scratch, parts)
     if "scale" in parts:
         yield from measure_scale(scratch, empty["auth-0"])
 
@@ -78,6 +90,15 @@ def measure_on(data: Path, scratch: Path, rounds: int, parts: set[str], empty: d
         with running_node(data) as node:
             yield start_line(node, SERVICES, "again")
         yield measure_start_without_database(data, SERVICES)
+
+
+def measure_billing(node: Node, scratch: Path, parts: set[str]) -> Iterator[Line]:
+    if "gateways" in parts:
+        yield from measure_gateways(node)
+    if "flood" in parts:
+        yield from measure_flood(node, scratch, FLOOD_FROM)
+    if "run" in parts:
+        yield from measure_run(node, build_load_generator(scratch), SERVICES)
 
 
 if __name__ == "__main__":

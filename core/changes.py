@@ -21,6 +21,18 @@ CHANNEL = "provedor_change"
 EPOCH_KEY = "feed_epoch"
 
 _NOTED = "noted_changes"
+#: One statement, so that nobody holds the lock for longer than his commit takes: whoever pays waits for it. No row is
+#: made, and so no revision taken, before `locked` has its one.
+_SEAL = text(
+    """
+    WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(:key))
+    INSERT INTO change (revision, kind, ref_id)
+    SELECT nextval('change_revision'), kind, ref_id FROM (
+      SELECT noted.kind, noted.ref_id
+      FROM locked, unnest(CAST(:kinds AS text[]), CAST(:ref_ids AS bigint[])) WITH ORDINALITY AS noted (kind, ref_id, place)
+      ORDER BY noted.place) AS ordered
+    """
+)
 
 
 def note(session: Session, kind: ChangeKind, ref_id: int) -> None:
@@ -29,17 +41,20 @@ def note(session: Session, kind: ChangeKind, ref_id: int) -> None:
 
 
 def seal(session: Session) -> None:
-    """Write the noted changes; called by the session just before it commits."""
+    """Write the noted changes; called by the session just before it commits.
+
+    And before a savepoint ends, which is no end: the lock would be held for all that the transaction has still to do,
+    and everybody who pays meanwhile would wait for it.
+    """
+    if session.in_nested_transaction():
+        return
     noted = session.info.pop(_NOTED, None)
     if not noted:
         return
     session.flush()
-    session.execute(select(func.pg_advisory_xact_lock(LOCK_KEY)))
-    session.execute(
-        Change.__table__.insert(),  # type: ignore[attr-defined]
-        [{"kind": kind, "ref_id": ref_id} for kind, ref_id in noted],
-    )
     session.execute(text(f"NOTIFY {CHANNEL}"))
+    kinds, ref_ids = zip(*((kind.value, ref_id) for kind, ref_id in noted), strict=True)
+    session.execute(_SEAL, {"key": LOCK_KEY, "kinds": list(kinds), "ref_ids": list(ref_ids)})
 
 
 def forget_before(session: Session, days: int = 2) -> int:

@@ -49,7 +49,8 @@ def take_disconnect(session: Session, nas_id: int, per_minute: int, now: datetim
     elapsed_s = max(0.0, (now - pace.filled_at).total_seconds())
     tokens = min(burst, pace.tokens + elapsed_s * per_minute / 60)
     granted = tokens >= 1
-    pace.tokens, pace.filled_at = tokens - granted, now
+    # Whoever waited for the row comes with a moment that is past: time that was counted is not counted again.
+    pace.tokens, pace.filled_at = tokens - granted, max(pace.filled_at, now)
     session.flush()
     return granted
 

@@ -69,6 +69,17 @@ def test_what_is_noted_twice_is_told_once_and_in_the_order_noted(database: Datab
     assert [ref_id for _, ref_id in revisions(database, 0)] == [3, 1, 2]
 
 
+def test_a_savepoint_keeps_nobody_waiting(database: Database) -> None:
+    """What is noted inside of it is told by the transaction's own end, and only then is the lock taken."""
+    with database.transaction() as session:
+        with session.begin_nested():
+            changes.note(session, ChangeKind.SERVICE, 1)
+        with database.transaction() as other:
+            other.execute(text("SET LOCAL lock_timeout = '1s'"))
+            changes.note(other, ChangeKind.SERVICE, 2)
+    assert [ref_id for _, ref_id in revisions(database, 0)] == [2, 1]
+
+
 def test_old_entries_go_and_the_newest_stays(database: Database) -> None:
     for ref_id in (1, 2):
         with database.transaction() as session:
