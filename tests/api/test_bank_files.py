@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from api_rows import make_contract
 from bank_files import Detail, itau_return, work_to_end
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
-from api.edge import BODY_OCTETS_MAX, FILE_OCTETS_MAX
+from api.edge import BODY_OCTETS_MAX, FILE_OCTETS_MAX, FILES_MAX, Edge
 from core.clock import utc_now
 from core.database import Database
 
@@ -79,6 +81,40 @@ def test_a_file_of_twenty_thousand_lines_may_come_and_no_larger_body(client: Tes
     assert client.post(f"{API}/bank-files?name=large.ret", content=octets).json()["status"] == "received"
     assert client.post(f"{API}/bank-files?name=x", content=b" " * (FILE_OCTETS_MAX + 1)).status_code == 413
     assert client.post(f"{API}/plans", content=b" " * (BODY_OCTETS_MAX + 1)).status_code == 413
+
+
+def test_so_many_files_are_on_their_way_at_a_time_and_the_next_is_asked_to_come_again() -> None:
+    """Each is held in memory until its last octet; other requests are not in their way."""
+    statuses: list[int] = []
+    arrived = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+
+    async def receive() -> Message:
+        await arrived.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if message["type"] == "http.response.start" else [])
+
+    async def request(edge: Edge, octets: int) -> None:
+        headers = [(b"content-length", str(octets).encode())]
+        await edge({"type": "http", "path": f"{API}/bank-files", "method": "POST", "headers": headers}, receive, send)
+
+    async def flood() -> None:
+        edge = Edge(app, body_seconds_max=20)
+        tasks = [asyncio.create_task(request(edge, 2 * BODY_OCTETS_MAX)) for _ in range(FILES_MAX)]
+        await asyncio.sleep(0)
+        await request(edge, 2 * BODY_OCTETS_MAX)
+        small = asyncio.create_task(request(edge, 100))
+        arrived.set()
+        await asyncio.gather(small, *tasks)
+        await request(edge, 2 * BODY_OCTETS_MAX)
+
+    asyncio.run(flood())
+    assert statuses == [503, *[201] * (FILES_MAX + 2)]
 
 
 def test_a_csv_is_mapped_previewed_and_imported(client: TestClient, database: Database) -> None:

@@ -141,7 +141,7 @@ BEYOND_THE_SCHEMA = {
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "pix_name", "pix_city", "on", "start", "end", "expires_at", "remedy", "review_on",
-    "mapping_id", "delimiter", "date_format", "encoding",
+    "mapping_id", "delimiter", "date_format", "encoding", "since",
 }  # fmt: skip
 
 
