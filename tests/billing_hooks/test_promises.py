@@ -153,12 +153,14 @@ def test_an_exemption_lifts_and_keeps_and_its_reason_is_on_record(
     session: Session, actor: Actor, clock: ManualClock, billing: Billing, restricted: tuple[Service, Invoice]
 ) -> None:
     service, _ = restricted
-    contracts.update_terms(session, service.contract_id, {"exemption": "hospital"}, actor)
+    contracts.update_terms(session, service.contract_id, {"exemption": "hospital"}, actor, clock().date())
     work(session, billing, clock)
     assert service.access is Access.FULL
     (spared,) = billing.plan(session)
     assert (spared.action, "isento" in spared.reason_pt) == ("spare", True)
-    contracts.update_terms(session, service.contract_id, {"exemption": None}, actor)
+    contracts.update_terms(session, service.contract_id, {"exemption": None}, actor, clock().date())
     assert [change.action for change in run_to_end(session, billing)] == ["place"]
     with pytest.raises(InvalidInput, match="no exemption"):
-        contracts.update_terms(session, service.contract_id, {"exemption_review_on": date(2027, 1, 1)}, actor)
+        contracts.update_terms(
+            session, service.contract_id, {"exemption_review_on": date(2027, 1, 1)}, actor, clock().date()
+        )
