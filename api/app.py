@@ -24,6 +24,7 @@ from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes, run_routes
 from api.resources.explain import explain_routes, finding_routes
+from api.resources.follow import follow_routes, source_routes
 from api.resources.gateways import charge_routes, inbox_routes
 from api.resources.invoicing import issuing_routes, payable_routes, terms_routes
 from api.resources.judicial import case_routes, no_key
@@ -70,7 +71,7 @@ def create_app(
         takeover_routes, log_routes, lookup_routes, rule_routes, case_routes, policy_routes, holiday_routes,
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
-        file_routes, line_routes, change_routes, pause_routes,
+        file_routes, line_routes, source_routes, follow_routes, change_routes, pause_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

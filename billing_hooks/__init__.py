@@ -8,6 +8,8 @@ Out: an invoice's change -> `runs.Billing.apply_standing` for its contract, whic
 contract that owes: `cases` (facts) -> `standing` by a `policy` (pure) -> `suspension.judge` with the calendar of `days`
 -> holds, `messages` with their proof, proposals. `promises` are access for a while although something is owed.
 
+`follow` is for who keeps another billing system in charge: its word stands instead of our policy's steps.
+
 What a customer changes of his service himself: `plan_changes`, now or on a day, with a `plan_change_preview`; `pauses`.
 
 `bank_files` reads what banks send (return files, statements) and matches it. `invoicing` is what an invoice of our own

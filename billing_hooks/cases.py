@@ -7,14 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from billing_hooks.days import Place
+from billing_hooks.follow.models import CutCalendar, FollowedContract, FollowSource
 from billing_hooks.models import ContractBilling, DebtMessage, Promise
 from billing_hooks.policies import Policies
 from billing_hooks.policy import Policy
-from billing_hooks.standing import Debtor, OpenInvoice
+from billing_hooks.standing import Debtor, Followed, OpenInvoice
 from core.access import HoldEffect, HoldReason
 from core.models.billing import Invoice, InvoiceStatus, Payment
 from core.models.party import Contract, Customer
@@ -68,30 +69,37 @@ def read_cases(session: Session, contract_ids: Collection[int], policies: Polici
         .where(Promise.contract_id == Contract.id, Promise.until > now, Promise.withdrawn_at.is_(None))
         .scalar_subquery()
     )
+    at_once = or_(FollowedContract.by_hand, FollowSource.calendar == CutCalendar.ERP)
     rows = session.execute(
         select(
             Contract.id, holder.name, payer.kind, ContractBilling.policy_id, ContractBilling.exemption,
-            ContractBilling.restricted_since, ContractBilling.termination_proposed_at, promised,
+            ContractBilling.restricted_since, ContractBilling.termination_proposed_at, promised, FollowSource.name,
+            FollowedContract.effect, FollowedContract.reason, at_once,
         )
         .join(holder, holder.id == Contract.customer_id)
         .join(payer, payer.id == Contract.payer_id)
         .outerjoin(ContractBilling, ContractBilling.contract_id == Contract.id)
+        .outerjoin(FollowedContract, FollowedContract.contract_id == Contract.id)
+        .outerjoin(FollowSource, FollowSource.id == FollowedContract.source_id)
         .where(Contract.id.in_(contract_ids))
         .order_by(Contract.id)
     ).all()  # fmt: skip
     return [
-        _case(contract_id, name, policies.of(policy_id, kind), parts[contract_id], exemption, since, proposed, until)
-        for contract_id, name, kind, policy_id, exemption, since, proposed, until in rows
-    ]
+        _case(
+            contract_id, name, policies.of(policy_id, kind), parts[contract_id], exemption, since, proposed, until,
+            Followed(source, *word) if source is not None else None,
+        )
+        for contract_id, name, kind, policy_id, exemption, since, proposed, until, source, *word in rows
+    ]  # fmt: skip
 
 
 def _case(
     contract_id: int, name: str, policy: Policy, parts: _Parts, exemption: str | None, since: datetime | None,
-    proposed_at: datetime | None, promise_until: datetime | None,
+    proposed_at: datetime | None, promise_until: datetime | None, followed: Followed | None,
 ) -> Case:  # fmt: skip
     debtor = Debtor(
         parts.invoices, restricted_since=since, promise_until=promise_until, exempt=exemption is not None,
-        paused=parts.paused,
+        paused=parts.paused, followed=followed,
     )  # fmt: skip
     return Case(
         contract_id, name, policy, debtor, parts.holds, frozenset(parts.suspendable), frozenset(parts.places),

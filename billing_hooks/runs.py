@@ -13,7 +13,7 @@ may run twice, late, or beside another run: a hold that is there is not placed t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
@@ -25,6 +25,8 @@ from sqlalchemy.orm import Session
 from billing_hooks import messages, policies, reconciliation, suspension
 from billing_hooks.cases import Case, read_cases
 from billing_hooks.days import Calendar, Holidays
+from billing_hooks.follow import sources
+from billing_hooks.follow.models import FollowedContract
 from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind
 from billing_hooks.policies import Policies
 from billing_hooks.policy import Guard
@@ -122,10 +124,13 @@ class Billing:
         suspension.apply(session, case, change, now)
         return True
 
-    def run(self, session: Session, *, forced_by: str | None = None) -> Run:
-        """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe, and then nothing is owed."""
+    def run(
+        self, session: Session, *, forced_by: str | None = None, contract_ids: Collection[int] | None = None
+    ) -> Run:
+        """Evaluate everybody, or these contracts, and owe what is to be done in chunks. Raises RunUnsafe, and then
+        nothing is owed."""
         engine = self._engine(session)
-        plan = [change for change in self._plan(session, engine) if change.action in DONE]
+        plan = [change for change in self._plan(session, engine, contract_ids) if change.action in DONE]
         if forced_by is None:
             self._check(session, engine, plan)
         return Run(_owe(session, plan, forced_by) if plan else None, plan)
@@ -134,10 +139,11 @@ class Billing:
         """What a run would do now, and why, in the order of the contracts; with who must "wait", and who is spared."""
         return self._plan(session, self._engine(session))
 
-    def _plan(self, session: Session, engine: Engine) -> list[Change]:
+    def _plan(self, session: Session, engine: Engine, contract_ids: Collection[int] | None = None) -> list[Change]:
         now = self.clock()
         found: list[Change] = []
-        for page in chunks(_candidates(session, engine, now), _PAGE):
+        candidates = _candidates(session, engine, now) if contract_ids is None else iter(sorted(contract_ids))
+        for page in chunks(candidates, _PAGE):
             for case in read_cases(session, page, engine.policies, now):
                 found += engine.changes(case, now)
         return found
@@ -166,12 +172,14 @@ class Billing:
     def _check(self, session: Session, engine: Engine, plan: Sequence[Change]) -> None:
         """Raises RunUnsafe for more than a run may restrict by itself, policy by policy."""
         placing = Counter(change.policy for change in plan if change.action == "place")
-        alarms = reconciliation.alarms(session) if placing else []
+        alarms = [*reconciliation.alarms(session), *sources.alarms(session)] if placing else []
         if alarms:
             raise RunUnsafe(f"who paid may look like a debtor: {'; '.join(alarms)}; {_LOOK}")
+        # Many small runs of one day are one large one: another billing system is read every half minute.
+        earlier = self._restricted_today(session, plan) if placing else 0
         for policy in engine.policies.all():
-            if placing[policy.name] > policy.guard.count_floor:
-                self._check_many(session, placing[policy.name], policy.guard)
+            if placing[policy.name] and placing[policy.name] + earlier > policy.guard.count_floor:
+                self._check_many(session, placing[policy.name] + earlier, policy.guard)
 
     def _check_many(self, session: Session, placing: int, guard: Guard) -> None:
         total = session.scalar(select(func.count()).where(Contract.status == ContractStatus.ACTIVE)) or 0
@@ -182,6 +190,17 @@ class Billing:
             raise RunUnsafe(
                 f"the run would restrict {placing} contracts, and {usual} are usual on this day of the month; {_LOOK}"
             )
+
+    def _restricted_today(self, session: Session, plan: Sequence[Change]) -> int:
+        """Contracts beside the plan's own that runs of today restricted, or are about to; not by a person's force."""
+        midnight = self.clock().astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        placed = (
+            select(BillingDecision.contract_id)
+            .join(BillingRun, BillingRun.id == BillingDecision.run_id)
+            .where(BillingRun.at >= midnight, BillingRun.forced_by.is_(None))
+            .where(BillingDecision.action == "place", BillingDecision.outcome.is_(None))
+        )
+        return len(set(session.scalars(placed)) - {change.contract_id for change in plan if change.action == "place"})
 
     def _engine(self, session: Session) -> Engine:
         calendar = Calendar(policies.load_holidays(session, self.country), self.zone)
@@ -256,7 +275,8 @@ def _note(session: Session, run_id: int, action: str, contract_id: int, now: dat
 
 
 def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int]:
-    """Contracts that owe something by the day of the earliest reminder, or are restricted for a debt."""
+    """Contracts that owe something by the day of the earliest reminder, are restricted for a debt, or should be by the
+    word of another billing system."""
     last_day = now.astimezone(engine.calendar.zone).date() + timedelta(days=engine.policies.days_ahead())
     owing = select(Invoice.contract_id).where(Invoice.status == InvoiceStatus.OPEN, Invoice.due_date <= last_day)
     held = (
@@ -264,7 +284,8 @@ def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int
         .join(Hold, Hold.service_id == Service.id)
         .where(Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
     )
-    return iter(sorted(session.scalars(owing.union(held)).all()))
+    followed = select(FollowedContract.contract_id).where(FollowedContract.effect.is_not(None))
+    return iter(sorted(session.scalars(owing.union(held, followed)).all()))
 
 
 def _usual(session: Session, today: date, zone: tzinfo) -> int | None:

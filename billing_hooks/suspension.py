@@ -68,7 +68,7 @@ def judge(case: Case, verdict: Standing, calendar: Calendar, now: datetime, *, r
         return None
     if not _gets_harder(case.holds, wrong, verdict.effect):
         return change_of("ease", case, verdict, wrong)
-    refusal = None if resumes else calendar.refusal(case.policy.hours, now, case.places)
+    refusal = None if resumes or verdict.at_once else calendar.refusal(case.policy.hours, now, case.places)
     if case.debtor.incident:
         return change_of("wait", case, verdict, wrong, "an incident is open", "há incidente em aberto")
     if refusal is not None:

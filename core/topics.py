@@ -24,6 +24,8 @@ INVOICE_CLOSED = Topic("billing.invoice_closed", "default")
 INVOICES_DUE = Topic("billing.invoices_due", "default")
 #: The API of a gateway account is to be read for what no webhook told. Payload: {"account_id"}.
 RECONCILE = Topic("billing.reconcile", "default")
+#: Another billing system is to be read. Payload: {"source_id", "asked_at"}.
+FOLLOW_READ = Topic("billing.follow_read", "default")
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
 STANDING_CHANGED = Topic("billing.standing_changed", "enforce")
 #: A promise, a trust unlock or a payment window of a contract is over. Payload: {"promise_id"}.

@@ -266,7 +266,7 @@ def remove_holiday(holiday_id: str, session: Db, caller: Who) -> None:
 
 @dunning_routes.get("/contracts/{contract_id}/billing")
 def get_terms(contract_id: str, session: Db, _: Who, given: Given) -> ContractTermsOut:
-    return _terms_view(session, parse_id(contract_id, "contract"), _billing(given))
+    return _terms_view(session, parse_id(contract_id, "contract"), billing_of(given))
 
 
 @dunning_routes.patch("/contracts/{contract_id}/billing")
@@ -279,7 +279,7 @@ def update_terms(
             values[name] = reference(values[name], name)
     found = parse_id(contract_id, "contract")
     contracts.update_terms(session, found, values, caller.actor, given.clock().astimezone(given.zone).date())
-    return _terms_view(session, found, _billing(given))
+    return _terms_view(session, found, billing_of(given))
 
 
 @dunning_routes.get("/debt-messages")
@@ -357,14 +357,14 @@ def plan(
     session: Db, _: Who, given: Given, action: Annotated[str | None, Query(max_length=20)] = None
 ) -> list[ChangeOut]:
     """The dry run: who, what, why, by which rule, and with which message; who waits and who is spared, too."""
-    changes = _billing(given).plan(session)
-    return [_change_view(change) for change in changes if action in {None, change.action}]
+    changes = billing_of(given).plan(session)
+    return [change_view(change) for change in changes if action in {None, change.action}]
 
 
 @run_routes.post("", status_code=201, response_model=None)
 def start_run(body: RunIn, session: Db, caller: Who, given: Given) -> RunOut | Response:
     """Do it now. 409 where it would restrict suspiciously many; 204 where there is nothing to do."""
-    run = _billing(given).run(session, forced_by=caller.actor.name if body.force else None)
+    run = billing_of(given).run(session, forced_by=caller.actor.name if body.force else None)
     return Response(status_code=204) if run.id is None else _run_view(session.get_one(BillingRun, run.id))
 
 
@@ -376,7 +376,7 @@ def list_decisions(run_id: str, session: Db, _: Who, paged: Paged) -> PageOf[Dec
     return PageOf(items=[_decision_view(row) for row in rows], next_cursor=cursor)
 
 
-def _billing(given: Given) -> Billing:
+def billing_of(given: Given) -> Billing:
     return Billing(given.zone, given.clock, given.country)
 
 
@@ -426,7 +426,7 @@ def _message_view(row: DebtMessage) -> MessageOut:
     )  # fmt: skip
 
 
-def _change_view(change: Change) -> ChangeOut:
+def change_view(change: Change) -> ChangeOut:
     words = change.words
     return ChangeOut(
         action=change.action, contract_id=str(change.contract_id), customer=change.customer,

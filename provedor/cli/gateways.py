@@ -96,7 +96,7 @@ def _serve(
     """Until SIGTERM or SIGINT."""
     settings = load_settings()
     url = hook or f"http://{settings.http_host}:{settings.http_port}/hooks/{name}"
-    options = Options(secret, dict(_pair(one) for one in credential), utc_now, Random(seed), url)  # noqa: S311  (faults, no secrets)
+    options = Options(secret, dict(pair(one) for one in credential), utc_now, Random(seed), url)  # noqa: S311  (faults, no secrets)
     simulation = SIMULATORS[name](options)
     simulation.queue.faults, simulation.queue.speed = faults, speed
     stopped = threading.Event()
@@ -115,7 +115,7 @@ def _tell(event_id: str, status: int) -> None:
     typer.echo(f"{status or '---'} {event_id}")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter("takes NAME=VALUE", param_hint="--credential")

@@ -92,6 +92,7 @@ def fill(client: TestClient) -> None:
             },
         ),
         ("gateway-accounts", {"gateway": "standard", "name": "erp", "secret": "whsec_" + "A" * 32}),
+        ("follow-sources", {"kind": "push", "name": "erp"}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
         assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
@@ -128,6 +129,7 @@ BEYOND_THE_SCHEMA = {
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "pix_name", "pix_city", "on", "start", "end",
+    "kind", "settings", "credentials", "subscribers", "source_id", "contract_ids", "every_s",
 }  # fmt: skip
 
 
