@@ -120,6 +120,16 @@ class FollowingProvider:
             source = sources.get_source(session, self.source_id)
             return differences.compare(session, source, "BR", ZONE, self.clock()).stored()
 
+    def fresh_differences(self) -> list[Difference]:
+        """The dry run: read now, and not kept."""
+        with self.database.transaction() as session:
+            source = sources.get_source(session, self.source_id)
+            asked = self.reader.open(session, source, self.clock(), identify=True)
+        reading = asked.read(self.reader.make_client)
+        with self.database.transaction() as session:
+            source = sources.get_source(session, self.source_id)
+            return differences.compare(session, source, "BR", ZONE, self.clock()).of_reading(reading)
+
     def events(self, prefix: str) -> list[str]:
         with self.database.transaction() as session:
             found = session.scalars(select(Event.type).order_by(Event.id)).all()

@@ -6,7 +6,7 @@ does, what is still to be done. Nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from enum import StrEnum
@@ -94,16 +94,20 @@ class Comparison:
 
     def of_reading(self, reading: Reading) -> list[Difference]:
         """By what was read just now, and is not kept."""
-        seen = {word.key for word in reading.words} | {one.key for one in reading.malformed}
+        seen = {word.key for word in reading.words} | {one.key for one in reading.malformed if one.key}
         known = [
             *matching.load_words(self.session, self.source.id),
             *matching.load_words(self.session, self.source.id, gone=True),
         ]
-        return self.of(reading.words, [word for word in known if word.key not in seen])
+        return self.of(reading.words, [word for word in known if word.key not in seen], seen)
 
-    def of(self, words: Sequence[Word], gone: Sequence[Word] = ()) -> list[Difference]:
-        """In the order of Kind."""
+    def of(
+        self, words: Sequence[Word], gone: Sequence[Word] = (), listed: Collection[str] | None = None
+    ) -> list[Difference]:
+        """In the order of Kind. `listed`: keys of all that are there, where not all of them say something."""
+        there = {word.key for word in words} if listed is None else listed
         known = matching.load_known(self.session, self.source.id)
+        known = {key: contract_id for key, contract_id in known.items() if key in there}
         ours = matching.load_ours(self.session, words, known)
         matches = matching.match(words, ours, known)
         following = self._following()
@@ -111,7 +115,7 @@ class Comparison:
             *self._judged(words, matches.found, following),
             *self._unmatched(words, matches),
             *self._not_there(matches),
-            *self._gone(gone, known, following),
+            *self._gone(gone, {*matches.found.values()}, following),
         ]
         order = list(Kind)
         return sorted(found, key=lambda one: order.index(one.kind))
@@ -165,10 +169,13 @@ class Comparison:
             if contract_id not in there:
                 yield Difference(Kind.NOT_THERE, None, (contract_id,), name, *_WORDS[Kind.NOT_THERE])
 
-    def _gone(self, gone: Iterable[Word], known: Mapping[str, int], following: frozenset[int]) -> Iterator[Difference]:
+    def _gone(self, gone: Iterable[Word], found: set[int], following: frozenset[int]) -> Iterator[Difference]:
+        """Of those that were a contract, which is no other subscriber now."""
+        were = matching.load_known(self.session, self.source.id, gone=True)
+        were |= matching.load_known(self.session, self.source.id)
         for word in gone:
-            contract_id = known.get(word.key)
-            if contract_id is not None:
+            contract_id = were.get(word.key)
+            if contract_id is not None and contract_id not in found:
                 follows = contract_id in following
                 yield Difference(Kind.GONE, word.key, (contract_id,), word.name, *_WORDS[Kind.GONE], follows)
 

@@ -2,7 +2,8 @@
 
 A login is a line, so it goes first; then our customer's external reference, then the document. What leads to two
 contracts, and two subscribers that lead to one, are left to a person: nothing is guessed. What was found, or said by a
-person, stays.
+person, stays, until that subscriber is gone from the list and another one is the contract: systems make a new contract
+of a changed plan.
 """
 
 from __future__ import annotations
@@ -116,25 +117,29 @@ def _holders(
     return _index((value, contract_id) for value, contract_id in rows)
 
 
-def load_known(session: Session, source_id: int) -> dict[str, int]:
-    matched = (FollowedSubscriber.source_id == source_id, FollowedSubscriber.contract_id.is_not(None))
+def load_known(session: Session, source_id: int, *, gone: bool = False) -> dict[str, int]:
+    """Of those that are listed still, or no longer."""
+    matched = (FollowedSubscriber.source_id == source_id, FollowedSubscriber.contract_id.is_not(None), _listed(gone))
     rows = session.execute(select(FollowedSubscriber.key, FollowedSubscriber.contract_id).where(*matched))
     return {key: contract_id for key, contract_id in rows if contract_id is not None}
 
 
 def load_words(session: Session, source_id: int, *which: ColumnElement[bool], gone: bool = False) -> Sequence[Word]:
     """As the system said them last; of those that it lists still, or lists no longer."""
-    listed = FollowedSubscriber.gone_at.is_not(None) if gone else FollowedSubscriber.gone_at.is_(None)
     rows = session.execute(
         select(
             FollowedSubscriber.key, FollowedSubscriber.effect, FollowedSubscriber.by_hand, FollowedSubscriber.reason,
             FollowedSubscriber.name, FollowedSubscriber.document, FollowedSubscriber.customer_ref,
             FollowedSubscriber.logins,
         )
-        .where(FollowedSubscriber.source_id == source_id, listed, *which)
+        .where(FollowedSubscriber.source_id == source_id, _listed(gone), *which)
         .order_by(FollowedSubscriber.key)
     )  # fmt: skip
     return [Word(*row[:7], tuple(row.logins)) for row in rows]
+
+
+def _listed(gone: bool) -> ColumnElement[bool]:
+    return FollowedSubscriber.gone_at.is_not(None) if gone else FollowedSubscriber.gone_at.is_(None)
 
 
 def _index(pairs: Iterable[tuple[str | None, int]]) -> dict[str, frozenset[int]]:

@@ -33,7 +33,7 @@ from core import outbox, topics
 from core.access import HoldReason
 from core.clock import Clock
 from core.database import Database
-from core.errors import ProvedorError
+from core.errors import Conflict, ProvedorError
 from core.keyring import Keyring
 from core.models.service import Hold, Service, ServiceKind, ServiceStatus
 from core.work import Afterwards
@@ -63,6 +63,8 @@ def owe_due(session: Session, now: datetime) -> int:
 def owe_now(session: Session, source: FollowSource, now: datetime) -> None:
     """A person does not wait for the next time. Raises Conflict for one that pushes or is disabled."""
     sources.adapter_of(source)
+    if not source.enabled:
+        raise Conflict(f"{source.name} is disabled")
     _owe(session, source, now)
 
 

@@ -24,6 +24,8 @@ from core.keyring import FOLLOW_CREDENTIALS, Keyring
 EVERY_S: Final = 30
 EVERY_S_MIN: Final = 5
 EVERY_S_MAX: Final = 3600
+#: A file needs none.
+_WITHOUT_CREDENTIALS: Final = frozenset({"csv"})
 #: A system that could not be read for so long raises the alarm.
 UNREADABLE_AFTER: Final = timedelta(minutes=10)
 
@@ -157,10 +159,6 @@ def _sealed(keyring: Keyring, source: FollowSource, credentials: Mapping[str, st
         raise InvalidInput(f"{source.kind} needs {_list(adapter.credentials)}", field=f"credentials.{missing[0]}")
     adapter.check({**adapter.settings, **source.settings}, credentials)
     return keyring.seal(msgspec.json.encode(dict(credentials)), FOLLOW_CREDENTIALS) if credentials else None
-
-
-#: A file needs none.
-_WITHOUT_CREDENTIALS: Final = frozenset({"csv"})
 
 
 def _check_every(every_s: int | None) -> None:

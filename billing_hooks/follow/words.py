@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
 from billing_hooks.follow import matching, sources
@@ -154,24 +154,25 @@ def _shown(malformed: Sequence[Malformed]) -> dict[str, Any]:
 def _match_new(session: Session, source: FollowSource) -> None:
     """Find the contracts of those that have none yet, or whose contract was ended."""
     ended = select(Contract.id).where(Contract.status == ContractStatus.CANCELLED)
-    was_ended = (FollowedSubscriber.source_id == source.id, FollowedSubscriber.contract_id.in_(ended))
-    session.execute(
-        update(FollowedSubscriber)
-        .where(*was_ended)
-        .values(contract_id=None, matched_by=None)
-        .execution_options(synchronize_session=False)
-    )
+    _unmatch(session, source, FollowedSubscriber.contract_id.in_(ended))
     new = matching.load_words(session, source.id, FollowedSubscriber.contract_id.is_(None))
     if not new:
         return
     known = matching.load_known(session, source.id)
     matches = matching.match(new, matching.load_ours(session, new, known), known)
-    of_source = (FollowedSubscriber.source_id == source.id, FollowedSubscriber.contract_id.is_(None))
-    rows = session.execute(select(FollowedSubscriber.key, FollowedSubscriber.id).where(*of_source))
+    unmatched = (FollowedSubscriber.source_id == source.id, FollowedSubscriber.contract_id.is_(None))
+    rows = session.execute(select(FollowedSubscriber.key, FollowedSubscriber.id).where(*unmatched))
     ids = {row.key: row.id for row in rows}
     found = [{"id": ids[key], "contract_id": contract_id} for key, contract_id in matches.found.items() if key in ids]
     for page in chunks(found, _PAGE):
+        taken = FollowedSubscriber.contract_id.in_([one["contract_id"] for one in page])
+        _unmatch(session, source, taken)  # of the one before, which is gone
         session.execute(update(FollowedSubscriber), page)
+
+
+def _unmatch(session: Session, source: FollowSource, which: ColumnElement[bool]) -> None:
+    unmatched = update(FollowedSubscriber).where(FollowedSubscriber.source_id == source.id, which)
+    session.execute(unmatched.values(contract_id=None, matched_by=None).execution_options(synchronize_session=False))
 
 
 def _tell_contracts(session: Session, source: FollowSource) -> None:

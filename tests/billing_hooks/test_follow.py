@@ -191,6 +191,24 @@ def test_who_vanishes_there_is_neither_restricted_nor_given_back(provider: Follo
     assert [one.key for one in provider.differences()] == ["101"]
 
 
+def test_a_contract_that_was_made_anew_there_takes_the_place_of_the_one_that_is_gone(
+    provider: FollowingProvider,
+) -> None:
+    provider.start_following()
+    provider.say(0, "FA")
+    provider.period()
+    assert provider.access(0) is Access.WALLED_GARDEN
+    # another plan: the system ends contract 100 and makes 777, which owes nothing
+    provider.simulation.erp.subscribers["sub0"].number = 777
+    provider.say(0, "A")
+    assert [(one.kind, one.key) for one in provider.fresh_differences()] == [(Kind.GIVE_BACK, "777")]
+    provider.period()
+    assert provider.access(0) is Access.FULL
+    assert provider.differences() == []
+    provider.simulation.erp.subscribers.pop("sub0")
+    assert [(one.kind, one.key) for one in provider.fresh_differences()] == [(Kind.GONE, "777")]
+
+
 def test_an_empty_list_is_an_alarm_and_changes_nothing(provider: FollowingProvider) -> None:
     provider.start_following()
     provider.say(0, "FA")
@@ -263,7 +281,7 @@ def test_promise_exemption_and_pause_of_ours_still_spare(provider: FollowingProv
     provider.start_following()
     with provider.database.transaction() as session:
         promises.give_promise(session, provider.contract_ids[0], clock() + timedelta(days=2), ACTOR, clock())
-        contracts.update_terms(session, provider.contract_ids[1], {"exemption": "hospital"}, ACTOR)
+        contracts.update_terms(session, provider.contract_ids[1], {"exemption": "hospital"}, ACTOR, clock().date())
         service = session.scalars(select(Service).where(Service.contract_id == provider.contract_ids[2])).one()
         holds.place_hold(
             session, service.id, reason=HoldReason.REQUEST, effect=HoldEffect.BLOCK, actor=ACTOR, now=clock()
