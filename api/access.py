@@ -34,6 +34,9 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "events": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.FINANCE: _READ},
     "enforcement": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE},
     "gateway-accounts": {Role.FINANCE: _WRITE},
+    # Whose database or file is read is an administrator's to say; what comes of it is finance's.
+    "follow-sources": {Role.FINANCE: _READ, Role.OPERATOR: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
+    "follow": {Role.FINANCE: _WRITE, Role.OPERATOR: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "inbox": {Role.FINANCE: _WRITE, Role.OPERATOR: _READ, Role.READONLY: _READ},
     "bank-files": {Role.FINANCE: _WRITE, Role.OPERATOR: _READ, Role.READONLY: _READ},
     "billing-policies": {Role.FINANCE: _WRITE, Role.OPERATOR: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},

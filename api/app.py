@@ -25,6 +25,7 @@ from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes
 from api.resources.explain import explain_routes, finding_routes
+from api.resources.follow import follow_routes, source_routes
 from api.resources.gateways import charge_routes, inbox_routes
 from api.resources.incidents import incident_routes
 from api.resources.invoicing import issuing_routes, payable_routes, terms_routes
@@ -71,7 +72,7 @@ def create_app(
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
-        review_routes, incident_routes,
+        review_routes, incident_routes, source_routes, follow_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -10,6 +10,8 @@ contract that owes: `cases` (facts) -> `standing` by a `policy` (pure) -> `suspe
 (with its `alarms`) says whether a run may go on by itself; what runs decided is kept (`decisions`), read as
 spreadsheets (`sheets`), put into words (`explaining`) and looked at by people (`reviews`).
 
+`follow` is for who keeps another billing system in charge: its word stands instead of our policy's steps.
+
 What a customer changes of his service himself: `plan_changes`, now or on a day, with a `plan_change_preview`; `pauses`.
 
 `bank_files` reads what banks send (return files, statements) and matches it. `invoicing` is what an invoice of our own

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from billing_hooks import reconciliation
 from billing_hooks.bank_files import expected
 from billing_hooks.days import Calendar
+from billing_hooks.follow import sources
 
 #: In words for people; nothing where all is well.
 Source = Callable[[Session, Calendar, datetime], list[str]]
@@ -23,7 +24,11 @@ def _gateways(session: Session, _: Calendar, __: datetime) -> list[str]:
     return reconciliation.alarms(session)
 
 
-SOURCES: Final[tuple[Source, ...]] = (_gateways, expected.alarms)
+def _followed(session: Session, _: Calendar, __: datetime) -> list[str]:
+    return sources.alarms(session)
+
+
+SOURCES: Final[tuple[Source, ...]] = (_gateways, _followed, expected.alarms)
 
 
 def gather(session: Session, calendar: Calendar, now: datetime) -> list[str]:

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, DateTime, bindparam, func, select
+from sqlalchemy import BigInteger, DateTime, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from billing_hooks.days import Place
+from billing_hooks.follow.models import CutCalendar, FollowedContract, FollowSource
 from billing_hooks.models import ContractBilling, DebtMessage, Promise
 from billing_hooks.policies import Policies
 from billing_hooks.policy import Policy
-from billing_hooks.standing import Debtor, OpenInvoice
+from billing_hooks.standing import Debtor, Followed, OpenInvoice
 from core import incidents
 from core.access import HoldEffect, HoldReason
 from core.incidents import Outage
@@ -33,14 +34,18 @@ _PROMISED: Final = (
     .where(Promise.contract_id == Contract.id, Promise.until > _NOW, Promise.withdrawn_at.is_(None))
     .scalar_subquery()
 )
+_AT_ONCE: Final = or_(FollowedContract.by_hand, FollowSource.calendar == CutCalendar.ERP)
 _CONTRACTS: Final = (
     select(
         Contract.id, _HOLDER.name, _PAYER.kind, ContractBilling.policy_id, ContractBilling.exemption,
-        ContractBilling.restricted_since, ContractBilling.termination_proposed_at, _PROMISED,
+        ContractBilling.restricted_since, ContractBilling.termination_proposed_at, _PROMISED, FollowSource.name,
+        FollowedContract.effect, FollowedContract.reason, _AT_ONCE,
     )
     .join(_HOLDER, _HOLDER.id == Contract.customer_id)
     .join(_PAYER, _PAYER.id == Contract.payer_id)
     .outerjoin(ContractBilling, ContractBilling.contract_id == Contract.id)
+    .outerjoin(FollowedContract, FollowedContract.contract_id == Contract.id)
+    .outerjoin(FollowSource, FollowSource.id == FollowedContract.source_id)
     .where(Contract.id == _IDS)
     .order_by(Contract.id)
 )  # fmt: skip
@@ -127,18 +132,11 @@ def read_cases(session: Session, contract_ids: Collection[int], policies: Polici
     rows = session.execute(_CONTRACTS, {"ids": list(contract_ids), "now": now}).all()
     return [
         _case(
-            contract_id,
-            name,
-            policies.of(policy_id, kind),
-            parts[contract_id],
-            exemption,
-            since,
-            proposed,
-            until,
-            touched.get(contract_id),
+            contract_id, name, policies.of(policy_id, kind), parts[contract_id], exemption, since, proposed, until,
+            touched.get(contract_id), Followed(source, *word) if source is not None else None,
         )
-        for contract_id, name, kind, policy_id, exemption, since, proposed, until in rows
-    ]
+        for contract_id, name, kind, policy_id, exemption, since, proposed, until, source, *word in rows
+    ]  # fmt: skip
 
 
 def facts_of(case: Case) -> dict[str, Any]:
@@ -174,11 +172,12 @@ def _text(at: datetime | None) -> str | None:
 
 def _case(
     contract_id: int, name: str, policy: Policy, parts: _Parts, exemption: str | None, since: datetime | None,
-    proposed_at: datetime | None, promise_until: datetime | None, outage: Outage | None,
+    proposed_at: datetime | None, promise_until: datetime | None, outage: Outage | None, followed: Followed | None,
 ) -> Case:  # fmt: skip
     debtor = Debtor(
         parts.invoices, restricted_since=since, promise_until=promise_until, exempt=exemption is not None,
         paused=parts.paused, incident=f"{outage.incident_id} ({outage.title})" if outage is not None else None,
+        followed=followed,
     )  # fmt: skip
     return Case(
         contract_id, name, policy, debtor, parts.holds, frozenset(parts.suspendable), frozenset(parts.places),

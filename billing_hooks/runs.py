@@ -15,7 +15,7 @@ person who has looked at the list forces that run: the same chunks, judged again
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, Final, NamedTuple
@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from billing_hooks import alarms, decisions, guard, messages, policies, suspension
 from billing_hooks.cases import Case, facts_of, read_cases
 from billing_hooks.days import Calendar, Holidays
+from billing_hooks.follow.models import FollowedContract
 from billing_hooks.guard import Stop, StopKind
 from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind, RunState
 from billing_hooks.policies import Policies
@@ -134,10 +135,11 @@ class Billing:
         suspension.apply(session, case, change, now)
         return True
 
-    def run(self, session: Session) -> Run:
-        """Evaluate everybody, and owe what is to be done in chunks. Raises RunUnsafe; then only what gives back is."""
+    def run(self, session: Session, *, contract_ids: Collection[int] | None = None) -> Run:
+        """Evaluate everybody, or these contracts, and owe what is to be done in chunks. Raises RunUnsafe; then only
+        what gives back is."""
         engine, now = self._engine(session), self.clock()
-        plan = [change for change in self._changes(session, engine) if change.action in DONE]
+        plan = [change for change in self._changes(session, engine, contract_ids) if change.action in DONE]
         stops = guard.find_stops(session, plan, engine.policies.all(), engine.calendar, now)
         if not stops:
             return Run(_owe(session, engine, plan, now), plan)
@@ -180,9 +182,12 @@ class Billing:
         engine = self._engine(session)
         return guard.find_stops(session, plan, engine.policies.all(), engine.calendar, self.clock())
 
-    def _changes(self, session: Session, engine: Engine) -> Iterator[Change]:
+    def _changes(
+        self, session: Session, engine: Engine, contract_ids: Collection[int] | None = None
+    ) -> Iterator[Change]:
         now = self.clock()
-        for page in chunks(_candidates(session, engine, now), _PAGE):
+        candidates = _candidates(session, engine, now) if contract_ids is None else sorted(contract_ids)
+        for page in chunks(candidates, _PAGE):
             for case in read_cases(session, page, engine.policies, now):
                 yield from engine.changes(case, now)
 
@@ -324,7 +329,8 @@ def _keep_stopped(
 
 
 def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int]:
-    """Contracts that owe something by the day of the earliest reminder, or are restricted for a debt."""
+    """Contracts that owe something by the day of the earliest reminder, are restricted for a debt, or should be by the
+    word of another billing system."""
     last_day = now.astimezone(engine.calendar.zone).date() + timedelta(days=engine.policies.days_ahead())
     owing = select(Invoice.contract_id).where(Invoice.status == InvoiceStatus.OPEN, Invoice.due_date <= last_day)
     held = (
@@ -332,4 +338,5 @@ def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int
         .join(Hold, Hold.service_id == Service.id)
         .where(Hold.reason == HoldReason.BILLING, Hold.lifted_at.is_(None))
     )
-    return iter(sorted(session.scalars(owing.union(held)).all()))
+    followed = select(FollowedContract.contract_id).where(FollowedContract.effect.is_not(None))
+    return iter(sorted(session.scalars(owing.union(held, followed)).all()))

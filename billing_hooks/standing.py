@@ -10,6 +10,9 @@ payment, an exemption, a debt below the minimum, a pause that the customer asked
 While an open incident touches the contract, a restriction that is there stays and none begins or gets harder; nobody is
 told of a debt, by reminder or by notice, and nobody is asked to end the contract. Afterwards comes what is due then:
 the notice, whose days count from there, and of reminders the last one at most.
+
+Of a contract that follows another billing system (`billing_hooks.follow`) none of our steps is judged: the restriction
+is what that system says, and only what stands against it is ours.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from core.access import HoldEffect
 
 #: A reminder that is later than this is left out: debts of a year ago, imported today, are no news to anybody.
 REMINDER_LATE_DAYS: Final = 5
+_ACTIONS: Final = {effect: action for action, effect in RESTRICTIONS.items()}
 
 
 class Spared(StrEnum):
@@ -50,6 +54,19 @@ class OpenInvoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """The word of another billing system that is in charge of the contract: it stands instead of our steps.
+
+    `effect` None: full access. `at_once`: no calendar of ours is asked before it begins.
+    """
+
+    source: str
+    effect: HoldEffect | None
+    reason: str
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Debtor:
     """What the verdict on one contract depends on."""
 
@@ -62,6 +79,7 @@ class Debtor:
     paused: bool = False
     #: The open incident that touches the contract, by its number and title.
     incident: str | None = None
+    followed: Followed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,8 @@ class Standing:
     reason: str
     reason_pt: str
     silenced: tuple[Message, ...] = ()
+    #: It may begin on any day and hour.
+    at_once: bool = False
 
     @property
     def owes(self) -> bool:
@@ -103,6 +123,8 @@ _SPARED = {
 
 
 def standing(debtor: Debtor, policy: Policy, now: datetime, zone: tzinfo) -> Standing:
+    if debtor.followed is not None:
+        return _followed(debtor, debtor.followed, now)
     today = now.astimezone(zone).date()
     weighing = sorted(
         (one for one in debtor.invoices if not one.contested and one.due_date < today),
@@ -121,16 +143,35 @@ def standing(debtor: Debtor, policy: Policy, now: datetime, zone: tzinfo) -> Sta
     if spared is not None:
         words, words_pt = _SPARED[spared]
         reason, reason_pt = f"{reason}; spared: {words}", f"{reason_pt}; poupado: {words_pt}"
-    if debtor.incident:
-        reason, reason_pt = (
-            f"{reason}; open incident {debtor.incident}",
-            f"{reason_pt}; incidente aberto {debtor.incident}",
-        )
+    reason, reason_pt = _with_incident(debtor, reason, reason_pt)
     proposes = reached.action is Action.PROPOSE_TERMINATION and not debtor.incident
     return Standing(
         None if spared else _effect(reached, policy), reached, invoice.invoice_id, spared, messages,
         propose_termination=proposes and spared is None, reason=reason, reason_pt=reason_pt, silenced=silenced,
     )  # fmt: skip
+
+
+def _followed(debtor: Debtor, word: Followed, now: datetime) -> Standing:
+    """No step of ours is taken and no message sent; what is promised or exempt here spares all the same."""
+    said = word.reason or (word.effect.value if word.effect else "full")
+    reason, reason_pt = _with_incident(debtor, f"{word.source} says: {said}", f"{word.source} diz: {said}")
+    reached, spared = None, None
+    if word.effect is not None:
+        reached = Step(word.source, _ACTIONS[word.effect], Basis.RESTRICTION, 0)
+        spared = _protected(debtor, now)
+    if spared is not None:
+        words, words_pt = _SPARED[spared]
+        reason, reason_pt = f"{reason}; spared: {words}", f"{reason_pt}; poupado: {words_pt}"
+    return Standing(
+        None if spared else word.effect, reached, None, spared, (), propose_termination=False, reason=reason,
+        reason_pt=reason_pt, at_once=word.at_once,
+    )  # fmt: skip
+
+
+def _with_incident(debtor: Debtor, reason: str, reason_pt: str) -> tuple[str, str]:
+    if debtor.incident is None:
+        return reason, reason_pt
+    return f"{reason}; open incident {debtor.incident}", f"{reason_pt}; incidente aberto {debtor.incident}"
 
 
 def notice_has_run(invoice: OpenInvoice, days: int, today: date, zone: tzinfo) -> bool:
@@ -164,15 +205,19 @@ def _effect(reached: Step, policy: Policy) -> HoldEffect | None:
 
 
 def _spared(debtor: Debtor, policy: Policy, weighing: Sequence[OpenInvoice], now: datetime) -> Spared | None:
+    protected = _protected(debtor, now)
+    if protected is None and sum(one.owed_cents for one in weighing) < policy.minimum_cents:
+        return Spared.MINIMUM
+    return protected
+
+
+def _protected(debtor: Debtor, now: datetime) -> Spared | None:
+    """Whatever is owed, and to whom."""
     if debtor.exempt:
         return Spared.EXEMPTION
     if debtor.promise_until is not None and now < debtor.promise_until:
         return Spared.PROMISE
-    if debtor.paused:
-        return Spared.PAUSED
-    if sum(one.owed_cents for one in weighing) < policy.minimum_cents:
-        return Spared.MINIMUM
-    return None
+    return Spared.PAUSED if debtor.paused else None
 
 
 def _messages(invoices: Iterable[OpenInvoice], policy: Policy, today: date) -> Iterable[Message]:

@@ -84,7 +84,7 @@ def judge(case: Case, verdict: Standing, calendar: Calendar, now: datetime, *, r
         return change_of("ease", case, verdict, wrong)
     if case.debtor.incident:
         return change_of("wait", case, verdict, wrong)
-    refusal = None if resumes else calendar.refusal(case.policy.hours, now, case.places)
+    refusal = None if resumes or verdict.at_once else calendar.refusal(case.policy.hours, now, case.places)
     if refusal is not None:
         return change_of("wait", case, verdict, wrong, refusal.reason, refusal.reason_pt)
     return change_of("place", case, verdict, wrong)

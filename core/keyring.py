@@ -71,6 +71,7 @@ NAS_SNMP = "nas.snmp"
 ROUTEROS_PASSWORD = "nas.routeros_password"  # noqa: S105
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"
+FOLLOW_CREDENTIALS = "follow_source.credentials"
 SNAPSHOT = "aaa.snapshot"
 HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105
 IMPORTED_VALUES = "imported_row.values"

@@ -35,6 +35,8 @@ INVOICE_CLOSED = Topic("billing.invoice_closed", ENFORCE)
 INVOICES_DUE = Topic("billing.invoices_due", DEFAULT)
 #: The API of a gateway account is to be read for what no webhook told. Payload: {"account_id"}.
 RECONCILE = Topic("billing.reconcile", DEFAULT)
+#: Another billing system is to be read. Payload: {"source_id", "asked_at"}.
+FOLLOW_READ = Topic("billing.follow_read", DEFAULT)
 #: The standing of a contract may have changed: place or lift its billing holds. Payload: {"contract_id"}.
 STANDING_CHANGED = Topic("billing.standing_changed", ENFORCE)
 #: A promise, a trust unlock or a payment window of a contract is over. Payload: {"promise_id"}.

@@ -22,6 +22,8 @@ from aaa.staleness import close_stale
 from aaa.takeover.sink import forget_comparisons
 from billing_hooks import tasks as billing_tasks
 from billing_hooks.errands import Connections, Errands, make_client
+from billing_hooks.follow import tasks as follow_tasks
+from billing_hooks.follow.reader import Reader
 from billing_hooks.runs import Billing
 from core import changes, incidents, plans, policies, prepaid, quota, replies, topics, usage
 from core.clock import Clock, utc_now
@@ -37,6 +39,8 @@ from provisioning.routeros.liveness import RouterOsProbe
 CONCLUSION_THREADS = 4
 #: Gateways are asked by so many at a time.
 GATEWAY_THREADS = 8
+#: Other billing systems are read by so many at a time; a provider has one or two.
+FOLLOW_THREADS = 2
 
 
 def liveness_probe(client: CoaClient) -> LivenessProbe:
@@ -80,6 +84,11 @@ class Runtime:
         return Errands(self.database, Connections(self.keyring, make_client), threads, self.clock)
 
     @cached_property
+    def reader(self) -> Reader:
+        threads = ThreadPoolExecutor(FOLLOW_THREADS, "follow")
+        return Reader(self.database, self.keyring, self.billing, make_client, threads, self.clock)
+
+    @cached_property
     def enforcer(self) -> Enforcer:
         client = CoaClient(source=self.settings.coa_source or None)
         conclusions = ThreadPoolExecutor(CONCLUSION_THREADS, "conclusions")
@@ -120,6 +129,7 @@ class Runtime:
                 session, payload["service_id"], self.clock(), self.zone
             ),
             **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
+            **follow_tasks.handlers(self.reader),
             **provisioning_tasks.handlers(self.enforcer),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
@@ -145,5 +155,6 @@ class Runtime:
             ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
+            *follow_tasks.periodic(self.clock),
             *provisioning_tasks.periodic(),
         ]

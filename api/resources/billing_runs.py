@@ -144,7 +144,7 @@ def list_runs(session: Db, _: Who, paged: Paged, state: RunState | None = None) 
 @run_routes.get("/plan")
 def plan(session: Db, _: Who, given: Given, action: Action = None) -> list[ChangeOut]:
     """The dry run: who, what, why, by which rule, and with which message; who waits and who is spared, too."""
-    return [_change_view(change) for change in billing_of(given).changes(session) if action in {None, change.action}]
+    return [change_view(change) for change in billing_of(given).changes(session) if action in {None, change.action}]
 
 
 @run_routes.get("/plan.xlsx", response_class=Response, responses=_SHEET)
@@ -279,7 +279,7 @@ def _sheet(session: Session, caller: Caller, run: object, name: str, write: Call
     return StreamingResponse(pieces(), media_type=sheets.MEDIA_TYPE, headers=headers)
 
 
-def _change_view(change: Change) -> ChangeOut:
+def change_view(change: Change) -> ChangeOut:
     words = change.words
     return ChangeOut(
         action=change.action, contract_id=str(change.contract_id), customer=change.customer,

@@ -43,8 +43,9 @@ class GatewayRefused(ProvedorError):
 class Http:
     """One gateway account's connections. `client` carries base URL, certificate and whatever does not change."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, *, octets_max: int = BODY_OCTETS_MAX) -> None:
         self._client = client
+        self._octets_max = octets_max
 
     def call(
         self,
@@ -65,13 +66,13 @@ class Http:
             )  # fmt: skip
         except httpx.HTTPError as error:  # its text may hold the URL, and so a secret
             raise GatewayAway(f"{method} of {_plain(path)}: {type(error).__name__}") from None
-        return _body(answer, f"{method} of {_plain(path)}")
+        return _body(answer, f"{method} of {_plain(path)}", self._octets_max)
 
     def close(self) -> None:
         self._client.close()
 
 
-def _body(answer: httpx.Response, what: str) -> bytes:
+def _body(answer: httpx.Response, what: str, octets_max: int) -> bytes:
     status = answer.status_code
     if status == 429 or status >= 500:
         raise GatewayAway(f"{what}: status {status}", retry_after_s=_retry_after_s(answer))
@@ -79,7 +80,7 @@ def _body(answer: httpx.Response, what: str) -> bytes:
         raise GatewayDenied(f"{what}: status {status}")
     if status >= 300:
         raise GatewayRefused(f"{what}: status {status} {answer.text[:_DETAIL_LENGTH]}", status_code=status)
-    if len(answer.content) > BODY_OCTETS_MAX:
+    if len(answer.content) > octets_max:
         raise GatewayAway(f"{what}: the answer has {len(answer.content)} octets")
     return answer.content
 

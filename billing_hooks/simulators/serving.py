@@ -80,21 +80,31 @@ class Sender:
 @contextmanager
 def serving(app: Starlette, sender: Sender, host: str, port: int, tls: Tls | None = None) -> Iterator[int]:
     """Serve and send; yields the port. Raises ProvedorError where the port cannot be had."""
+    with serving_app(app, host, port, tls) as bound:
+        thread = threading.Thread(target=sender.run, daemon=True)
+        thread.start()
+        try:
+            yield bound
+        finally:
+            sender.stop()
+            thread.join(10)
+
+
+@contextmanager
+def serving_app(app: Starlette, host: str, port: int, tls: Tls | None = None) -> Iterator[int]:
+    """Serve; yields the port. Raises ProvedorError where the port cannot be had."""
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off", **_settings(tls))
     server = _Server(config)
-    threads = [threading.Thread(target=server.run, daemon=True), threading.Thread(target=sender.run, daemon=True)]
-    threads[0].start()
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
     server.came_up.wait(10)
     if not server.started:
         raise ProvedorError(f"cannot use {host} port {port}")
-    threads[1].start()
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
-        sender.stop()
         server.should_exit = True
-        for thread in threads:
-            thread.join(10)
+        thread.join(10)
 
 
 def _settings(tls: Tls | None) -> dict[str, Any]:

@@ -22,11 +22,14 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
-class Simulated(Protocol):
+class MayBeAway(Protocol):
     """`away`: the API answers nothing but this status."""
 
-    queue: HookQueue
     away: int | None
+
+
+class Simulated(MayBeAway, Protocol):
+    queue: HookQueue
 
     @property
     def clock(self) -> Clock: ...
@@ -36,7 +39,7 @@ Answer = Callable[[Request, Any], Any]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def api(gateway: Simulated, admit: Callable[[Request], None], answer: Answer) -> Handler:
+def api(gateway: MayBeAway, admit: Callable[[Request], None], answer: Answer) -> Handler:
     """A path of the gateway's own: `admit` raises Refused for who shows no good credentials; `answer` gets the request
     and its JSON body, and returns JSON, or a Response."""
 
@@ -50,10 +53,6 @@ def api(gateway: Simulated, admit: Callable[[Request], None], answer: Answer) ->
 
 def simulated_routes(gateway: Simulated, act: Answer) -> list[Route]:
     """What its customers, its staff and its bad days do. `act` gets the path's `id` and `what`."""
-
-    def away(request: Request, _: object) -> object:
-        gateway.away = request.path_params["status"] or None
-        return {"away": gateway.away}
 
     def resume(_: Request, __: object) -> object:
         gateway.queue.resume(gateway.clock())
@@ -75,16 +74,28 @@ def simulated_routes(gateway: Simulated, act: Answer) -> list[Route]:
         return {"interrupted": gateway.queue.interrupted, "deliveries": tried}
 
     return [
-        Route("/_simulate/away/{status:int}", _plain(away), methods=["POST"]),
-        Route("/_simulate/interrupt", _plain(interrupt), methods=["POST"]),
-        Route("/_simulate/resume", _plain(resume), methods=["POST"]),
-        Route("/_simulate/faults", _plain(faults), methods=["POST"]),
-        Route("/_simulate/deliveries", _plain(deliveries)),
-        Route("/_simulate/charges/{id}/{what}", _plain(act), methods=["POST"]),
+        away_route(gateway),
+        Route("/_simulate/interrupt", plain(interrupt), methods=["POST"]),
+        Route("/_simulate/resume", plain(resume), methods=["POST"]),
+        Route("/_simulate/faults", plain(faults), methods=["POST"]),
+        Route("/_simulate/deliveries", plain(deliveries)),
+        Route("/_simulate/charges/{id}/{what}", plain(act), methods=["POST"]),
     ]
 
 
-def _plain(answer: Answer) -> Handler:
+def away_route(gateway: MayBeAway) -> Route:
+    """Take the API away by a status, and back by 0."""
+
+    def away(request: Request, _: object) -> object:
+        gateway.away = request.path_params["status"] or None
+        return {"away": gateway.away}
+
+    return Route("/_simulate/away/{status:int}", plain(away), methods=["POST"])
+
+
+def plain(answer: Answer) -> Handler:
+    """A path that asks for no credentials."""
+
     async def handle(request: Request) -> Response:
         return await _answered(request, answer, lambda _: None)
 

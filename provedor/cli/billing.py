@@ -12,10 +12,15 @@ from typing import Annotated
 
 import typer
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from billing_hooks import sheets
 from billing_hooks.bank_files import mappings, store
 from billing_hooks.bank_files.store import How
+from billing_hooks.follow import differences, sources
+from billing_hooks.follow.adapters import PUSH
+from billing_hooks.follow.models import FollowSource, Mode
+from billing_hooks.follow.reader import restrict
 from billing_hooks.invoicing import words
 from billing_hooks.invoicing.words import Language
 from billing_hooks.issuing.issue import Issuing, Planned
@@ -253,6 +258,51 @@ def _print_rows(rows: Sequence[Row], language: Language) -> None:
           (one.message or one.reason).of(language),
           "done" if one.done_at else sheets.outcome_words(one.outcome).of(language)] for one in rows],
     )  # fmt: skip
+
+
+@billing_app.command()
+def follow(
+    source: Annotated[str, typer.Argument(help="the source's name or id")],
+    dry_run: Annotated[bool, typer.Option(help="read it and list the differences, change nothing")] = False,
+    force: Annotated[bool, typer.Option(help="go on although many would be restricted, or are gone there")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read another billing system now: what it says and what is done here, side by side."""
+    given = runtime()
+    forced_by = actor().name if force else None
+    with given.database.transaction() as session:
+        row = sources.find_source(session, source)
+        asked = None if row.kind == PUSH else given.reader.open(session, row, given.clock(), identify=True)
+        if asked is not None and not dry_run:  # overtakes a reading that the node has begun
+            sources.note(session, row.id, asked_at=asked.asked_at, claimed_until=None)
+    reading = asked.read(given.reader.make_client) if asked is not None else None  # outside of every transaction
+    with given.database.transaction() as session:
+        row = sources.find_source(session, source)
+        by = differences.compare(session, row, given.settings.country, given.zone, given.clock())
+        found = by.of_reading(reading) if reading is not None else by.stored()
+        if not dry_run and asked is not None and reading is not None:
+            given.reader.conclude(session, asked, reading, forced_by=forced_by)
+        elif not dry_run:
+            restrict(session, given.billing, row, forced_by=forced_by)
+        outcome = "dry run, nothing was changed" if dry_run else _told(session, row)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    rows = [[one.kind.value, one.key or "", ", ".join(map(str, one.contract_ids)), one.customer,
+             "yes" if one.follows else "", one.reason_pt] for one in found]  # fmt: skip
+    print_table(["difference", "there", "contract", "customer", "follows", "why"], rows)
+    counts = Counter(one.kind.value for one in found)
+    typer.echo(", ".join(f"{count} {kind}" for kind, count in counts.items()) or "no differences")
+    for one in reading.malformed if reading is not None else ():
+        typer.echo(f"{one.row}: {one.detail}", err=True)
+    typer.echo(f"({outcome})")
+
+
+def _told(session: Session, row: FollowSource) -> str:
+    session.refresh(row)
+    if row.mode is not Mode.LIVE:
+        return "the source is dry: contracts stay as they are"
+    return row.alarm or row.stopped or "its word is kept; the workers do what follows"
 
 
 def _outcome(database: Database, run_id: int | None) -> str:

@@ -144,7 +144,7 @@ def _serve(
 ) -> None:  # fmt: skip
     """Until SIGTERM or SIGINT."""
     url = _hook_url(name, hook)
-    options = Options(secret, dict(_pair(one) for one in credential), utc_now, Random(seed), url)  # noqa: S311  (faults, no secrets)
+    options = Options(secret, dict(pair(one) for one in credential), utc_now, Random(seed), url)  # noqa: S311  (faults, no secrets)
     simulation = SIMULATORS[name](options)
     simulation.queue.faults, simulation.queue.speed = faults, speed
     stopped = threading.Event()
@@ -182,7 +182,7 @@ def _tell_of_refused(event_id: str, status: int, said: str) -> None:
         _tell(event_id, status, said)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter("takes NAME=VALUE", param_hint="--credential")

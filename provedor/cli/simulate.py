@@ -1,4 +1,4 @@
-"""simulate bras, simulate routeros; simulate gateway is `gateways`."""
+"""simulate bras, simulate routeros; simulate gateway is `gateways`, simulate erp `erps`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from aaa.testclient import METHODS
 from core.errors import InvalidInput, ProvedorError
 from core.models.network import Vendor
 from provedor.cli.common import read_rows
+from provedor.cli.erps import erp_app
 from provedor.cli.gateways import gateway_app
 from provedor.settings import load_settings
 from provedor.simulated_router import ApiOptions, bras_router, lone_router, serving
 from provisioning.simulators.routeros import ActiveSession, Online, Version
 
 simulate_app = typer.Typer(
-    no_args_is_help=True, help="a BRAS, a router's API, and payment gateways, to try things with"
+    no_args_is_help=True, help="a BRAS, a router's API, payment gateways, and other billing systems to try things with"
 )
 simulate_app.add_typer(gateway_app, name="gateway")
+simulate_app.add_typer(erp_app, name="erp")
 
 ApiUser = Annotated[str, typer.Option("--api-user", help="who may log in to the API")]
 ApiPassword = Annotated[str, typer.Option("--api-password", envvar="ROUTEROS_PASSWORD")]

@@ -101,6 +101,7 @@ def fill(client: TestClient) -> None:
             {"name": "csv", "bank": "341", "account": "1", "columns": {"date": 1, "amount": 2}, "named": False},
         ),
         ("expected-bank-files", {"bank": "341", "account": "1"}),
+        ("follow-sources", {"kind": "push", "name": "erp"}),
     ):
         answer = client.post(f"/api/v1/{path}", json=body)
         assert (answer.status_code, answer.json().get("id")) == (201, "1"), answer.text
@@ -142,6 +143,7 @@ BEYOND_THE_SCHEMA = {
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "pix_name", "pix_city", "on", "start", "end", "expires_at", "remedy", "review_on",
     "mapping_id", "delimiter", "date_format", "encoding", "since",
+    "kind", "settings", "credentials", "subscribers", "source_id", "contract_ids", "every_s",
 }  # fmt: skip
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +9,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from whole_node import wait_for
+from mariadb_server import mariadb_server
 
 from provedor.imports.accounts import Level, Rules, judge
 from provedor.imports.old_tables import OldDatabaseAway, read_tables
@@ -20,33 +17,14 @@ from provedor.imports.old_tables import OldDatabaseAway, read_tables
 pytestmark = pytest.mark.e2e
 
 SCHEMA = Path("/etc/freeradius/3.0/mods-config/sql/main/mysql/schema.sql")
-ACCOUNT = "mysql"
 
 
 @pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mariadb() -> Iterator[str]:
     """The URL of an empty FreeRADIUS database."""
-    home = Path("/tmp") / f"provedor-mariadb-{os.getpid()}"  # a socket's path is short, and the server is not root
-    home.mkdir()
-    account = pwd.getpwnam(ACCOUNT if ACCOUNT in {one.pw_name for one in pwd.getpwall()} else "nobody")
-    os.chown(home, account.pw_uid, account.pw_gid)
-    user, data, socket = f"--user={account.pw_name}", f"--datadir={home}/data", f"--socket={home}/s"
-    try:
-        subprocess.run(["mariadb-install-db", "--no-defaults", user, data, "--auth-root-authentication-method=normal"],
-                       check=True, capture_output=True)  # fmt: skip
-        server = subprocess.Popen(["mariadbd", "--no-defaults", user, data, socket, "--skip-networking",
-                                   "--default-time-zone=-03:00"], stderr=subprocess.DEVNULL)  # fmt: skip
-        try:
-            wait_for((home / "s").exists)
-            with pymysql.connect(unix_socket=str(home / "s"), user="root", autocommit=True) as connection:
-                connection.cursor().execute("CREATE DATABASE radius CHARACTER SET utf8mb4")
-            subprocess.run(["mariadb", "--no-defaults", socket, "radius"], stdin=SCHEMA.open(), check=True)
-            yield f"mysql://root@localhost/radius?unix_socket={home}/s"
-        finally:
-            server.terminate()
-            server.wait(20)
-    finally:
-        shutil.rmtree(home)
+    with mariadb_server("radius") as socket:
+        subprocess.run(["mariadb", "--no-defaults", f"--socket={socket}", "radius"], stdin=SCHEMA.open(), check=True)
+        yield f"mysql://root@localhost/radius?unix_socket={socket}"
 
 
 def test_users_groups_nases_and_open_sessions_are_read_and_names_ignore_case(mariadb: str) -> None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0029_plan_changes"
-down_revision = "0027_bank_files_as_work"
+down_revision = "0028_follow"
 branch_labels = None
 depends_on = None
 

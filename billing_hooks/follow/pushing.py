@@ -1,0 +1,35 @@
+"""A system that tells us over REST: what it says of a subscriber holds until it says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from billing_hooks.follow import sources, words
+from billing_hooks.follow.adapters import PUSH
+from billing_hooks.follow.base import Malformed, Word, gather
+from billing_hooks.follow.reader import restrict
+from billing_hooks.runs import Billing
+from core.errors import Conflict, InvalidInput
+
+
+def push(session: Session, billing: Billing, source_id: int, said: Sequence[Word], now: datetime) -> int:
+    """Returns how many it changed; the same again changes none. Raises InvalidInput, and then nothing is kept."""
+    source = sources.get_source(session, source_id, lock=True)
+    if source.kind != PUSH:
+        raise Conflict(f"{source.name} is read: it is not to be told")
+    if not source.enabled:
+        raise Conflict(f"{source.name} is disabled")
+    reading = gather(said)
+    if reading.malformed:
+        raise InvalidInput(_detail(reading.malformed[0]), field="subscribers")
+    changed = words.keep_pushed(session, source, reading.words, now)
+    sources.note(session, source.id, read_at=now, alarm=None, error=None)
+    restrict(session, billing, source)
+    return changed
+
+
+def _detail(malformed: Malformed) -> str:
+    return f"{malformed.row}: {malformed.detail}"
