@@ -29,8 +29,8 @@ _SEAL = text(
     INSERT INTO change (revision, kind, ref_id)
     SELECT nextval('change_revision'), kind, ref_id FROM (
       SELECT noted.kind, noted.ref_id
-      FROM locked, unnest(CAST(:kinds AS text[]), CAST(:ref_ids AS bigint[]))
-        WITH ORDINALITY AS noted (kind, ref_id, place)
+      FROM locked,
+        unnest(CAST(:kinds AS text[]), CAST(:ref_ids AS bigint[])) WITH ORDINALITY AS noted (kind, ref_id, place)
       ORDER BY noted.place) AS ordered
     """
 )

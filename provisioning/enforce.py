@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -56,15 +56,19 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What is owed to one session. `reason`: somebody asked for a disconnect, so neither pace nor step count."""
+    """What is owed to one session. `reason`: somebody asked for a disconnect, so neither pace nor step count.
+    `waited`: it was put off before, so it is not behind those who wait now."""
 
     session_id: int
     tries: int = 0
     reason: str | None = None
+    waited: bool = False
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Errand:
-        return cls(payload["session_id"], payload.get("tries", 0), payload.get("reason"))
+        return cls(
+            payload["session_id"], payload.get("tries", 0), payload.get("reason"), payload.get("waited", False)
+        )  # fmt: skip
 
     @property
     def topic(self) -> Topic:
@@ -72,7 +76,8 @@ class Errand:
 
     def payload(self, tries: int) -> dict[str, Any]:
         asked_for = {} if self.reason is None else {"reason": self.reason}
-        return {"session_id": self.session_id, "tries": tries, **asked_for}
+        waited = {"waited": True} if self.waited else {}
+        return {"session_id": self.session_id, "tries": tries, **asked_for, **waited}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +142,9 @@ class Enforcer:
         if decision.action is Action.ADOPT:
             sessions.mark_applied(session, errand.session_id, intended)
             return None
-        pause = self._pause(session, nas, decision)
+        pause = self._pause(session, errand, nas, decision)
         if pause is not None:
-            self._owe_again(session, errand, errand.tries, pause)
+            self._owe_again(session, replace(errand, waited=True), errand.tries, pause)
             return None
         asking = self._claim(session, errand, live, nas, decision, intended)
         outbox.lose_on_crash(session)  # then the errand itself is still owed
@@ -173,14 +178,19 @@ class Enforcer:
         )
         return decide(situation, adapter(nas.vendor), Local(nas.names, nas.options)), service.policy_fingerprint
 
-    def _pause(self, session: DatabaseSession, nas: Nas, decision: Decision) -> timedelta | None:
+    def _pause(
+        self, session: DatabaseSession, errand: Errand, nas: Nas, decision: Decision
+    ) -> timedelta | None:  # fmt: skip
         """How long this has to wait; None when the NAS may be asked now."""
         if decision.action is Action.WAIT:
             return FROZEN_RETRY if "frozen" in decision.reason else WINDOW_RETRY
         now = self.clock()
         if not pace.may_ask(session, nas.id, now):
             return pace.CLOSED_FOR
-        if decision.paced and not pace.take_disconnect(session, nas.id, nas.disconnects_per_minute, now):
+        if not decision.paced:
+            return None
+        behind = not errand.waited and self.line.is_long(nas.id, now)
+        if behind or not pace.take_disconnect(session, nas.id, nas.disconnects_per_minute, now):
             return self.line.wait(nas.id, nas.disconnects_per_minute, now)
         return None
 

@@ -34,6 +34,10 @@ class Line:
         self._ends: dict[int, datetime] = {}
         self._lock = Lock()
 
+    def is_long(self, nas_id: int, now: datetime) -> bool:
+        """Whether somebody waits: who comes now goes behind, and need not lock the NAS's row to hear that."""
+        return self._ends.get(nas_id, now) > now
+
     def wait(self, nas_id: int, per_minute: int, now: datetime) -> timedelta:
         """Until the turn of one more."""
         with self._lock:

@@ -176,6 +176,32 @@ def test_a_request_that_gets_lost_keeps_no_other_of_its_nas_waiting(world: World
         session.execute(text("SELECT id FROM outbox FOR UPDATE NOWAIT"))
 
 
+def test_who_exceeds_the_pace_comes_again_in_turn_and_nobody_overtakes(world: World, bras: Bras) -> None:
+    nas = world.nas(bras, disconnects_per_minute=6)
+    services, lives, _ = zip(*(world.online(nas, bras) for _ in range(4)), strict=True)
+    for service in services[:3]:
+        world.hold(service, HoldEffect.WALLED_GARDEN)
+        world.enforce(service)
+    assert world.steps() == [("disconnect", "ack", None)]
+    put_off = [{"session_id": live, "tries": 0, "waited": True} for live in lives[1:]]
+    assert world.owed(OUT_OF_STEP) == put_off[:2]
+    assert due_after(world) == [10.0, 20.0]
+    world.enforcer.clock.advance(timedelta(seconds=10))  # type: ignore[attr-defined]
+    world.hold(services[3], HoldEffect.WALLED_GARDEN)
+    world.enforce(services[3])  # there is a disconnect to be had, and it is not his
+    assert world.owed(OUT_OF_STEP) == put_off
+    world.begin(world.enforcer.session_out_of_step, **put_off[0])
+    world.await_answers()
+    assert world.steps() == [("disconnect", "ack", None)] * 2
+
+
+def due_after(world: World) -> list[float]:
+    """In how many seconds of our clock the sessions' work is due."""
+    with world.database.transaction() as session:
+        query = select(OutboxItem.due_at).where(OutboxItem.topic == OUT_OF_STEP).order_by(OutboxItem.id)
+        return [(due_at - world.enforcer.clock()).total_seconds() for due_at in session.scalars(query)]
+
+
 def test_one_session_is_asked_about_by_one_at_a_time(world: World, bras: Bras) -> None:
     service, live, line = world.online(world.nas(bras), bras)
     bras.deaf_to.add(line.login)

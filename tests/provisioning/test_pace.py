@@ -19,6 +19,15 @@ def test_turns_come_one_after_another_at_the_pace() -> None:
     assert line.wait(2, 120, NOW).total_seconds() == 0.5  # another NAS
 
 
+def test_who_comes_while_somebody_waits_is_told_so() -> None:
+    line = Line()
+    assert not line.is_long(1, NOW)
+    line.wait(1, 60, NOW)
+    assert line.is_long(1, NOW)
+    assert not line.is_long(2, NOW)
+    assert not line.is_long(1, NOW + timedelta(seconds=1))
+
+
 def test_a_line_that_is_over_begins_anew() -> None:
     line = Line()
     line.wait(1, 60, NOW)
