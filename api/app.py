@@ -59,6 +59,7 @@ def create_app(
     )  # fmt: skip
     app.state.services = Services(database, keyring, clock, zone, country, coa_port, signing_key, provider)
     app.state.schema_head = schema_head
+    app.state.receiver = Receiver(database, keyring, clock)
     problems.install(app)
     openapi.install(app)
     app.add_exception_handler(Replay, _replay)
@@ -78,7 +79,7 @@ def create_app(
     app.include_router(v1)
     app.include_router(_plain)
     # First, because a path is held against one route after another, and these are asked hundreds of times a second.
-    app.router.routes[:0] = webhook_routes(Receiver(database, keyring, clock))
+    app.router.routes[:0] = webhook_routes()
     return app
 
 

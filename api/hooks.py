@@ -98,16 +98,19 @@ class Receiver:
             one.decide(outcome)
 
 
-def webhook_routes(receiver: Receiver) -> list[Route]:
-    """Without FastAPI's dependencies and validation, which would take most of a webhook's time: there is nothing to
-    validate before the signature is."""
+def webhook_routes() -> list[Route]:
+    """For an application with a `receiver` in its state.
+
+    Without FastAPI's dependencies and validation, which would take most of a webhook's time: there is nothing to
+    validate before the signature is.
+    """
 
     async def webhook(request: Request) -> Response:
         body = await _body(request)
         query = request.scope["query_string"].decode("latin-1")
         chain = getattr(request.state, "client_chain", ())  # of who came over the banks' port
         delivery = Delivery(request.headers, body, query, client_chain=chain)
-        await receiver.receive(request.path_params["gateway"], delivery)
+        await request.app.state.receiver.receive(request.path_params["gateway"], delivery)
         return Response(_RECEIVED, media_type="application/json")
 
     # Banks append /pix to the URL that they were given (BCB, API Pix).

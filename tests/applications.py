@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.datastructures import State
 
 from api.app import create_app
+from api.hooks import Receiver
 from core.clock import Clock, utc_now
 from core.database import Database
 from core.keyring import Keyring
@@ -24,7 +25,8 @@ def make_app(
     """`services`: what else of `api.context.Services` is to be other than create_app's own."""
     app = copy(_routes())
     given = replace(app.state.services, database=database, keyring=keyring, clock=clock, zone=zone, **services)
-    app.state = State({"services": given, "schema_head": app.state.schema_head})
+    receiver = Receiver(database, keyring, clock)
+    app.state = State({"services": given, "schema_head": app.state.schema_head, "receiver": receiver})
     return app
 
 
