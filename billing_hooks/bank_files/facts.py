@@ -121,7 +121,7 @@ def _by_boleto(session: Session, titles: Iterable[BankLine]) -> dict[tuple[str, 
 
 def _key_in_boleto_line(boleto: Boleto) -> ColumnElement[str]:
     """The digits of the title in an invoice's typed line (47 digits) or bar code (44), whose free field has 25."""
-    digits = func.regexp_replace(Invoice.boleto_line, "[^0-9]", "", "g")
+    digits = func.translate(Invoice.boleto_line, " .-", "")
     free = case(
         (func.length(digits) == 47,
          func.concat(func.substr(digits, 5, 5), func.substr(digits, 11, 10), func.substr(digits, 22, 10))),

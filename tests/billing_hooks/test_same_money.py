@@ -55,7 +55,7 @@ def webhook(session: Session, keyring: Keyring, invoice: Invoice, payment_id: st
 
 def deliver(session: Session, keyring: Keyring, body: bytes) -> None:
     event_id = f"sm-{next(_numbers)}"
-    inbox.receive(session, keyring, "standard", Delivery(signed(body, event_id=event_id), body), NOW)
+    inbox.receive(session, keyring, "standard", Delivery(signed(body, event_id=event_id, at=NOW), body), NOW)
     query = select(inbox.InboxEntry.id).where(inbox.InboxEntry.event_id == event_id)
     interpret(session, session.scalars(query).one(), ManualClock(NOW))
 
