@@ -15,7 +15,7 @@ import pytest
 from gateway_drivers import BASE_URL, DRIVERS, DUE, Driver, having
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_gateway import events
+from simulated_gateway import events, no_holiday
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -425,7 +425,9 @@ def test_a_charge_that_is_ordered_here_can_be_paid_and_is_closed_then(driver: Dr
         if driver.gateway == "stripe":  # its boleto wants an address, which a factory's service does not have
             account.settings = account.settings | {"payment_method": "pix"}
         session.flush()
-        row = charges.order_charge(session, invoice_id, account.id, ACTOR, driver.clock().date(), due_date=DUE).id
+        row = charges.order_charge(
+            session, invoice_id, account.id, ACTOR, driver.clock().date(), no_holiday, due_date=DUE
+        ).id
     driver.provider.work()
     with driver.provider.database.transaction() as session:
         made, invoice = session.get_one(Charge, row), session.get_one(Invoice, invoice_id)
