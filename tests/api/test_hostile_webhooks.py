@@ -44,7 +44,7 @@ class Wire:
 
     def send(self, *parts: bytes, close: bool = False) -> int:
         """The status of the answer; 0 where the server hung up without one."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=30) as connection:
             try:
                 for part in parts:
                     connection.sendall(part)
