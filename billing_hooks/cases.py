@@ -161,6 +161,7 @@ def facts_of(case: Case) -> dict[str, Any]:
         "exempt": debtor.exempt,
         "paused": debtor.paused,
         "incident": debtor.incident,
+        "followed": debtor.followed.source if debtor.followed is not None else None,
         "holds": [{"service_id": hold.service_id, "effect": hold.effect.value} for hold in case.holds],
         "places": [{"state": place.state, "ibge_code": place.ibge_code} for place in sorted(case.places, key=repr)],
     }

@@ -53,7 +53,13 @@ def _sentences(row: BillingDecision, run: BillingRun, zone: tzinfo, language: La
 
 
 def _rule(row: BillingDecision, policies: Mapping[str, Any], language: Language) -> str:
-    """The step as the policy had it; by its names alone where that was not kept."""
+    """The step as the policy had it; by its names alone where that was not kept. Or who is in charge instead."""
+    if row.facts.get("followed"):
+        source = row.facts["followed"]
+        return Words(
+            f"Regra: o contrato segue outro sistema de cobrança, “{source}”.",
+            f"Rule: the contract follows another billing system, “{source}”.",
+        ).of(language)
     if row.step is None:
         return Words(f"Política: {row.policy}.", f"Policy: {row.policy}.").of(language)
     steps = policies.get(row.policy, {}).get("steps", [])
@@ -66,7 +72,9 @@ def _rule(row: BillingDecision, policies: Mapping[str, Any], language: Language)
 
 
 def _counts(invoice: Mapping[str, Any], row: BillingDecision) -> bool:
-    """Of a message its own invoice; of the rest, all that was open."""
+    """Of a message its own invoice; of the rest, all that was open; none of ours where another system is in charge."""
+    if row.facts.get("followed"):
+        return False
     return row.action != "tell" or invoice["invoice_id"] == row.invoice_id
 
 

@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 
 from billing_hooks import contracts, promises
 from billing_hooks.days import Calendar, Holidays
+from billing_hooks.explaining import explain
 from billing_hooks.follow import reader, sources, switching
 from billing_hooks.follow.differences import Kind
 from billing_hooks.follow.models import CutCalendar, FollowedContract, FollowedSubscriber, Mode
-from billing_hooks.models import BillingRun, DebtMessage, RunState
+from billing_hooks.models import BillingDecision, BillingRun, DebtMessage, RunState
 from billing_hooks.runs import RunUnsafe
 from core import holds, invoices, parties, services, topics
 from core.access import Access, HoldEffect, HoldReason
@@ -518,3 +519,20 @@ def test_what_billing_says_of_a_contract_that_follows_names_who_said_it(provider
         _, verdict = provider.reader.billing.look(session, provider.contract_ids[0])
     assert (verdict.reason, verdict.reason_pt) == ("matriz says: Bloqueio manual", "matriz diz: Bloqueio manual")
     assert provider.notes() == ["matriz says: Bloqueio manual"]
+
+
+def test_a_decision_by_the_word_of_another_system_is_explained_by_that_and_no_step_or_invoice_of_ours(
+    provider: FollowingProvider, clock: ManualClock
+) -> None:
+    provider.start_following()
+    with provider.database.transaction() as session:
+        owed = {"contract_id": provider.contract_ids[0], "due_date": clock().date(), "amount_cents": 9990}
+        invoices.create_invoice(session, owed, ACTOR, clock())
+    provider.say(0, "CM")
+    provider.period()
+    with provider.database.transaction() as session:
+        decision = session.scalars(select(BillingDecision)).one()
+        words = explain(decision, session.get_one(BillingRun, decision.run_id), ZONE)
+    assert "because matriz says: Bloqueio manual." in words.en
+    assert "Regra: o contrato segue outro sistema de cobrança, “matriz”." in words.pt
+    assert "99,90" not in words.pt
