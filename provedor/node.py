@@ -24,7 +24,7 @@ from provedor.bank_port import BankPort, authorities_of_accounts
 from provedor.celery_app import make_app, register
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 from provedor.migrate import head_revision, migrate
-from provedor.processes import run_until_term
+from provedor.processes import run_until_term, step_back
 from provedor.radius import radius_children
 from provedor.relay import Relay
 from provedor.runtime import Runtime
@@ -41,16 +41,19 @@ NAT_LOG_METRICS = 9
 
 
 class _Worker(NamedTuple):
+    """`nice`: how far it steps back for HTTP and RADIUS, where somebody waits for each answer."""
+
     queues: str
     threads: int
     metrics: int
+    nice: int
 
 
 #: What a payment leads to. No thread waits for a NAS, so these only overlap what waits for PostgreSQL; more would fight
 #: for the interpreter.
-ENFORCING = _Worker("enforce", threads=8, metrics=ENFORCE_METRICS)
+ENFORCING = _Worker("enforce", threads=8, metrics=ENFORCE_METRICS, nice=2)
 #: The rest, and a run of ten thousand suspensions is among it.
-REST = _Worker("default,notify,provision", threads=3, metrics=DEFAULT_METRICS)
+REST = _Worker("default,notify,provision", threads=3, metrics=DEFAULT_METRICS, nice=8)
 
 
 def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], list[Child]] | None = None,
@@ -220,6 +223,7 @@ def _run_relay(runtime: Runtime, ready: Callable[[], None]) -> None:
 
 
 def _run_worker(runtime: Runtime, worker: _Worker, ready: Callable[[], None]) -> None:
+    step_back(worker.nice)
     app = make_app(runtime.broker_url)
     register(app, runtime)
     start_http_server(runtime.settings.metrics_port + worker.metrics, addr="127.0.0.1")

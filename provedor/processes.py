@@ -1,10 +1,13 @@
-"""How a threaded child of the supervisor hears SIGTERM."""
+"""How a threaded child of the supervisor hears SIGTERM, and how it lets others go first."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 
 def run_until_term(run: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -28,3 +31,11 @@ def run_until_term(run: Callable[[], None], stop: Callable[[], None]) -> None:
     thread.join(4)
     if failures:
         raise failures[0]
+
+
+def step_back(nice: int) -> None:
+    """Let who is waited for go first where the processors are busy. Where the kernel shares them out by sessions
+    (sched_autogroup), a process's niceness counts within its own session only, so the session gets it as well."""
+    os.nice(nice)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(nice))
