@@ -7,6 +7,7 @@ question that we ask its API. Standard Webhooks have no gateway, and are sent fr
 
 from __future__ import annotations
 
+import base64
 import http.client
 import secrets
 import subprocess
@@ -172,8 +173,15 @@ def simulators(node: Node) -> Iterator[list[Simulator]]:
         yield [_start(name, node, api, stack) for name in SIMULATORS]
 
 
+def _secret_for(name: str) -> str:
+    """In the form that the gateway has."""
+    if name in {"standard", "stripe"}:
+        return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    return secrets.token_hex(20)
+
+
 def _start(name: str, node: Node, api: Any, stack: ExitStack) -> Simulator:  # noqa: ANN401
-    secret = ("whsec_" if name == "stripe" else "") + secrets.token_hex(20)
+    secret = _secret_for(name)
     made_up = self_signed(datetime.now(UTC)) if name == "pix" else {}
     credentials = {one: made_up.get(one) or secrets.token_hex(16) for one in ADAPTERS[name].credentials}
     settings = {"pix_key": PIX_KEY} if name == "pix" else {}

@@ -149,9 +149,10 @@ def test_what_can_alter_standing_is_owed_audited_and_told(
     change(session, invoice, actor)
     change(session, invoice, actor)  # a second time changes nothing
 
-    newest = session.scalars(select(OutboxItem).order_by(OutboxItem.id.desc())).first()
+    standing = select(OutboxItem).where(OutboxItem.topic == "billing.standing_changed")
+    newest = session.scalars(standing.order_by(OutboxItem.id.desc())).first()
     assert newest is not None
-    assert (newest.topic, newest.payload) == ("billing.standing_changed", {"contract_id": invoice.contract_id})
+    assert newest.payload == {"contract_id": invoice.contract_id}
     assert (owed_work(session), len(event_types(session, invoice))) == (owed + 1, told + 1)
     entries = session.scalars(
         select(AuditEntry.actor)

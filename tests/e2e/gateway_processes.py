@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import subprocess
 import threading
@@ -50,8 +51,15 @@ def gateways(node: Node, *names: str, options: tuple[str, ...] = ()) -> Iterator
         yield {name: _start(name, node, options, stack) for name in names}
 
 
+def _secret_for(name: str) -> str:
+    """In the form that the gateway has."""
+    if name in {"standard", "stripe"}:
+        return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    return secrets.token_hex(20)
+
+
 def _start(name: str, node: Node, options: tuple[str, ...], stack: ExitStack) -> Gateway:
-    secret = ("whsec_" if name == "stripe" else "") + secrets.token_hex(20)
+    secret = _secret_for(name)
     made_up = self_signed(datetime.now(UTC)) if name == "pix" else {}
     credentials = {one: made_up.get(one) or secrets.token_hex(16) for one in ADAPTERS[name].credentials}
     settings = {"pix_key": PIX_KEY} if name == "pix" else {}
