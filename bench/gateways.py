@@ -42,7 +42,10 @@ from billing_hooks.gateways import ADAPTERS
 from billing_hooks.simulators import SIMULATORS
 from billing_hooks.simulators.pix import self_signed
 
-NAMES = (*SIMULATORS, "standard")
+STANDARD = "standard"
+#: Those that have an API to order at.
+ORDERED_AT = tuple(name for name in SIMULATORS if name != STANDARD)
+NAMES = (*ORDERED_AT, STANDARD)
 EACH = 100
 PER_S = 10.0
 #: The first payer of the quiet measurement, and those who have to dial again.
@@ -120,7 +123,7 @@ class Payers:
     def prepare(self, name: str, numbers: range, effect: str) -> list[ChargePayment | Payment]:
         seed.make_payable(self._connection, numbers)
         owed = restrict(self._node, self._connection, numbers, effect)
-        if name == "standard":
+        if name == STANDARD:
             return [Payment(login, invoice) for login, (invoice, _) in owed.items()]
         simulator = self._simulators[name]
         logins = {invoice: login for login, (invoice, _) in owed.items()}
@@ -170,12 +173,12 @@ class Payers:
 def simulators(node: Node) -> Iterator[list[Simulator]]:
     """Each with an account of ours there."""
     with ExitStack() as stack, node.api() as api:
-        yield [_start(name, node, api, stack) for name in SIMULATORS]
+        yield [_start(name, node, api, stack) for name in ORDERED_AT]
 
 
 def _secret_for(name: str) -> str:
     """In the form that the gateway has."""
-    if name in {"standard", "stripe"}:
+    if name == "stripe":
         return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     return secrets.token_hex(20)
 

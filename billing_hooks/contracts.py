@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing_hooks import policies
+from billing_hooks.follow.models import FollowedContract
 from billing_hooks.issuing import terms as invoicing_terms
 from billing_hooks.models import ContractBilling
 from core import audit, events, outbox, topics
@@ -57,6 +58,11 @@ def _check_invoiced(session: Session, contract_id: int, since: date, today: date
     if since < today - INVOICED_BACK_MAX:
         raise InvalidInput(
             f"lies more than {INVOICED_BACK_MAX.days} days back, and every period since would be invoiced at once",
+            field="invoiced_since",
+        )
+    if session.get(FollowedContract, contract_id) is not None:
+        raise InvalidInput(
+            "another billing system is in charge of the contract and would invoice it, too: release it first",
             field="invoiced_since",
         )
     if session.scalar(select(ContractItem.id).where(ContractItem.contract_id == contract_id).limit(1)) is None:

@@ -22,6 +22,7 @@ from billing_hooks.follow.base import Word
 from billing_hooks.follow.differences import judge_as_followed, judge_by_policy
 from billing_hooks.follow.models import FollowedContract, FollowedSubscriber, FollowSource, Mode
 from billing_hooks.follow.sources import get_source
+from billing_hooks.models import ContractBilling
 from billing_hooks.suspension import Change
 from core import audit, outbox, topics
 from core.access import HoldReason
@@ -68,6 +69,9 @@ def follow(
     missing = sorted(set(switched) - set(subscribers))
     if missing:
         raise Conflict(f"{source.name} lists no subscriber that is contract {_some(missing)}")
+    invoiced = _invoiced(session, switched)
+    if invoiced:
+        raise Conflict(f"we make the invoices of contract {_some(invoiced)}: end that (invoiced_since) first")
     values = {"source_id": source.id, "followed_since": now, "followed_by": actor.name}
     rows = [
         {"contract_id": contract_id, **values, **words.follow_word(subscribers[contract_id])}
@@ -164,6 +168,13 @@ def _subscribers(session: Session, source_id: int, contract_ids: Sequence[int]) 
         )  # fmt: skip
         found |= {row.contract_id: row for row in rows if row.contract_id is not None}
     return found
+
+
+def _invoiced(session: Session, contract_ids: Sequence[int]) -> list[int]:
+    """Those that would be invoiced twice."""
+    ours = ContractBilling.invoiced_since.is_not(None)
+    query = select(ContractBilling.contract_id).where(ContractBilling.contract_id.in_(contract_ids), ours)
+    return sorted(session.scalars(query))
 
 
 def _under(session: Session, contract_ids: Sequence[int]) -> dict[int, int | None]:

@@ -25,9 +25,9 @@ from core import holds, invoices, parties, services, topics
 from core.access import Access, HoldEffect, HoldReason
 from core.clock import ManualClock
 from core.database import Database
-from core.errors import Conflict
+from core.errors import Conflict, InvalidInput
 from core.keyring import Keyring
-from core.models import OutboxItem, Service, ServiceKind
+from core.models import ContractItem, OutboxItem, Service, ServiceKind
 
 
 @pytest.fixture
@@ -392,6 +392,22 @@ def test_only_what_is_listed_by_a_live_source_can_be_followed(provider: Followin
     with pytest.raises(Conflict, match=f"no subscriber that is contract {provider.contract_ids[2]}"):
         follow(provider.contract_ids)
     follow(provider.contract_ids[:2])
+
+
+def test_nobody_is_invoiced_by_two(provider: FollowingProvider, clock: ManualClock) -> None:
+    provider.start_following()
+    contract_id = provider.contract_ids[0]
+    ours = {"invoiced_since": clock().date()}
+    with provider.database.transaction() as session:
+        session.add(ContractItem(contract_id=contract_id, description="Fibra", price_cents=9990))
+        session.flush()
+        with pytest.raises(InvalidInput, match="release it first"):
+            contracts.update_terms(session, contract_id, ours, ACTOR, clock().date())
+        switching.release(session, [contract_id], ACTOR)
+        contracts.update_terms(session, contract_id, ours, ACTOR, clock().date())
+        source = sources.get_source(session, provider.source_id)
+        with pytest.raises(Conflict, match="we make the invoices"):
+            switching.follow(session, source, [contract_id], ACTOR, clock())
 
 
 def test_back_to_dry_the_last_word_stays_and_nothing_new_is_done(provider: FollowingProvider) -> None:

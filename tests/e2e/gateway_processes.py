@@ -53,7 +53,7 @@ def gateways(node: Node, *names: str, options: tuple[str, ...] = ()) -> Iterator
 
 def _secret_for(name: str) -> str:
     """In the form that the gateway has."""
-    if name in {"standard", "stripe"}:
+    if name == "stripe":
         return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     return secrets.token_hex(20)
 
