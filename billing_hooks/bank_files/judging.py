@@ -63,7 +63,10 @@ def title_of(line: BankLine | BankFileLine) -> Title:
 
 @dataclass(frozen=True, slots=True)
 class Pay:
+    """`late_cents`: what of it is fine and interest, where the line does not say so itself."""
+
     invoice_id: int
+    late_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def judge_payment(line: BankLine, facts: Facts, today: date) -> Pay | Same | Wai
         return Wait(
             Words(f"fatura {found.invoice_id}: {told.doubt.pt}", f"invoice {found.invoice_id}: {told.doubt.en}")
         )
-    return _as_payment(line, facts, found.invoice_id)
+    return _as_payment(line, facts, Pay(found.invoice_id, found.late_cents))
 
 
 def judge_reversal(line: BankLine, facts: Facts) -> Wait | None:
@@ -150,7 +153,8 @@ def _twin(line: BankLine, of_title: Sequence[TitleLine]) -> str | None:
     return twins[0] if twins else None
 
 
-def _as_payment(line: BankLine, facts: Facts, invoice_id: int) -> Pay | Wait:
+def _as_payment(line: BankLine, facts: Facts, pay: Pay) -> Pay | Wait:
+    invoice_id = pay.invoice_id
     invoice = facts.invoices.get(invoice_id)
     if invoice is None:
         return Wait(UNKNOWN)
@@ -160,7 +164,7 @@ def _as_payment(line: BankLine, facts: Facts, invoice_id: int) -> Pay | Wait:
         ))  # fmt: skip
     if line.kind is Kind.CREDIT and invoice.status is not InvoiceStatus.OPEN:
         return Wait(Words(f"a fatura {invoice_id} não está aberta", f"invoice {invoice_id} is not open"))
-    return Pay(invoice_id)
+    return pay
 
 
 class Movement(NamedTuple):

@@ -1,8 +1,9 @@
 """Which invoice a line pays, where something proves it, and why not, where nothing does. Pure.
 
 Proof is the bank's number of the title, as the invoice's own external id (gateway "bank:<code>") or in its boleto
-line; our reference ("provedor-123"); or a document number that is an invoice's id, of this amount and due on this day.
-What speaks against it, such as another payer's document or another amount, leaves the line to a person.
+line; our reference ("provedor-123", or "FATURA123" of a static Pix code); or a document number that is an invoice's
+id, of this amount and due on this day. What speaks against it, such as another payer's document or another amount,
+leaves the line to a person.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from datetime import date
 from typing import Final
 
 from billing_hooks.bank_files.base import BankLine, is_number, same_document
-from billing_hooks.gateways.base import OUR_REFERENCE, invoice_of_reference
-from billing_hooks.invoicing.late import LateTerms
+from billing_hooks.gateways.base import OUR_REFERENCE, OUR_TXID, invoice_of_reference
+from billing_hooks.invoicing.late import Debt, LateTerms, amount_due
 from billing_hooks.invoicing.words import Words
 
-_REFERENCE: Final = re.compile(rf"(?<![\w-]){re.escape(OUR_REFERENCE)}(\d{{1,18}})(?!\d)")
+_REFERENCE: Final = re.compile(rf"(?<![\w-])(?:{re.escape(OUR_REFERENCE)}|{OUR_TXID})(\d{{1,18}})(?!\d)")
 _ID_MAX: Final = (1 << 63) - 1
 _NUMBER: Final = Words("o número do título", "the title's number")
 _BOLETO: Final = Words("o boleto", "the boleto")
@@ -42,10 +43,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The invoice, or why there is none that is proved."""
+    """The invoice, or why there is none that is proved. `late_cents`: of a statement's entry, fine and interest."""
 
     invoice_id: int | None
     reason: Words = UNKNOWN
+    late_cents: int = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +74,7 @@ def match(line: BankLine, among: Candidates) -> Match:
     known = among.by_id[next(iter(named))]
     objection = _objection(line, known, is_bare=how is _DOCUMENT)
     if objection is None:
-        return Match(known.id)
+        return Match(known.id, late_cents=_late_cents(line, known))
     return Match(None, Words(
         f"{how.pt} indica a fatura {known.id}, {objection.pt}", f"{how.en} names invoice {known.id}, {objection.en}"
     ))  # fmt: skip
@@ -109,12 +111,21 @@ def _objection(line: BankLine, known: Known, *, is_bare: bool) -> Words | None:
     """What speaks against it. A bare number may be any program's: it counts where the rest is the invoice's too."""
     if line.payer_document and known.payer_document and not same_document(line.payer_document, known.payer_document):
         return Words("cujo pagador tem outro documento", "whose payer has another document")
-    told_cents = line.nominal_cents or line.paid_cents
+    told_cents = line.nominal_cents or line.paid_cents - _late_cents(line, known)
     if told_cents != known.amount_cents and (line.nominal_cents or is_bare or not line.occurrence):
         return Words("de outro valor", "of another amount")
     if is_bare and line.due_on is not None and line.due_on != known.due_on:
         return Words("de outro vencimento", "due on another day")
     return None
+
+
+def _late_cents(line: BankLine, known: Known) -> int:
+    """A static Pix code asks for the amount of its day, and the statement says the sum only."""
+    more_cents = line.paid_cents - known.amount_cents
+    if line.nominal_cents or line.occurrence or line.occurred_on is None or more_cents <= 0:
+        return 0
+    owed = amount_due(Debt(known.amount_cents, known.due_on, known.terms), line.occurred_on, lambda _: False)
+    return more_cents if more_cents <= owed.fine_cents + owed.interest_cents else 0
 
 
 def _references(line: BankLine) -> set[int]:

@@ -17,7 +17,7 @@ nobody else's.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -275,7 +275,9 @@ def _record(session: Session, chunk: _Chunk, actor: Actor) -> None:
 def _receipt(line: BankFileLine, pay: Pay) -> Receipt:
     assert line.occurred_on is not None  # noqa: S101  (readers give no payment without its day)
     paid_at = day(line.occurred_on, "occurred_on")
-    return Receipt(pay.invoice_id, line.paid_cents, paid_at, line.method, external_of(line), terms_of(line))
+    terms = terms_of(line)
+    terms = replace(terms, surcharge_cents=terms.surcharge_cents + pay.late_cents)
+    return Receipt(pay.invoice_id, line.paid_cents, paid_at, line.method, external_of(line), terms)
 
 
 def _recorded(line: BankFileLine, invoice_id: int, payment_id: int) -> None:

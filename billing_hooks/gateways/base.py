@@ -245,6 +245,8 @@ class GatewayAdapter(Protocol):
 
 
 OUR_REFERENCE = "provedor-"
+#: As the txid of a static Pix code: letters and digits only.
+OUR_TXID = "FATURA"
 
 
 def our_reference(invoice_id: int) -> str:
@@ -252,8 +254,15 @@ def our_reference(invoice_id: int) -> str:
     return f"{OUR_REFERENCE}{invoice_id}"
 
 
+def our_txid(invoice_id: int) -> str:
+    """How a static Pix code of ours names its invoice."""
+    return f"{OUR_TXID}{invoice_id}"
+
+
 def invoice_of_reference(reference: str | None) -> int | None:
-    """The invoice that a charge of ours names; None for a charge that somebody else made."""
-    number = (reference or "").removeprefix(OUR_REFERENCE)
-    known = reference is not None and reference.startswith(OUR_REFERENCE)
-    return int(number) if known and number.isascii() and number.isdigit() and len(number) <= 18 else None
+    """The invoice that a charge or code of ours names; None for one that somebody else made."""
+    for prefix in (OUR_REFERENCE, OUR_TXID):
+        number = (reference or "").removeprefix(prefix)
+        if number != reference and number.isascii() and number.isdigit() and len(number) <= 18:
+            return int(number)
+    return None

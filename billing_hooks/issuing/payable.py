@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing_hooks.days import Holidays
+from billing_hooks.gateways.base import our_txid
 from billing_hooks.invoicing import br_code, words
 from billing_hooks.invoicing.boleto_line import read_line
 from billing_hooks.invoicing.late import AmountDue, Debt, SecondCopy, amount_due, payable_until
@@ -62,8 +63,8 @@ def static_code(of: InvoicingTerms, invoice: Invoice, amount_cents: int) -> str 
     """None where the terms name no key. Its txid is the invoice, so that a statement's line finds it."""
     if not (of.pix_key and of.pix_name and of.pix_city):
         return None
-    txid = f"FATURA{invoice.id}"
-    return br_code.encode(br_code.StaticCode(of.pix_key, of.pix_name, of.pix_city, amount_cents, txid))
+    code = br_code.StaticCode(of.pix_key, of.pix_name, of.pix_city, amount_cents, our_txid(invoice.id))
+    return br_code.encode(code)
 
 
 def payable_on(session: Session, invoice: Invoice, today: date, holidays: Holidays) -> Payable:

@@ -376,6 +376,18 @@ def test_a_statement_pays_by_our_reference_and_otherwise_waits(session: Session)
     assert suggested(session, half)[0] == (other.id, ["the line has the invoice's number", "due 13 days from it"])
 
 
+@pytest.mark.parametrize(("amount", "status", "surcharge_cents"), [("102.09", "paid", 219), ("102.60", "open", 0)])
+def test_a_static_pix_code_pays_with_the_fine_and_interest_of_its_day_and_no_more(
+    session: Session, amount: str, status: str, surcharge_cents: int
+) -> None:
+    """R$ 99,90 due on 16 November, paid on the 23rd: R$ 1,99 of fine and 23 centavos of interest at most."""
+    invoice = make_invoice(session, make_contract(session), due_date=date(2026, 11, 16))
+    (line,) = lines_of(session, bring(session, ofx(entry("1", amount, f"PIX FATURA{invoice.id}"))))
+    assert invoice.status.value == status
+    assert [one.surcharge_cents for one in payments_of(session, invoice)] == [surcharge_cents] * (status == "paid")
+    assert (line.status.value == "waiting") == (status == "open")
+
+
 def test_a_statements_money_for_an_invoice_that_is_paid_waits(session: Session) -> None:
     invoice = make_invoice(session, make_contract(session))
     memo = f"provedor-{invoice.id}"
