@@ -502,7 +502,7 @@ days = st.integers(0, 150).map(lambda offset: date(2026, 11, 10) + timedelta(day
     credits_=st.lists(st.tuples(days, st.integers(1, 15_000)), max_size=3),
     arrears=st.booleans(),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whenever_it_is_looked_at_and_whatever_was_known_then_each_centavo_is_charged_once(
     session: Session, keyring: Keyring, stops: list[tuple[date, int]], looks: list[date],
     extras: list[tuple[date, int]], credits_: list[tuple[date, int]], arrears: bool,
