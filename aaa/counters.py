@@ -12,9 +12,9 @@ NAS's own session time, a Stop last, and walks:
   direction did not fall as well. (A record without Gigawords among others that have them is the same case: only its
   low word is told.)
 - Any other fall is of the counters themselves. If the next point stands above the fall again, it was a blip. If it
-  does not, they began anew: what came before is kept, and what comes after is added. A counter that kept more than
-  half of itself slipped back (a fail-over to an older copy): then only its growth is added. Until there is a next
-  point, nothing is added.
+  does not, they began anew: what came before is kept, and what comes after is added, of a direction that did not fall
+  its growth only. A counter that kept more than half of itself slipped back (a fail-over to an older copy): then only
+  its growth is added. Until there is a next point, nothing is added.
 
 Exact, in any order and with any repetition, with Gigawords, or while fewer than 4 GiB (2 GiB where packets are not
 counted) pass between two points that arrived. Where points are lost, or a NAS without Gigawords moves 4 GiB in one
@@ -107,9 +107,14 @@ class _Walk:
         self._epoch, self._last, self._fallen = (point.input_octets, point.output_octets), point, None
 
     def _begin_anew(self, fallen: Point, point: Point) -> None:
+        assert self._last is not None  # noqa: S101  (something fell below it)
+        last = self._last
         kept_in, kept_out = self._kept[0] + self._epoch[0], self._kept[1] + self._epoch[1]
         if 2 * (fallen.input_octets + fallen.output_octets) > sum(self._epoch):  # slipped back
             kept_in, kept_out = kept_in - fallen.input_octets, kept_out - fallen.output_octets
+        else:  # a direction that did not fall may have gone on, and the other gone round unheard
+            kept_in -= last.input_octets if fallen.input_octets >= last.input_octets else 0
+            kept_out -= last.output_octets if fallen.output_octets >= last.output_octets else 0
         self._kept = (kept_in, kept_out)
         self._begin(fallen)
         self.take(point)

@@ -138,6 +138,7 @@ def at(seconds: int, inward: int, outward: int = 0, *, packets: int = 0, final: 
         pytest.param([at(300, 10 * GIB), at(600, GIB), at(900, 11 * GIB)], 11 * GIB, id="a blip"),
         pytest.param([at(300, 10 * GIB), at(600, GIB)], 10 * GIB, id="it fell, and nothing is known yet"),
         pytest.param([at(300, 10 * GIB), at(600, GIB), at(900, 2 * GIB)], 12 * GIB, id="it began anew"),
+        pytest.param([at(300, 1, 15), at(600, 8), at(900, 11, 3)], 11, id="only the other direction fell"),
         pytest.param(
             [at(300, 10 * GIB), at(600, 9 * GIB), at(900, 9 * GIB + 5)], 10 * GIB + 5, id="it slipped back a little"
         ),
