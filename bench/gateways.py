@@ -197,11 +197,12 @@ def _start(name: str, node: Node, api: Any, stack: ExitStack) -> Simulator:  # n
     assert process.stdout is not None
     base_url = process.stdout.readline().split(" on ")[1].split(",")[0]
     stack.enter_context(_drained(process))
-    body = {"gateway": name, "name": name, "secret": secret, "credentials": credentials,
+    port = urlsplit(base_url).port or 0
+    body = {"gateway": name, "name": f"{name} {port}", "secret": secret, "credentials": credentials,
             "settings": {**settings, "base_url": base_url}}  # fmt: skip
     answer = api.post("/gateway-accounts", json=body)
     answer.raise_for_status()
-    return Simulator(name, answer.json()["id"], urlsplit(base_url).port or 0)
+    return Simulator(name, answer.json()["id"], port)
 
 
 @contextmanager
