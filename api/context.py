@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -57,6 +57,10 @@ class Services:
     signing_key: Callable[[], SigningKey]
     #: The company that answers them.
     provider: str
+
+    def today(self) -> date:
+        """The day that it is for the provider."""
+        return self.clock().astimezone(self.zone).date()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from billing_hooks.invoicing.words import Words
 from billing_hooks.models import BillingDecision, BillingRun, RunState
 from billing_hooks.policy import Guard, Policy
 from billing_hooks.suspension import Change
+from core.cycles import begins_at
 from core.models.party import Contract, ContractStatus
 
 #: Of earlier months, whose runs on this day are what is usual.
@@ -64,13 +65,14 @@ def find_stops(
     ]
     guards = {policy.name: policy.guard for policy in policies if policy.name in placing}
     for name, guard in guards.items():
-        found += _too_many(session, name, guard, placing[name], now.astimezone(calendar.zone))
+        found += _too_many(session, name, guard, placing[name], now.astimezone(calendar.zone).date(), calendar.zone)
     return found
 
 
-def _too_many(session: Session, policy: str, guard: Guard, placing: set[int], local_now: datetime) -> Iterable[Stop]:
-    midnight = local_now.replace(hour=0, minute=0, second=0, microsecond=0)
-    count = len(placing | _restricted_since(session, policy, midnight))
+def _too_many(
+    session: Session, policy: str, guard: Guard, placing: set[int], today: date, zone: tzinfo
+) -> Iterable[Stop]:
+    count = len(placing | _restricted_since(session, policy, begins_at(today, zone)))
     if guard.count_max is not None and count > guard.count_max:
         yield _stop(StopKind.NUMBER, policy, count, f"more than {guard.count_max}", f"mais de {guard.count_max}")
     if count <= guard.count_floor:
@@ -82,7 +84,7 @@ def _too_many(session: Session, policy: str, guard: Guard, placing: set[int], lo
             StopKind.SHARE, policy, count, f"{count} of {total} contracts, more than {share}",
             f"{count} de {total} contratos, mais de {share}",
         )  # fmt: skip
-    usual = _usual(session, local_now.date(), local_now.tzinfo)
+    usual = _usual(session, today, zone)
     if usual is not None and count > max(usual, guard.count_floor) * guard.times_usual:
         yield _stop(
             StopKind.UNUSUAL, policy, count, f"{usual} are usual on this day of the month",
@@ -108,7 +110,7 @@ def _restricted_since(session: Session, policy: str, since: datetime) -> set[int
     return set(session.scalars(query.where(*own, *placed).distinct()))
 
 
-def _usual(session: Session, today: date, zone: tzinfo | None) -> int | None:
+def _usual(session: Session, today: date, zone: tzinfo) -> int | None:
     """How many the runs of this day restricted in earlier months, the most of them; None where there were no runs."""
     counts = []
     local_day = func.date(func.timezone(str(zone), BillingRun.at))

@@ -22,6 +22,7 @@ from billing_hooks.models import Promise, PromiseKind
 from billing_hooks.suspension import lock_contract
 from core import audit, events, outbox, topics
 from core.audit import Actor
+from core.cycles import begins_at
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.billing import Invoice, InvoiceStatus
 
@@ -64,7 +65,7 @@ def open_payment_window(session: Session, invoice_id: int, actor: Actor, now: da
         raise Conflict(f"invoice {invoice_id} is {invoice.status.value}, not open")
     case = _locked_case(session, invoice.contract_id, now)
     rule = case.policy.payment_window
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = begins_at(now.astimezone(zone).date(), zone)
     if _given(session, case.contract_id, PromiseKind.PAYMENT_WINDOW, midnight, invoice_id) >= rule.times_a_day:
         raise Conflict(f"a payment window opens {rule.times_a_day} times a day for an invoice")
     until = now + timedelta(minutes=rule.minutes)

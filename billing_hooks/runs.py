@@ -38,6 +38,7 @@ from core import audit, events, outbox, topics
 from core.access import HoldReason
 from core.audit import Actor
 from core.clock import Clock
+from core.cycles import begins_at
 from core.errors import Conflict, NotFound, ProvedorError
 from core.models.billing import Invoice, InvoiceStatus
 from core.models.service import Hold, Service
@@ -309,7 +310,7 @@ def _keep_stopped(
     kinds = ",".join(sorted({stop.kind for stop in stops}))
     reason = "; ".join(stop.words.en for stop in stops)
     reason_pt = "; ".join(stop.words.pt for stop in stops)
-    midnight = now.astimezone(engine.calendar.zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = begins_at(now.astimezone(engine.calendar.zone).date(), engine.calendar.zone)
     same = (BillingRun.state == RunState.STOPPED, BillingRun.stopped_for == kinds, BillingRun.at >= midnight)
     for earlier in session.scalars(select(BillingRun).where(*same).with_for_update()).all():
         if decisions.covers(session, earlier.id, plan):

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from standardwebhooks import Webhook
 
 from billing_hooks import inbox, policies
+from billing_hooks.issuing.issue import Issuing
 from billing_hooks.policy import ANATEL_765
 from billing_hooks.runs import Billing, RunUnsafe
 from billing_hooks.suspension import Change
@@ -63,6 +64,16 @@ def run_to_end(session: Session, billing: Billing, *, force: bool = False) -> li
         session.delete(item)
     session.flush()
     return plan
+
+
+def issue_due(session: Session, issuing: Issuing) -> None:
+    """What the clock owes of invoices of our own, and what the workers do."""
+    issuing.owe_due(session)
+    owed = select(OutboxItem).where(OutboxItem.topic == topics.INVOICES_DUE.name).order_by(OutboxItem.id)
+    for item in session.scalars(owed).all():
+        issuing.handle_due(session, item.payload)
+        session.delete(item)
+    session.flush()
 
 
 def interpret(session: Session, inbox_id: int, clock: Clock) -> None:

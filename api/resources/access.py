@@ -77,7 +77,7 @@ def update_service(
     check_version(service.version, if_match)
     values = _service_values(body.model_dump(exclude_unset=True))
     if service.status is ServiceStatus.PENDING and "status" in values:
-        values.setdefault("price_from", given.clock().astimezone(given.zone).date())
+        values.setdefault("price_from", given.today())
     services.update_service(session, given.keyring, service, values, caller.actor)
     log_reveal(session, caller.role, caller.actor, "service", [service.id])
     return tagged(response, service_view(session, service, caller.role))

@@ -483,7 +483,7 @@ def _preview_view(line: BankLine, match: Match) -> PreviewLineOut:
 
 
 def _expectation(body: ExpectedIn, given: Given) -> dict[str, Any]:
-    today = given.clock().astimezone(given.zone).date()
+    today = given.today()
     return body.model_dump() | {"since": body.since or today}
 
 

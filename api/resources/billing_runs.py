@@ -57,7 +57,7 @@ class ChangeOut(Output):
 
 
 class RunIn(Input):
-    """Nothing is to be said."""
+    """Nothing is to be said; a field is refused, such as the `force` of before, which now names its run."""
 
 
 class RunOut(Output):

@@ -228,7 +228,7 @@ def update_terms(
         if name in values:
             values[name] = reference(values[name], name)
     found = parse_id(contract_id, "contract")
-    contracts.update_terms(session, found, values, caller.actor, given.clock().astimezone(given.zone).date())
+    contracts.update_terms(session, found, values, caller.actor, given.today())
     return _terms_view(session, found, billing_of(given))
 
 

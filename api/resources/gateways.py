@@ -84,7 +84,7 @@ def order_charge(invoice_id: str, body: ChargeIn, session: Db, caller: Who, give
     """Have a boleto with Pix made at a gateway for what is still owed, or a second copy; it is there within seconds."""
     charge = charges.order_charge(
         session, parse_id(invoice_id, "invoice"), reference(body.account_id, "account_id") or 0, caller.actor,
-        given.clock().astimezone(given.zone).date(), policies.load_holidays(session, given.country).closes_banks,
+        given.today(), policies.load_holidays(session, given.country).closes_banks,
         due_date=body.due_date, waive_late=body.waive_late,
     )  # fmt: skip
     return once.created(_charge_view(charge))

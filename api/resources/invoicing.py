@@ -254,7 +254,7 @@ def get_payable(invoice_id: str, session: Db, _: Who, given: Given) -> PayableOu
     """What it costs today, and how it is paid. 409 where it is not open."""
     invoice = invoices.get_invoice(session, parse_id(invoice_id, "invoice"))
     holidays = policies.load_holidays(session, given.country)
-    found = payable_on(session, invoice, _today(given), holidays)
+    found = payable_on(session, invoice, given.today(), holidays)
     amount = found.amount
     return PayableOut(
         invoice_id=str(invoice.id), until=found.until, principal_cents=amount.principal_cents,
@@ -272,17 +272,13 @@ def get_pdf(
     """The invoice as its payer sees it, with the QR code and the barcode of what pays it today."""
     invoice = invoices.get_invoice(session, parse_id(invoice_id, "invoice"))
     holidays = policies.load_holidays(session, given.country)
-    sheet = sheet_of(session, invoice, _today(given), given.zone, holidays)
+    sheet = sheet_of(session, invoice, given.today(), given.zone, holidays)
     name = {"Content-Disposition": f'attachment; filename="fatura-{invoice.id}.pdf"'}
     return Response(draw(sheet, language, given.clock()), media_type="application/pdf", headers=name)
 
 
 def _issuing(given: Given) -> Issuing:
     return Issuing(given.zone, given.clock, given.country)
-
-
-def _today(given: Given) -> date:
-    return given.clock().astimezone(given.zone).date()
 
 
 def _values(values: dict[str, Any]) -> dict[str, Any]:

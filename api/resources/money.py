@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, Literal
 
 from fastapi import APIRouter, Response
@@ -52,25 +51,25 @@ def list_invoices(
         (Invoice.external_id, external_id),
     )
     if status in {"open", "overdue"}:
-        due = Invoice.due_date < _today(given) if status == "overdue" else Invoice.due_date >= _today(given)
+        due = Invoice.due_date < given.today() if status == "overdue" else Invoice.due_date >= given.today()
         query = query.where(Invoice.status == InvoiceStatus.OPEN, due)
     elif status is not None:
         query = query.where(Invoice.status == InvoiceStatus(status))
     rows, cursor = list_page(session, query, Invoice.id, paged)
-    return schemas.PageOf(items=[invoice_view(row, _today(given)) for row in rows], next_cursor=cursor)
+    return schemas.PageOf(items=[invoice_view(row, given.today()) for row in rows], next_cursor=cursor)
 
 
 @invoice_routes.post("", status_code=201, response_model=schemas.InvoiceOut)
 def create_invoice(body: schemas.InvoiceIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
     values = _invoice_values(session, body.model_dump(exclude_none=True))
     invoice = invoices.create_invoice(session, values, caller.actor, given.clock())
-    return once.created(invoice_view(invoice, _today(given)))
+    return once.created(invoice_view(invoice, given.today()))
 
 
 @invoice_routes.get("/{invoice_id}")
 def get_invoice(invoice_id: str, session: Db, _: Who, given: Given, response: Response) -> schemas.InvoiceOut:
     invoice = invoices.get_invoice(session, parse_id(invoice_id, "invoice"))
-    return tagged(response, invoice_view(invoice, _today(given)))
+    return tagged(response, invoice_view(invoice, given.today()))
 
 
 @invoice_routes.patch("/{invoice_id}")
@@ -90,7 +89,7 @@ def update_invoice(
         invoices.set_contested(session, invoice, contested, caller.actor)
     if status is not None:
         issue.cancel(session, invoice, caller.actor, given.clock())
-    return tagged(response, invoice_view(invoice, _today(given)))
+    return tagged(response, invoice_view(invoice, given.today()))
 
 
 @payment_routes.get("")
@@ -194,7 +193,3 @@ def _invoice_values(session: Session, values: dict[str, Any]) -> dict[str, Any]:
             "external_gateway": gateway, "external_account_id": account_id, "external_id": external.get("id"),
         }  # fmt: skip
     return values
-
-
-def _today(given: Given) -> date:
-    return given.clock().astimezone(given.zone).date()

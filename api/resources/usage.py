@@ -67,7 +67,7 @@ def service_usage(
 ) -> UsageOut:  # fmt: skip
     service = _service(session, service_id)
     plan = session.get_one(Plan, service.plan_id)
-    today = given.clock().astimezone(given.zone).date()
+    today = given.today()
     cycle = usage.cycle_of_service(session, service, today)
     begins, ends = first or cycle.start, last or today
     if not timedelta(0) <= ends - begins <= timedelta(days=DAYS_MAX):

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from billing_factories import issue_due
 from factories import make_contract, make_plan, make_service
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,11 +17,11 @@ from billing_hooks.issuing.issue import Issuing
 from billing_hooks.issuing.kept import lines_of
 from billing_hooks.models import BilledPeriod
 from billing_hooks.plan_changes import Wish
-from core import parties, topics
+from core import parties
 from core.audit import Actor
 from core.clock import ManualClock
 from core.keyring import Keyring
-from core.models import ContractItem, Invoice, OutboxItem, Service
+from core.models import ContractItem, Invoice, Service
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 ACTOR = Actor("test:person")
@@ -54,12 +55,7 @@ def service(session: Session, keyring: Keyring) -> Service:
 def run_on(session: Session, issuing: Issuing, clock: ManualClock, day: date) -> None:
     """What the clock owes on that day, and what the workers do."""
     clock.now = at(day)
-    issuing.owe_due(session)
-    owed = select(OutboxItem).where(OutboxItem.topic == topics.INVOICES_DUE.name).order_by(OutboxItem.id)
-    for item in session.scalars(owed).all():
-        issuing.handle_due(session, item.payload)
-        session.delete(item)
-    session.flush()
+    issue_due(session, issuing)
 
 
 def amounts(session: Session, service: Service) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from billing_factories import issue_due
 from factories import make_contract, make_plan, make_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,14 +25,14 @@ from billing_hooks.issuing import adjustments, issue, terms
 from billing_hooks.issuing.issue import Issuing
 from billing_hooks.issuing.kept import lines_of, period_of
 from billing_hooks.models import Adjustment, AdjustmentKind, BilledPeriod, Charge, ContractBilling, GatewayAccount
-from core import holds, invoices, parties, services, topics
+from core import holds, invoices, parties, services
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
 from core.errors import Conflict, InvalidInput
 from core.keyring import Keyring
-from core.models import Contract, ContractItem, CustomerKind, Event, Invoice, OutboxItem, Service
+from core.models import Contract, ContractItem, CustomerKind, Event, Invoice, Service
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 ACTOR = Actor("test:person")
@@ -73,16 +74,6 @@ def service_of(session: Session, contract: Contract) -> Service:
     return session.scalars(select(Service).where(Service.contract_id == contract.id)).one()
 
 
-def work(session: Session, issuing: Issuing) -> None:
-    """What the clock owes, and what the workers do."""
-    issuing.owe_due(session)
-    owed = select(OutboxItem).where(OutboxItem.topic == topics.INVOICES_DUE.name).order_by(OutboxItem.id)
-    for item in session.scalars(owed).all():
-        issuing.handle_due(session, item.payload)
-        session.delete(item)
-    session.flush()
-
-
 def made(session: Session, contract: Contract) -> list[Invoice]:
     return list(session.scalars(select(Invoice).where(Invoice.contract_id == contract.id).order_by(Invoice.id)))
 
@@ -110,18 +101,18 @@ def test_an_invoice_is_made_ten_days_before_its_period_begins_and_once(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
     clock.now = at(date(2026, 10, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract) == []
     clock.now = at(date(2026, 10, 31))
-    work(session, issuing)
-    work(session, issuing)
+    issue_due(session, issuing)
+    issue_due(session, issuing)
     (invoice,) = made(session, contract)
     assert (invoice.due_date, invoice.amount_cents) == (date(2026, 11, 10), 9000)
     assert (invoice.fine_bp, invoice.interest_bp_month) == (200, 100)
     (row,) = periods(session, contract)
     assert (row.start, row.end, row.invoice_id) == (date(2026, 11, 10), date(2026, 12, 10), invoice.id)
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.due_date for one in made(session, contract)] == [date(2026, 11, 10), date(2026, 12, 10)]
 
 
@@ -131,10 +122,10 @@ def test_in_arrears_a_period_is_due_when_it_is_over(
     own = terms.create_terms(session, {"name": "pós-pago", "timing": Timing.IN_ARREARS, "lead_days": 7}, ACTOR)
     contracts.update_terms(session, contract.id, {"invoicing_terms_id": own.id}, ACTOR, issuing.today())
     clock.now = at(date(2026, 12, 2))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract) == []
     clock.now = at(date(2026, 12, 3))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.due_date for one in made(session, contract)] == [date(2026, 12, 10)]
     assert periods(session, contract)[0].start == date(2026, 11, 10)
 
@@ -144,7 +135,7 @@ def test_who_is_invoiced_from_the_middle_of_a_cycle_pays_its_part_and_has_his_da
 ) -> None:
     contract = make_invoiced(session, keyring, started_on=date(2026, 11, 25), due_day=10)
     clock.now = at(date(2026, 11, 25))
-    work(session, issuing)
+    issue_due(session, issuing)
     first = made(session, contract)[0]
     assert (first.due_date, first.amount_cents) == (date(2026, 11, 30), 4500)  # 15 of 30 days
     assert words_of(periods(session, contract)[0])[0][0].endswith("25/11/2026 a 09/12/2026 (15 de 30 dias)")
@@ -153,17 +144,17 @@ def test_who_is_invoiced_from_the_middle_of_a_cycle_pays_its_part_and_has_his_da
 def test_a_day_on_which_the_service_was_suspended_is_not_charged_although_it_was_invoiced_before(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     suspend(session, contract, date(2026, 11, 12), date(2026, 11, 14))  # three days touched
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     second = made(session, contract)[1]
     assert second.amount_cents == 9000 - 900
     assert words_of(periods(session, contract)[1])[-1] == (
         "Crédito: Acerto do período 10/11/2026 a 09/12/2026", -900,
     )  # fmt: skip
     clock.now = at(date(2026, 12, 31))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[2].amount_cents == 9000  # made good once
 
 
@@ -171,13 +162,13 @@ def test_while_the_service_is_suspended_nothing_is_charged_and_who_returns_pays_
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
     suspend(session, contract, date(2026, 11, 1), None)
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract) == []
     assert periods(session, contract)[0].total_cents == 0
     hold = holds.live_holds(session, service_of(session, contract).id)[0]
     holds.lift_hold(session, hold.id, actor=ACTOR, now=at(date(2026, 11, 29)))
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     (invoice,) = made(session, contract)
     assert invoice.amount_cents == 9000 + 3000  # ten of the thirty days: from 30 November on
 
@@ -189,7 +180,7 @@ def test_a_throttled_service_is_charged(
     holds.place_hold(
         session, service_id, reason=HoldReason.BILLING, effect=HoldEffect.THROTTLE, actor=ACTOR, now=clock()
     )
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[0].amount_cents == 9000
 
 
@@ -212,11 +203,11 @@ def test_an_extra_is_charged_once_and_one_that_came_too_late_with_the_next(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
     give(session, contract, EXTRA, "Visita técnica", amount_cents=5000)
-    work(session, issuing)
+    issue_due(session, issuing)
     give(session, contract, EXTRA, "Roteador", amount_cents=2500, valid_from=date(2026, 11, 20))
     give(session, contract, EXTRA, "Instalação", amount_cents=100, valid_from=date(2027, 3, 1))
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.amount_cents for one in made(session, contract)] == [14000, 11500]
 
 
@@ -225,9 +216,9 @@ def test_a_discount_is_taken_while_it_is_valid(
 ) -> None:
     give(session, contract, DISCOUNT, "Boas-vindas", percent_bp=5000, valid_until=date(2026, 12, 9))
     give(session, contract, DISCOUNT, "Fidelidade", amount_cents=1000)
-    work(session, issuing)
+    issue_due(session, issuing)
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.amount_cents for one in made(session, contract)] == [3500, 8000]
 
 
@@ -235,23 +226,23 @@ def test_a_credit_is_used_up_by_one_invoice_after_the_other(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
     row = give(session, contract, CREDIT, "Queda de 3 dias", amount_cents=10_000)
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract) == []
     assert row.used_cents == 9000
     with pytest.raises(Conflict):
         adjustments.withdraw(session, row.id, ACTOR, clock())
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[0].amount_cents == 8000
     clock.now = at(date(2026, 12, 31))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[1].amount_cents == 9000
 
 
 def test_what_is_withdrawn_in_time_is_not_charged(session: Session, issuing: Issuing, contract: Contract) -> None:
     row = give(session, contract, EXTRA, "Engano", amount_cents=5000)
     adjustments.withdraw(session, row.id, ACTOR, issuing.clock())
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[0].amount_cents == 9000
 
 
@@ -260,12 +251,12 @@ def test_a_cancelled_invoice_gives_back_what_it_used_up_and_its_days_are_invoice
 ) -> None:
     extra = give(session, contract, EXTRA, "Visita", amount_cents=500)
     credit = give(session, contract, CREDIT, "Crédito", amount_cents=2000)
-    work(session, issuing)
+    issue_due(session, issuing)
     (invoice,) = made(session, contract)
     issue.cancel(session, invoice, ACTOR, clock())
     issue.cancel(session, invoice, ACTOR, clock())
     assert (extra.billed_period_id, credit.used_cents) == (None, 0)
-    work(session, issuing)
+    issue_due(session, issuing)
     assert len(made(session, contract)) == 1
     (row,) = periods(session, contract)
     anew = issuing.reissue(session, row.id, ACTOR)
@@ -279,7 +270,7 @@ def test_a_cancelled_invoice_gives_back_what_it_used_up_and_its_days_are_invoice
 def test_a_paid_invoice_cannot_be_cancelled_and_its_period_stays(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     (invoice,) = made(session, contract)
     invoices.record_payment(
         session, invoice.id, amount_cents=9000, paid_at=clock(), method="pix", actor=ACTOR, now=clock()
@@ -292,11 +283,11 @@ def test_a_paid_invoice_cannot_be_cancelled_and_its_period_stays(
 def test_who_ends_after_paying_in_advance_is_owed_the_rest(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     clock.now = at(date(2026, 11, 19))
     end(session, contract, clock())
-    work(session, issuing)
-    work(session, issuing)
+    issue_due(session, issuing)
+    issue_due(session, issuing)
     left = session.scalars(select(Event).where(Event.type == "contract.credit_left")).one()
     assert left.payload["amount_cents"] == 9000 * 20 // 30  # the day of the end was service
     assert len(made(session, contract)) == 1
@@ -306,11 +297,11 @@ def test_who_ends_after_paying_in_advance_is_owed_the_rest(
 def test_who_ends_and_owes_an_extra_has_a_last_invoice_for_it(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     give(session, contract, EXTRA, "Roteador não devolvido", amount_cents=20_000)
     clock.now = at(date(2026, 11, 19))
     end(session, contract, clock())
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.amount_cents for one in made(session, contract)] == [9000, 20_000 - 6000]
     assert issuing.due_contracts(session, date(2027, 3, 1)) == []
 
@@ -334,22 +325,22 @@ def test_a_pending_service_costs_nothing_until_it_is_made_active(
 def test_a_price_that_is_edited_holds_for_the_next_invoice_and_changes_no_earlier_one(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     suspend(session, contract, date(2026, 11, 12), date(2026, 11, 14))
     item = {"service_id": service_of(session, contract).id, "price_cents": 12_000}
     parties.update_contract(session, parties.get_contract(session, contract.id), {}, [item], ACTOR)
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[1].amount_cents == 12_000 - 900  # the days of then at the price of then
 
 
 def test_the_due_day_changes_by_a_bridge_to_the_new_one(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     parties.update_contract(session, parties.get_contract(session, contract.id), {"due_day": 20}, None, ACTOR)
     clock.now = at(date(2026, 12, 12))
-    work(session, issuing)
+    issue_due(session, issuing)
     rows = periods(session, contract)
     assert [(one.start, one.end) for one in rows] == [
         (date(2026, 11, 10), date(2026, 12, 10)), (date(2026, 12, 10), date(2026, 12, 20)),
@@ -368,14 +359,14 @@ def test_a_contract_that_cannot_be_invoiced_says_so_once_and_keeps_no_other_wait
     session.get_one(ContractBilling, bad.id).invoicing_terms_id = own.id
     other = make_invoiced(session, keyring)
     for _ in range(2):
-        work(session, issuing)
+        issue_due(session, issuing)
     assert len(made(session, other)) == len(made(session, contract)) == 1
     assert made(session, bad) == []
     told = session.scalars(select(Event).where(Event.type == "invoice.not_made")).all()
     assert [one.subject for one in told] == [f"contract:{bad.id}"]
     assert "fine_bp of a consumer" in (session.get_one(ContractBilling, bad.id).invoicing_error or "")
     session.get_one(ContractBilling, bad.id).invoicing_terms_id = None
-    work(session, issuing)
+    issue_due(session, issuing)
     assert session.get_one(ContractBilling, bad.id).invoicing_error is None
 
 
@@ -391,7 +382,7 @@ def test_an_invoice_is_charged_at_the_account_of_its_terms_and_one_that_cannot_b
     parties.update_customer(
         session, parties.get_customer(session, documented.payer_id), {"document": "529.982.247-25"}, None, ACTOR
     )
-    work(session, issuing)
+    issue_due(session, issuing)
     charge = session.scalars(select(Charge)).one()
     assert (charge.invoice_id, charge.account_id, charge.amount_cents) == (
         made(session, documented)[0].id, own.account_id, 9000,
@@ -406,7 +397,7 @@ def test_terms_with_a_pix_key_put_a_static_code_on_the_invoice(
 ) -> None:
     pix = {"pix_key": "financeiro@provedor.example", "pix_name": "Provedor", "pix_city": "São Paulo"}
     terms.create_terms(session, PERSONS | pix, ACTOR)
-    work(session, issuing)
+    issue_due(session, issuing)
     (invoice,) = made(session, contract)
     assert "540590.00" in (invoice.pix_code or "")
     assert f"FATURA{invoice.id}" in (invoice.pix_code or "")
@@ -442,26 +433,26 @@ def test_somebody_else_makes_the_invoices_until_and_after(
 ) -> None:
     contracts.update_terms(session, contract.id, {"invoiced_since": None}, ACTOR, issuing.today())
     clock.now = at(date(2026, 12, 1))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract) == []
     with pytest.raises(Conflict, match="invoiced_since"):
         issuing.preview(session, contract.id)
     contracts.update_terms(session, contract.id, {"invoiced_since": date(2026, 12, 10)}, ACTOR, issuing.today())
-    work(session, issuing)
+    issue_due(session, issuing)
     assert [one.due_date for one in made(session, contract)] == [date(2026, 12, 10)]
 
 
 def test_the_dry_run_says_what_the_run_does_and_changes_nothing(
     session: Session, issuing: Issuing, clock: ManualClock, contract: Contract
 ) -> None:
-    work(session, issuing)
+    issue_due(session, issuing)
     suspend(session, contract, date(2026, 11, 12), date(2026, 11, 14))
     before = session.scalar(select(func.count()).select_from(Adjustment))
     (planned,) = issuing.plan(session, date(2026, 11, 30))
     assert (planned.due_date, planned.draft.total_cents) == (date(2026, 12, 10), 8100)
     assert session.scalar(select(func.count()).select_from(Adjustment)) == before
     clock.now = at(date(2026, 11, 30))
-    work(session, issuing)
+    issue_due(session, issuing)
     assert made(session, contract)[1].amount_cents == planned.draft.total_cents
 
 
@@ -534,14 +525,14 @@ def _live(
             suspend(session, contract, day, last)
             spans.append(days_of(at(day), at(last or BACK), ZONE))
         elif what == "look":
-            work(session, issuing)
+            issue_due(session, issuing)
         else:
             give(session, contract, EXTRA if what == "extra" else CREDIT, "x", amount_cents=number)
     clock.now = at(BACK)
     for hold in holds.live_holds(session, service_of(session, contract).id):
         holds.lift_hold(session, hold.id, actor=ACTOR, now=clock())
     clock.now = at(date(2027, 9, 1))
-    work(session, issuing)
+    issue_due(session, issuing)
     rows = periods(session, contract)
     assert [one.start for one in rows[1:]] == [one.end for one in rows[:-1]]
     worth = Facts(
