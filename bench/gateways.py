@@ -7,9 +7,7 @@ question that we ask its API. Standard Webhooks have no gateway, and are sent fr
 
 from __future__ import annotations
 
-import base64
 import http.client
-import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -38,9 +36,8 @@ from bench.paid import (
     simulated_bras,
 )
 from bench.report import Line, percentile, percentiles
-from billing_hooks.gateways import ADAPTERS
 from billing_hooks.simulators import SIMULATORS
-from billing_hooks.simulators.pix import self_signed
+from billing_hooks.simulators.made_up import make_up
 
 STANDARD = "standard"
 #: Those that have an API to order at.
@@ -52,7 +49,6 @@ PER_S = 10.0
 FIRST = 1000
 REDIALS = range(1900, 1940)
 REDIAL_S = (5.0, 90.0)
-PIX_KEY = "71cdf9ba-c695-4e3c-b010-abb521a3f1be"
 
 
 @dataclass
@@ -176,21 +172,9 @@ def simulators(node: Node) -> Iterator[list[Simulator]]:
         yield [_start(name, node, api, stack) for name in ORDERED_AT]
 
 
-def _secret_for(name: str) -> str:
-    """In the form that the gateway has."""
-    if name == "stripe":
-        return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-    return secrets.token_hex(20)
-
-
 def _start(name: str, node: Node, api: Any, stack: ExitStack) -> Simulator:  # noqa: ANN401
-    secret = _secret_for(name)
-    made_up = self_signed(datetime.now(UTC)) if name == "pix" else {}
-    credentials = {one: made_up.get(one) or secrets.token_hex(16) for one in ADAPTERS[name].credentials}
-    settings = {"pix_key": PIX_KEY} if name == "pix" else {}
-    command = [PROGRAM, "simulate", "gateway", name, "--hook", f"{node.url}/hooks/{name}", "--secret", secret]
-    for key, value in {**credentials, **settings}.items():
-        command += ["--credential", f"{key}={value}"]
+    account = make_up(name, datetime.now(UTC))
+    command = [PROGRAM, "simulate", "gateway", name, "--hook", f"{node.url}/hooks/{name}", *account.options()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait, 20)
     stack.callback(process.terminate)
@@ -198,8 +182,8 @@ def _start(name: str, node: Node, api: Any, stack: ExitStack) -> Simulator:  # n
     base_url = process.stdout.readline().split(" on ")[1].split(",")[0]
     stack.enter_context(_drained(process))
     port = urlsplit(base_url).port or 0
-    body = {"gateway": name, "name": f"{name} {port}", "secret": secret, "credentials": credentials,
-            "settings": {**settings, "base_url": base_url}}  # fmt: skip
+    body = {"gateway": name, "name": f"{name} {port}", "secret": account.secret,
+            "credentials": account.credentials, "settings": {**account.settings, "base_url": base_url}}  # fmt: skip
     answer = api.post("/gateway-accounts", json=body)
     answer.raise_for_status()
     return Simulator(name, answer.json()["id"], port)

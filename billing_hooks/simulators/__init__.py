@@ -4,7 +4,7 @@ Each refuses what the real one refuses.
 
 `hooks` is how a webhook is tried, repeated, put off and given up (pure); `serving` runs a gateway's app and its sender;
 one module a gateway has its API, its objects and what it tells. Beside the gateway's own paths each has `/_simulate`,
-by which a person or a test pays, takes back, and orders faults.
+by which a person or a test pays, takes back, and orders faults. `made_up` is an account for who needs one.
 """
 
 from __future__ import annotations

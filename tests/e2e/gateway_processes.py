@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,10 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from whole_node import PROVEDOR, Node
 
-from billing_hooks.gateways import ADAPTERS
-from billing_hooks.simulators.pix import self_signed
-
-PIX_KEY = "71cdf9ba-c695-4e3c-b010-abb521a3f1be"
+from billing_hooks.simulators.made_up import make_up
 
 
 @dataclass
@@ -51,21 +46,9 @@ def gateways(node: Node, *names: str, options: tuple[str, ...] = ()) -> Iterator
         yield {name: _start(name, node, options, stack) for name in names}
 
 
-def _secret_for(name: str) -> str:
-    """In the form that the gateway has."""
-    if name == "stripe":
-        return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-    return secrets.token_hex(20)
-
-
 def _start(name: str, node: Node, options: tuple[str, ...], stack: ExitStack) -> Gateway:
-    secret = _secret_for(name)
-    made_up = self_signed(datetime.now(UTC)) if name == "pix" else {}
-    credentials = {one: made_up.get(one) or secrets.token_hex(16) for one in ADAPTERS[name].credentials}
-    settings = {"pix_key": PIX_KEY} if name == "pix" else {}
-    command = [PROVEDOR, "simulate", "gateway", name, "--hook", f"{node.url}/hooks/{name}", "--secret", secret]
-    for key, value in {**credentials, **settings}.items():
-        command += ["--credential", f"{key}={value}"]
+    account = make_up(name, datetime.now(UTC))
+    command = [PROVEDOR, "simulate", "gateway", name, "--hook", f"{node.url}/hooks/{name}", *account.options()]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     stack.callback(process.wait, 10)
     stack.callback(process.terminate)
@@ -73,8 +56,8 @@ def _start(name: str, node: Node, options: tuple[str, ...], stack: ExitStack) ->
     base_url = process.stdout.readline().split(" on ")[1].split(",")[0]
     said: list[str] = []
     threading.Thread(target=lambda: said.extend(process.stdout or ()), daemon=True).start()
-    account = node.post("/gateway-accounts", {"gateway": name, "name": name, "secret": secret,
-                                              "credentials": credentials,
-                                              "settings": {**settings, "base_url": base_url}})  # fmt: skip
+    row = node.post("/gateway-accounts", {"gateway": name, "name": name, "secret": account.secret,
+                                          "credentials": account.credentials,
+                                          "settings": {**account.settings, "base_url": base_url}})  # fmt: skip
     place = urlsplit(base_url)
-    return Gateway(name, account["id"], f"{place.scheme}://{place.netloc}", said)
+    return Gateway(name, row["id"], f"{place.scheme}://{place.netloc}", said)

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
-import httpx
 import pytest
+from gateway_processes import Gateway, gateways
 from pypdf import PdfReader
 from small_provider import Provider
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import Node, wait_for
 
 pytestmark = pytest.mark.e2e
-TOKEN = "a-token-of-more-than-32-characters"
-
-
-@dataclass(frozen=True)
-class Gateway:
-    """The simulated gateway's URL, and our account there."""
-
-    url: str
-    account_id: str
 
 
 @pytest.fixture(scope="module")
 def gateway(node: Node) -> Iterator[Gateway]:
-    port = free_port()
-    command = [PROVEDOR, "simulate", "gateway", "asaas", "--port", str(port), "--secret", TOKEN,
-               "--credential", "api_key=k1", "--hook", f"{node.url}/hooks/asaas", "--speed", "20"]  # fmt: skip
-    with subprocess.Popen(command, env=node.environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield _account(node, f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-
-
-def _account(node: Node, url: str) -> Gateway:
-    wait_for(lambda: _listens(url))
-    account = node.post("/gateway-accounts", {
-        "gateway": "asaas", "name": "asaas", "secret": TOKEN, "settings": {"base_url": f"{url}/v3"},
-        "credentials": {"api_key": "k1"}})  # fmt: skip
-    return Gateway(url, account["id"])
-
-
-def _listens(url: str) -> bool:
-    try:
-        return httpx.get(url).status_code > 0
-    except httpx.HTTPError:
-        return False
+    with gateways(node, "asaas") as running:
+        yield running["asaas"]
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +68,7 @@ def test_a_second_copy_with_fine_and_interest_is_paid_and_closes_the_invoice_exa
     said = PdfReader(BytesIO(node.api.get(f"{path}/pdf").content)).pages[0].extract_text()
     for part in ("2ª via", "Padaria Sol", "R$ 204,88", "Multa por atraso"):
         assert part in said
-    pay = f"{gateway.url}/_simulate/charges/{made['charge_id']}/pay"
-    assert httpx.post(pay, json={"method": "PIX"}).status_code == 200
+    gateway.pay(made["charge_id"])
     wait_for(lambda: invoices_of(node, contract)[0]["status"] == "paid")
     (payment,) = node.api.get("/payments", params={"invoice_id": invoice["id"]}).json()["items"]
     assert (payment["amount_cents"], payment["surcharge_cents"]) == (20_488, 498)
