@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import audit, events, policies
+from core import audit, events, policies, topics
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput, NotFound
@@ -55,7 +55,8 @@ def place_hold(
         hold.id,
         {"service_id": service_id, "reason": reason, "effect": effect},
     )
-    policies.refresh(session, [service_id])
+    for_debt = reason is HoldReason.BILLING
+    policies.refresh(session, [service_id], topics.SERVICE_RESTRICTED if for_debt else topics.SERVICE_OUT_OF_STEP)
     return hold
 
 

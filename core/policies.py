@@ -18,15 +18,16 @@ from core.models.network import PolicyVersion
 from core.models.service import Hold, Plan, Service
 from core.models.system import ChangeKind
 from core.policy import Policy, intended_policy
+from core.topics import Topic
 
 #: Services recomputed in one transaction when a plan changes.
 PLAN_CHUNK = 1000
 
 
-def refresh(session: Session, service_ids: Iterable[int]) -> list[Service]:
+def refresh(session: Session, service_ids: Iterable[int], owed: Topic = topics.SERVICE_OUT_OF_STEP) -> list[Service]:
     """Recompute access and policy; returns the services whose policy became another.
 
-    For those, RADIUS nodes learn of it and enforcement of their live sessions is owed.
+    For those, RADIUS nodes learn of it and enforcement of their live sessions is owed: as `owed`.
     """
     session.flush()
     services = session.execute(
@@ -47,15 +48,15 @@ def refresh(session: Session, service_ids: Iterable[int]) -> list[Service]:
         keep(session, policy)
         service.access, service.policy_fingerprint = access, policy.fingerprint
         changes.note(session, ChangeKind.SERVICE, service.id)
-        owe_enforcement(session, service.id)
+        owe_enforcement(session, service.id, owed)
         moved.append(service)
     session.flush()
     return moved
 
 
-def owe_enforcement(session: Session, service_id: int) -> None:
+def owe_enforcement(session: Session, service_id: int, owed: Topic = topics.SERVICE_OUT_OF_STEP) -> None:
     """The live sessions of this service may not be what is intended: bring them in step after the commit."""
-    outbox.enqueue(session, topics.SERVICE_OUT_OF_STEP, {"service_id": service_id})
+    outbox.enqueue(session, owed, {"service_id": service_id})
 
 
 def keep(session: Session, policy: Policy) -> str:

@@ -10,9 +10,11 @@ from typing import Final, NamedTuple
 
 #: What somebody waits for. The relay is woken for it; other work it finds when it looks by itself, a moment later.
 ENFORCE: Final = "enforce"
+#: Restrictions that nobody waits for, and what a NAS's pace puts off: whoever pays meanwhile overtakes ten thousand.
+PACED: Final = "paced"
 DEFAULT: Final = "default"
 #: In the order in which the relay serves them.
-QUEUES: Final = (ENFORCE, DEFAULT)
+QUEUES: Final = (ENFORCE, PACED, DEFAULT)
 
 
 class Topic(NamedTuple):
@@ -48,8 +50,12 @@ BANK_FILE_DUE = Topic("billing.bank_file_due", DEFAULT)
 BILLING_CHUNK = Topic("billing.run_chunk", DEFAULT)
 #: The intended policy of a service is not what its sessions may have. Payload: {"service_id"}.
 SERVICE_OUT_OF_STEP = Topic("provisioning.service_out_of_step", ENFORCE)
+#: The same, where a debt restricts it: nobody waits for that. Payload: {"service_id"}.
+SERVICE_RESTRICTED = Topic("provisioning.service_restricted", PACED)
 #: One session is to be brought in step (retry or reconciler). Payload: {"session_id"}.
 SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", ENFORCE)
+#: The same, where its NAS has had its disconnects for now. Payload: {"session_id"}.
+SESSION_AWAITS_TURN = Topic("provisioning.session_awaits_turn", PACED)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.

@@ -53,7 +53,7 @@ class _Worker(NamedTuple):
 #: for the interpreter.
 ENFORCING = _Worker("enforce", threads=8, metrics=ENFORCE_METRICS, nice=2)
 #: The rest, and a run of ten thousand suspensions is among it.
-REST = _Worker("default,notify,provision", threads=3, metrics=DEFAULT_METRICS, nice=8)
+REST = _Worker("default,paced,notify,provision", threads=3, metrics=DEFAULT_METRICS, nice=8)
 
 
 def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], list[Child]] | None = None,

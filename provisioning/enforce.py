@@ -57,7 +57,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Errand:
     """What is owed to one session. `reason`: somebody asked for a disconnect, so neither pace nor step count.
-    `waited`: it was put off before, so it is not behind those who wait now."""
+    `waited`: its NAS's pace put it off before, so it is not behind those who wait now."""
 
     session_id: int
     tries: int = 0
@@ -66,18 +66,17 @@ class Errand:
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Errand:
-        return cls(
-            payload["session_id"], payload.get("tries", 0), payload.get("reason"), payload.get("waited", False)
-        )  # fmt: skip
+        return cls(payload["session_id"], payload.get("tries", 0), payload.get("reason"))
 
     @property
     def topic(self) -> Topic:
-        return topics.SESSION_OUT_OF_STEP if self.reason is None else topics.SESSION_DISCONNECT
+        if self.reason is not None:
+            return topics.SESSION_DISCONNECT
+        return topics.SESSION_AWAITS_TURN if self.waited else topics.SESSION_OUT_OF_STEP
 
     def payload(self, tries: int) -> dict[str, Any]:
         asked_for = {} if self.reason is None else {"reason": self.reason}
-        waited = {"waited": True} if self.waited else {}
-        return {"session_id": self.session_id, "tries": tries, **asked_for, **waited}
+        return {"session_id": self.session_id, "tries": tries, **asked_for}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class Enforcer:
     line: pace.Line = field(default_factory=pace.Line)
 
     def service_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
-        """Handler of SERVICE_OUT_OF_STEP: all live sessions of one service, each by itself."""
+        """Handler of SERVICE_OUT_OF_STEP and SERVICE_RESTRICTED: all live sessions of one service, each by itself."""
         of_service = (
             Session.service_id == payload["service_id"],
             Session.stopped_at.is_(None),
@@ -122,6 +121,10 @@ class Enforcer:
     def session_out_of_step(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SESSION_OUT_OF_STEP."""
         return self._begin(session, Errand.of(payload))
+
+    def session_awaits_turn(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of SESSION_AWAITS_TURN."""
+        return self._begin(session, replace(Errand.of(payload), waited=True))
 
     def session_disconnect(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of SESSION_DISCONNECT."""
@@ -144,7 +147,7 @@ class Enforcer:
             return None
         pause = self._pause(session, errand, nas, decision)
         if pause is not None:
-            self._owe_again(session, replace(errand, waited=True), errand.tries, pause)
+            self._owe_again(session, replace(errand, waited=decision.paced), errand.tries, pause)
             return None
         asking = self._claim(session, errand, live, nas, decision, intended)
         outbox.lose_on_crash(session)  # then the errand itself is still owed

@@ -2,7 +2,7 @@
 
 The events of a change reach enforcement at once; this sweep is for what slipped through: a packet lost for good, a
 session accepted on an old snapshot, a policy edited while enforcement was frozen. One indexed query; what is owed
-already or was tried a moment ago is left alone.
+already or was tried a moment ago is left alone. Who is to have full access is waited for; the others are not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ QUIET_S = 30
 _OWE = text(
     """
     INSERT INTO outbox (topic, queue, payload)
-    SELECT 'provisioning.session_out_of_step', 'enforce', jsonb_build_object('session_id', s.id)
+    SELECT 'provisioning.session_out_of_step', CASE v.access WHEN 'full' THEN 'enforce' ELSE 'paced' END,
+           jsonb_build_object('session_id', s.id)
     FROM session s
     JOIN service v ON v.id = s.service_id
     JOIN nas n ON n.id = s.nas_id
@@ -30,8 +31,11 @@ _OWE = text(
       AND NOT EXISTS (SELECT FROM enforcement_step e
                       WHERE e.session_id = s.id AND e.at > now() - make_interval(secs => :quiet))
       AND NOT EXISTS (SELECT FROM outbox o
-                      WHERE o.topic = 'provisioning.session_out_of_step'
+                      WHERE o.topic IN ('provisioning.session_out_of_step', 'provisioning.session_awaits_turn')
                         AND (o.payload->>'session_id')::bigint = s.id)
+      AND NOT EXISTS (SELECT FROM outbox o
+                      WHERE o.topic IN ('provisioning.service_out_of_step', 'provisioning.service_restricted')
+                        AND (o.payload->>'service_id')::bigint = v.id)
     LIMIT :limit
     """
 )

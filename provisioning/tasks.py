@@ -11,7 +11,9 @@ from provisioning.reconciler import sweep
 def handlers(enforcer: Enforcer) -> dict[str, Handler]:
     return {
         topics.SERVICE_OUT_OF_STEP.name: enforcer.service_out_of_step,
+        topics.SERVICE_RESTRICTED.name: enforcer.service_out_of_step,
         topics.SESSION_OUT_OF_STEP.name: enforcer.session_out_of_step,
+        topics.SESSION_AWAITS_TURN.name: enforcer.session_awaits_turn,
         topics.SESSION_DISCONNECT.name: enforcer.session_disconnect,
     }
 

@@ -8,22 +8,25 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from enforcing import Bras, World, await_true, open_bras
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
 
 from aaa.bras.subscriber import State
 from aaa.coa import CoaClient, client
-from core import outbox, policies, switches
-from core.access import HoldEffect
+from core import outbox, policies, switches, topics
+from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
+from core.holds import lift_hold, place_hold
 from core.keyring import Keyring
 from core.models import Event, OutboxItem, Service, Session, StopKind
+from core.topics import Topic
 from provisioning.enforce import TRIES_BEFORE_ALARM, Enforcer
 from provisioning.models import ASKING, EnforcementStep
 from provisioning.reconciler import sweep
 
 OUT_OF_STEP = "provisioning.session_out_of_step"
+AWAITS_TURN = "provisioning.session_awaits_turn"
 DISCONNECT = "provisioning.session_disconnect"
 
 
@@ -128,6 +131,38 @@ def test_the_reconciler_owes_what_is_out_of_step_once(world: World, bras: Bras) 
         assert sweep(session) == 0
 
 
+@pytest.mark.parametrize("topic", [topics.SERVICE_OUT_OF_STEP, topics.SERVICE_RESTRICTED])
+def test_the_reconciler_leaves_alone_what_a_change_owes_already(world: World, bras: Bras, topic: Topic) -> None:
+    """Else every sweep during a run of suspensions owed them all once more."""
+    service, _, _ = world.online(world.nas(bras), bras)
+    world.hold(service, HoldEffect.THROTTLE)
+    with world.database.transaction() as session:
+        session.execute(delete(OutboxItem))
+        outbox.enqueue(session, topic, {"service_id": service})
+        assert sweep(session) == 0
+        session.execute(delete(OutboxItem))
+        assert sweep(session) == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "queue"),
+    [(HoldReason.BILLING, topics.PACED), (HoldReason.ADMIN, topics.ENFORCE)],
+)
+def test_a_restriction_for_debt_waits_behind_whoever_pays_and_an_operators_does_not(
+    world: World, bras: Bras, reason: HoldReason, queue: str
+) -> None:
+    service, _, _ = world.online(world.nas(bras), bras)
+    with world.database.transaction() as session:
+        session.execute(delete(OutboxItem))
+        now = datetime.now(UTC)
+        hold = place_hold(session, service, reason=reason, effect=HoldEffect.THROTTLE, actor=Actor("t"), now=now)
+        session.flush()
+        assert session.scalars(select(OutboxItem.queue)).all() == [queue]
+        session.execute(delete(OutboxItem))
+        lift_hold(session, hold.id, actor=Actor("t"), now=now)
+        assert session.scalars(select(OutboxItem.queue)).all() == [topics.ENFORCE]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_silent_nas_shuts_its_breaker_and_the_work_is_kept(world: World, bras: Bras) -> None:
     service, live, _ = world.online(world.nas(bras), bras)
@@ -183,14 +218,14 @@ def test_who_exceeds_the_pace_comes_again_in_turn_and_nobody_overtakes(world: Wo
         world.hold(service, HoldEffect.WALLED_GARDEN)
         world.enforce(service)
     assert world.steps() == [("disconnect", "ack", None)]
-    put_off = [{"session_id": live, "tries": 0, "waited": True} for live in lives[1:]]
-    assert world.owed(OUT_OF_STEP) == put_off[:2]
+    put_off = [{"session_id": live, "tries": 0} for live in lives[1:]]
+    assert world.owed(AWAITS_TURN) == put_off[:2]
     assert due_after(world) == [10.0, 20.0]
     world.enforcer.clock.advance(timedelta(seconds=10))  # type: ignore[attr-defined]
     world.hold(services[3], HoldEffect.WALLED_GARDEN)
     world.enforce(services[3])  # there is a disconnect to be had, and it is not his
-    assert world.owed(OUT_OF_STEP) == put_off
-    world.begin(world.enforcer.session_out_of_step, **put_off[0])
+    assert world.owed(AWAITS_TURN) == put_off
+    world.begin(world.enforcer.session_awaits_turn, **put_off[0])
     world.await_answers()
     assert world.steps() == [("disconnect", "ack", None)] * 2
 
@@ -198,7 +233,7 @@ def test_who_exceeds_the_pace_comes_again_in_turn_and_nobody_overtakes(world: Wo
 def due_after(world: World) -> list[float]:
     """In how many seconds of our clock the sessions' work is due."""
     with world.database.transaction() as session:
-        query = select(OutboxItem.due_at).where(OutboxItem.topic == OUT_OF_STEP).order_by(OutboxItem.id)
+        query = select(OutboxItem.due_at).where(OutboxItem.topic == AWAITS_TURN).order_by(OutboxItem.id)
         return [(due_at - world.enforcer.clock()).total_seconds() for due_at in session.scalars(query)]
 
 
