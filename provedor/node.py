@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO, NamedTuple
@@ -54,6 +55,9 @@ class _Worker(NamedTuple):
 ENFORCING = _Worker("enforce", threads=8, metrics=ENFORCE_METRICS, nice=2)
 #: The rest, and a run of ten thousand suspensions is among it.
 REST = _Worker("default,paced,notify,provision", threads=3, metrics=DEFAULT_METRICS, nice=8)
+#: After which the API's event loop gets the interpreter back from a thread that works for it. At Python's own 5 ms the
+#: loop waits for as long as many a request takes, and with a flood of webhooks their senders do.
+SWITCH_S = 0.0005
 
 
 def run_node(settings: Settings, roles: list[str], extra: Callable[[Runtime], list[Child]] | None = None,
@@ -187,6 +191,7 @@ def _run_bank_port(runtime: Runtime, ready: Callable[[], None]) -> None:
 
 
 def _run_api(runtime: Runtime, ready: Callable[[], None]) -> None:
+    sys.setswitchinterval(SWITCH_S)
     settings, app = runtime.settings, _make_api(runtime)
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_level="warning", access_log=False,
