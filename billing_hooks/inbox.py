@@ -34,13 +34,14 @@ from billing_hooks.gateways.base import (
 )
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
 from billing_hooks.same_money import Found
-from core import audit, events, invoices, outbox, topics
+from core import audit, events, invoices, outbox, payments, topics
 from core.audit import Actor
 from core.clock import Clock
 from core.errors import Conflict, NotFound, ProvedorError
-from core.invoices import External, Terms
+from core.invoices import External
 from core.keyring import GATEWAY_SECRET, Keyring
 from core.models.billing import Invoice, Payment
+from core.payments import Terms
 
 BODY_OCTETS_MAX = 256 * 1024
 #: How the id begins of what no webhook told, before the payment's.
@@ -250,7 +251,7 @@ def _apply(session: Session, entry: InboxEntry, notice: Notice, now: datetime) -
         _wake(session, entry.account_id, notice.payment_id)
     elif isinstance(notice, PaymentReversed | ReversalUndone):
         _lock_payment(session, entry.account_id, notice.payment_id)
-        payment = invoices.find_payment(session, entry.account_id, notice.payment_id)
+        payment = payments.find_payment(session, entry.account_id, notice.payment_id)
         if payment is None:
             return notice.payment_id
         _take_back(session, payment, notice, actor, now)
@@ -275,14 +276,14 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
     terms = Terms(surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents)
     found = _told_before(session, invoice, entry, notice)
     if found.payment_id is not None:
-        invoices.tell_again(session, {found.payment_id: (external, terms)}, actor)
+        payments.tell_again(session, {found.payment_id: (external, terms)}, actor)
         return
-    payment = invoices.record_payment(
+    payment = payments.record_payment(
         session, invoice.id, amount_cents=notice.amount_cents, paid_at=notice.paid_at, method=notice.method,
         actor=actor, now=now, currency=notice.currency, external=external, terms=terms, so_far=notice.so_far,
     )  # fmt: skip
     if found.doubt is not None:
-        invoices.doubt_payment(session, payment, found.doubt.en, found.doubt.pt)
+        payments.doubt_payment(session, payment, found.doubt.en, found.doubt.pt)
 
 
 def _told_before(session: Session, invoice: Invoice, entry: InboxEntry, notice: PaymentReceived) -> Found:
@@ -290,7 +291,7 @@ def _told_before(session: Session, invoice: Invoice, entry: InboxEntry, notice: 
     if notice.currency not in {None, invoice.currency}:
         return same_money.NOTHING
     known = same_money.known_payments(session, [invoice.id])[invoice.id]
-    if not known or invoices.find_payment(session, entry.account_id, notice.payment_id) is not None:
+    if not known or payments.find_payment(session, entry.account_id, notice.payment_id) is not None:
         return same_money.NOTHING
     told = same_money.told_by_gateway(
         invoice, entry.account_id, notice.payment_id, notice.amount_cents, notice.paid_at, notice.method
@@ -302,11 +303,11 @@ def _take_back(
     session: Session, payment: Payment, notice: PaymentReversed | ReversalUndone, actor: Actor, now: datetime
 ) -> None:
     if isinstance(notice, ReversalUndone):
-        invoices.undo_reversal(session, payment.id, now=now, actor=actor)
+        payments.undo_reversal(session, payment.id, now=now, actor=actor)
     elif notice.amount_cents is not None:
-        invoices.refund_part(session, payment.id, notice.amount_cents, now=now, actor=actor)
+        payments.refund_part(session, payment.id, notice.amount_cents, now=now, actor=actor)
     else:
-        invoices.reverse_payment(session, payment.id, now=now, actor=actor, refund=notice.refund)
+        payments.reverse_payment(session, payment.id, now=now, actor=actor, refund=notice.refund)
 
 
 def _lock_payment(session: Session, account_id: int, payment_id: str) -> None:

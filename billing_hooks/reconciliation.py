@@ -23,7 +23,7 @@ from billing_hooks.errands import Errand, Errands
 from billing_hooks.gateways import mutual_tls
 from billing_hooks.gateways.base import Fact, GatewayApi, PaymentReceived, PaymentReversed
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
-from core import events, invoices, outbox, topics
+from core import events, outbox, payments, topics
 from core.clock import Clock
 from core.work import Afterwards
 
@@ -184,11 +184,11 @@ def _read(api: GatewayApi, since: datetime) -> Reading:
 
 def _is_news(session: Session, account_id: int, fact: Fact) -> bool:
     if isinstance(fact, PaymentReceived):
-        known = invoices.find_payment(session, account_id, fact.payment_id)
+        known = payments.find_payment(session, account_id, fact.payment_id)
         grew = known is not None and fact.so_far and fact.amount_cents > known.amount_cents
         return known is None or grew or (known.settled_at is None and fact.settled_at is not None)
     if isinstance(fact, PaymentReversed):
-        known = invoices.find_payment(session, account_id, fact.payment_id)
+        known = payments.find_payment(session, account_id, fact.payment_id)
         part = fact.amount_cents
         return known is not None and known.reversed_at is None and (part is None or part > known.refunded_cents)
     return False

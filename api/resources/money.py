@@ -30,7 +30,7 @@ from billing_hooks import accounts, policies
 from billing_hooks.issuing import issue
 from billing_hooks.issuing.owed import surcharge_in
 from billing_hooks.models import GatewayAccount
-from core import invoices
+from core import invoices, payments
 from core.models.billing import Invoice, InvoiceStatus, Payment
 
 invoice_routes = APIRouter(prefix="/invoices", tags=["invoices"])
@@ -111,16 +111,16 @@ def record_payment(body: schemas.PaymentIn, session: Db, caller: Who, given: Giv
     closes_banks = policies.load_holidays(session, given.country).closes_banks
     paid_on = body.paid_at.astimezone(given.zone).date()
     surcharge_cents = surcharge_in(session, invoice, body.amount_cents, paid_on, closes_banks)
-    payment = invoices.record_payment(
+    payment = payments.record_payment(
         session, invoice.id, amount_cents=body.amount_cents, paid_at=body.paid_at, method=body.method,
-        currency=body.currency, actor=caller.actor, now=given.clock(), terms=invoices.Terms(surcharge_cents),
+        currency=body.currency, actor=caller.actor, now=given.clock(), terms=payments.Terms(surcharge_cents),
     )  # fmt: skip
     return once.created(payment_view(payment))
 
 
 @payment_routes.get("/{payment_id}")
 def get_payment(payment_id: str, session: Db, _: Who) -> schemas.PaymentOut:
-    return payment_view(invoices.get_payment(session, parse_id(payment_id, "payment")))
+    return payment_view(payments.get_payment(session, parse_id(payment_id, "payment")))
 
 
 @payment_routes.delete("/{payment_id}")
@@ -131,7 +131,7 @@ def reverse_payment(
 
     A chargeback or a mistake: the invoice is owed again. With `refund=true` we gave the money back: it is not.
     """
-    reversed_ = invoices.reverse_payment(
+    reversed_ = payments.reverse_payment(
         session, parse_id(payment_id, "payment"), now=given.clock(), actor=caller.actor, refund=refund
     )
     return payment_view(reversed_)

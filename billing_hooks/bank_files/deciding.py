@@ -12,7 +12,7 @@ from billing_hooks.bank_files.base import PAYS, Kind
 from billing_hooks.bank_files.working import external_of, lock_accounts, settle_title, terms_of
 from billing_hooks.gateways.reading import day
 from billing_hooks.models import BankFileLine, BankLineStatus
-from core import audit, events, invoices
+from core import audit, events, invoices, payments
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.billing import Payment
@@ -38,7 +38,7 @@ def match_line(session: Session, line_id: int, invoice_id: int, actor: Actor, *,
         _record(session, line, invoice_id, actor, now)
     elif line.kind is Kind.REVERSED:
         payment = _payment_to_reverse(session, line, invoice_id)
-        invoices.reverse_payment(session, payment.id, now=now, actor=actor)
+        payments.reverse_payment(session, payment.id, now=now, actor=actor)
         line.invoice_id, line.payment_id, line.status = invoice_id, payment.id, BankLineStatus.RECORDED
     else:
         raise InvalidInput(f"line {line_id} is of kind {line.kind} and pays nothing", field="line_id")
@@ -55,7 +55,7 @@ def same_payment(session: Session, line_id: int, payment_id: int, actor: Actor, 
     line = _locked(session, line_id)
     if line.kind not in PAYS:
         raise InvalidInput(f"line {line_id} is of kind {line.kind} and pays nothing", field="line_id")
-    payment = invoices.get_payment(session, payment_id)
+    payment = payments.get_payment(session, payment_id)
     if line.status is BankLineStatus.DISMISSED or line.payment_id == payment_id:
         raise Conflict(f"line {line_id} is {line.status} already", field="status")
     if payment.reversed_at is not None or payment.also_id is not None:
@@ -64,8 +64,8 @@ def same_payment(session: Session, line_id: int, payment_id: int, actor: Actor, 
         raise InvalidInput(f"payment {payment_id} is of another amount than line {line_id}", field="payment_id")
     invoices.lock_invoices(session, {payment.invoice_id, line.invoice_id or payment.invoice_id})
     if line.payment_id is not None:
-        invoices.reverse_payment(session, line.payment_id, now=now, actor=actor)
-    invoices.tell_again(session, {payment_id: (external_of(line), terms_of(line))}, actor)
+        payments.reverse_payment(session, line.payment_id, now=now, actor=actor)
+    payments.tell_again(session, {payment_id: (external_of(line), terms_of(line))}, actor)
     line.invoice_id, line.payment_id, line.status = payment.invoice_id, payment_id, BankLineStatus.RECORDED
     _decided(session, line, actor, now)
     return line
@@ -88,7 +88,7 @@ def dismiss_line(session: Session, line_id: int, reason: str, actor: Actor, *, n
 def _record(session: Session, line: BankFileLine, invoice_id: int, actor: Actor, now: datetime) -> None:
     if line.occurred_on is None or line.paid_cents <= 0:
         raise InvalidInput(f"line {line.id} says no amount or no day", field="line_id")
-    payment = invoices.record_payment(
+    payment = payments.record_payment(
         session, invoice_id, amount_cents=line.paid_cents, paid_at=day(line.occurred_on, "occurred_on"),
         method=line.method, actor=actor, now=now, currency="BRL", external=external_of(line), terms=terms_of(line),
     )  # fmt: skip

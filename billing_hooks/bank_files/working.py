@@ -53,13 +53,14 @@ from billing_hooks.models import (
     ChargeStatus,
     ContractBilling,
 )
-from core import events, invoices, outbox, topics
+from core import events, outbox, payments, topics
 from core.access import HoldReason
 from core.audit import Actor
 from core.clock import Clock
 from core.errors import ProvedorError
-from core.invoices import External, Receipt, Recorded, Terms
+from core.invoices import External
 from core.models.service import Hold, Service
+from core.payments import Receipt, Recorded, Terms
 
 #: The account of payments that bank files told: none, and gateway accounts are numbered from 1.
 BANK_ACCOUNT: Final = 0
@@ -153,16 +154,16 @@ def settle_title(session: Session, line: BankFileLine, actor: Actor, now: dateti
         return
     same = (BankFileLine.bank == line.bank, BankFileLine.account == line.account, BankFileLine.title == line.title)
     lines = {one.id: one for one in session.scalars(select(BankFileLine).where(*same, facts.TAKEN))}
-    payments = [one for one in lines.values() if one.kind in PAYS and one.status is BankLineStatus.RECORDED]
+    paying = [one for one in lines.values() if one.kind in PAYS and one.status is BankLineStatus.RECORDED]
     # What a person decided stays so.
     reversals = [one for one in lines.values() if one.kind is Kind.REVERSED and one.decided_by is None]
-    pairs = pair_reversals([_movement(one) for one in payments], [_movement(one) for one in reversals])
+    pairs = pair_reversals([_movement(one) for one in paying], [_movement(one) for one in reversals])
     before = {one.payment_id for one in reversals if one.payment_id is not None}
     after = {lines[pairs[one.id]].payment_id for one in reversals if one.id in pairs}
     for payment_id in sorted(filter(None, before - after)):
-        invoices.undo_reversal(session, payment_id, now=now, actor=actor)
+        payments.undo_reversal(session, payment_id, now=now, actor=actor)
     for payment_id in sorted(filter(None, after - before)):
-        invoices.reverse_payment(session, payment_id, now=now, actor=actor)
+        payments.reverse_payment(session, payment_id, now=now, actor=actor)
     for reversal in reversals:
         paired = lines.get(pairs.get(reversal.id, 0))
         if paired is not None:
@@ -261,8 +262,8 @@ def _wait(line: BankFileLine, reason: Words) -> list[events.Happened]:
 
 
 def _record(session: Session, chunk: _Chunk, actor: Actor) -> None:
-    recorded = invoices.record_payments(session, [_receipt(line, pay) for line, pay in chunk.paying], actor)
-    invoices.tell_again(
+    recorded = payments.record_payments(session, [_receipt(line, pay) for line, pay in chunk.paying], actor)
+    payments.tell_again(
         session, {same.payment_id: (external_of(line), terms_of(line)) for line, same in chunk.joining}, actor
     )
     for line, pay in chunk.paying:
@@ -314,7 +315,7 @@ def _settle(session: Session, lines: Iterable[BankFileLine]) -> None:
         if line.payment_id is not None and line.credited_on is not None
     }
     if settled:
-        invoices.settle_payments(session, settled)
+        payments.settle_payments(session, settled)
 
 
 def _reverse(session: Session, chunk: _Chunk, read: dict[int, BankLine], actor: Actor, now: datetime) -> None:

@@ -10,14 +10,14 @@ from datetime import date
 from sqlalchemy.orm import Session
 
 from billing_hooks.invoicing.late import AmountDue, Debt, IsHoliday, LateTerms, PayerKind, amount_due
-from core import invoices
+from core import payments
 from core.models.billing import Invoice
 
 
 def debt_of(session: Session, invoice: Invoice) -> Debt:
     """As far as it was not paid. Its rates were checked against the payer's caps when it was made."""
     terms = LateTerms(invoice.fine_bp, invoice.interest_bp_month, PayerKind.BUSINESS)
-    return Debt(invoices.missing_cents(session, invoice), invoice.due_date, terms)
+    return Debt(payments.missing_cents(session, invoice), invoice.due_date, terms)
 
 
 def owed_on(session: Session, invoice: Invoice, day: date, is_holiday: IsHoliday) -> AmountDue:

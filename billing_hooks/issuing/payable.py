@@ -35,7 +35,7 @@ from billing_hooks.models import (
     DebtMessage,
     InvoicingTerms,
 )
-from core import invoices
+from core import payments
 from core.errors import Conflict, InvalidInput
 from core.models.billing import Invoice, InvoiceStatus
 from core.models.party import Company, Contact, Contract, Customer
@@ -146,7 +146,7 @@ def _lines(session: Session, invoice: Invoice, row: BilledPeriod | None) -> tupl
     if not said:
         text = words.name(invoice.description or f"Fatura {invoice.id}")
         said = (Line(Kind.EXTRA, str(invoice.id), text, invoice.amount_cents),)
-    paid_cents = invoice.amount_cents - invoices.missing_cents(session, invoice)
+    paid_cents = invoice.amount_cents - payments.missing_cents(session, invoice)
     if not paid_cents or invoice.status is not InvoiceStatus.OPEN:
         return said
     return (*said, Line(Kind.CREDIT, "paid", Words("Pago em parte", "Paid in part"), -paid_cents))

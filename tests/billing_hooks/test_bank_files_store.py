@@ -25,7 +25,7 @@ from billing_hooks.bank_files.spreadsheet import CsvMapping
 from billing_hooks.bank_files.store import How, receive
 from billing_hooks.bank_files.suggesting import suggest
 from billing_hooks.models import BankFile, BankFileLine, BankFileStatus, BankLineStatus
-from core import invoices, parties
+from core import parties, payments
 from core.audit import Actor
 from core.database import Database
 from core.errors import Conflict, InvalidInput, NotFound
@@ -263,7 +263,7 @@ def test_a_payment_told_by_two_occurrences_on_a_day_waits_for_a_person(session: 
 
 def test_money_that_another_told_already_is_not_recorded_twice(session: Session) -> None:
     invoice = titled(session, "1")
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=9990, paid_at=NOW, method="pix", actor=ACTOR, now=NOW,
         external=External("asaas", 1, "pay_1"),
     )  # fmt: skip

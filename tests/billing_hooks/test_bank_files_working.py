@@ -26,7 +26,7 @@ from billing_hooks.models import (
     ChargeStatus,
     GatewayAccount,
 )
-from core import holds, invoices, outbox, topics
+from core import holds, invoices, outbox, payments, topics
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.database import Database
@@ -184,7 +184,7 @@ def test_a_reversal_whose_payment_another_told_is_a_persons_to_decide(session: S
     file = bring(session, itau_return(Detail("69", 1, DAY + timedelta(2), 9990)))
     (reversal,) = lines_of(session, file)
     assert (reversal.status, FILES.look_again(session)) == (BankLineStatus.AWAITS_PAYMENT, 0)
-    payment = invoices.record_payment(
+    payment = payments.record_payment(
         session, invoice.id, amount_cents=9990, paid_at=NOW, method="pix", actor=ACTOR, now=NOW,
         external=External("asaas", 1, "pay_1"),
     )  # fmt: skip
@@ -200,7 +200,7 @@ def test_a_reversal_that_a_person_was_asked_about_takes_back_its_own_titles_paym
     session: Session,
 ) -> None:
     invoice = titled(session, 1)
-    paid = invoices.record_payment(
+    paid = payments.record_payment(
         session, invoice.id, amount_cents=9990, paid_at=datetime(2026, 11, 20, 15, tzinfo=UTC), method="boleto",
         actor=ACTOR, now=NOW, external=External("asaas", 1, "pay_1"),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from billing_hooks.runs import Billing, RunUnsafe
 from billing_hooks.simulators import asaas as simulator
 from billing_hooks.simulators.hooks import HookQueue
 from billing_hooks.simulators.serving import at_once
-from core import invoices
+from core import invoices, payments
 from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
@@ -107,7 +107,7 @@ def test_an_invoice_paid_otherwise_closes_its_charges_at_the_gateway(
     row = order(provider, invoice_id)
     provider.work()
     with provider.database.transaction() as session:
-        invoices.record_payment(
+        payments.record_payment(
             session, invoice_id, amount_cents=9990, paid_at=clock(), method="cash", actor=ACTOR, now=clock()
         )
     provider.work()

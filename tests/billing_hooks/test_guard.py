@@ -18,7 +18,7 @@ from billing_hooks.decisions import NO_LONGER_RIGHT
 from billing_hooks.models import BillingDecision, BillingRun, GatewayAccount, RunState
 from billing_hooks.policy import Guard
 from billing_hooks.runs import Billing, RunUnsafe
-from core import invoices, topics
+from core import invoices, payments, topics
 from core.access import Access
 from core.audit import Actor
 from core.clock import ManualClock
@@ -55,7 +55,7 @@ def make_debtor(session: Session, keyring: Keyring) -> MakeDebtor:
 
 def pay(session: Session, service: Service) -> None:
     invoice = session.scalars(select(Invoice).where(Invoice.contract_id == service.contract_id)).one()
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=invoice.amount_cents, paid_at=NOW, method="pix", actor=ACTOR, now=NOW
     )
 

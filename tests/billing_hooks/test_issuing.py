@@ -25,7 +25,7 @@ from billing_hooks.issuing import adjustments, issue, terms
 from billing_hooks.issuing.issue import Issuing
 from billing_hooks.issuing.kept import lines_of, period_of
 from billing_hooks.models import Adjustment, AdjustmentKind, BilledPeriod, Charge, ContractBilling, GatewayAccount
-from core import holds, invoices, parties, services
+from core import holds, parties, payments, services
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -272,7 +272,7 @@ def test_a_paid_invoice_cannot_be_cancelled_and_its_period_stays(
 ) -> None:
     issue_due(session, issuing)
     (invoice,) = made(session, contract)
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=9000, paid_at=clock(), method="pix", actor=ACTOR, now=clock()
     )
     with pytest.raises(Conflict):

@@ -22,7 +22,7 @@ from billing_hooks.issuing import terms
 from billing_hooks.issuing.owed import owed_on, surcharge_in
 from billing_hooks.issuing.payable import payable_on, sheet_of
 from billing_hooks.models import Charge, ChargeStatus, DebtMessage, GatewayAccount, InboxEntry
-from core import invoices, parties
+from core import parties, payments
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput
 from core.models import Contract, CustomerKind, Invoice, InvoiceStatus
@@ -95,7 +95,7 @@ def test_late_it_costs_two_percent_and_a_thirtieth_of_one_for_each_day(session: 
 
 
 def test_a_part_that_was_paid_bears_neither_fine_nor_interest(session: Session, invoice: Invoice) -> None:
-    invoices.record_payment(session, invoice.id, amount_cents=4000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
+    payments.record_payment(session, invoice.id, amount_cents=4000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
     owed = owed_on(session, invoice, LATE, HOLIDAYS.closes_banks)
     assert (owed.principal_cents, owed.fine_cents, owed.interest_cents) == (6000, 120, 30)
 
@@ -114,8 +114,8 @@ def test_a_second_copy_asks_for_the_amount_of_its_day_and_pays_the_invoice_exact
     make(session, invoice, charge)
     pay(session, charge, 10_250)
     assert invoice.status is InvoiceStatus.PAID
-    assert invoices.missing_cents(session, invoice) == 0
-    payment = invoices.find_payment(session, account.id, f"p_{charge.id}")
+    assert payments.missing_cents(session, invoice) == 0
+    payment = payments.find_payment(session, account.id, f"p_{charge.id}")
     assert payment is not None
     assert (payment.amount_cents, payment.surcharge_cents) == (10_250, 250)
 
@@ -158,7 +158,7 @@ def test_a_static_code_asks_for_the_amount_of_today(session: Session, invoice: I
 
 
 def test_a_paid_invoice_is_not_payable(session: Session, invoice: Invoice) -> None:
-    invoices.record_payment(session, invoice.id, amount_cents=10_000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
+    payments.record_payment(session, invoice.id, amount_cents=10_000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
     with pytest.raises(Conflict, match="is paid"):
         payable_on(session, invoice, LATE, HOLIDAYS)
     assert "Fatura paga" in text_of(session, invoice)
@@ -167,7 +167,7 @@ def test_a_paid_invoice_is_not_payable(session: Session, invoice: Invoice) -> No
 def test_the_sheet_of_a_second_copy_shows_what_it_is_made_of(
     session: Session, invoice: Invoice, account: GatewayAccount
 ) -> None:
-    invoices.record_payment(session, invoice.id, amount_cents=4000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
+    payments.record_payment(session, invoice.id, amount_cents=4000, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
     make(session, invoice, order(session, invoice, account, due_date=LATE))
     said = text_of(session, invoice)
     for part in ("2ª via", "Pago em parte", "-R$ 40,00", "R$ 1,20", "R$ 0,30", "R$ 61,50", "Pague com boleto"):

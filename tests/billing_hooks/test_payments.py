@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.models import InboxEntry, InboxStatus
 from billing_hooks.runs import Billing, RunUnsafe
-from core import holds, invoices
+from core import holds, invoices, payments
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -46,7 +46,7 @@ def suspension() -> Billing:
 
 
 def pay(session: Session, invoice: Any, cents: int, actor: Actor, external_id: str) -> Payment:
-    return invoices.record_payment(
+    return payments.record_payment(
         session, invoice.id, amount_cents=cents, paid_at=CLOCK(), method="pix", actor=actor, now=CLOCK(),
         external=External("g", 1, external_id),
     )  # fmt: skip
@@ -115,7 +115,7 @@ def test_an_invoice_is_paid_by_the_sum_in_any_order_and_repetition(
         pay(session, invoice, cents, actor, external_id)
     assert (invoice.status is InvoiceStatus.PAID) == (sum(amounts) >= 10_000)
     for payment in session.scalars(select(Payment).where(Payment.invoice_id == invoice.id)).all():
-        invoices.reverse_payment(session, payment.id, now=CLOCK(), actor=actor)
+        payments.reverse_payment(session, payment.id, now=CLOCK(), actor=actor)
     assert invoice.status is InvoiceStatus.OPEN
 
 

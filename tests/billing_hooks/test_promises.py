@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from billing_hooks import contracts, promises
 from billing_hooks.models import Promise
 from billing_hooks.runs import Billing
-from core import invoices, topics
+from core import invoices, payments, topics
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -105,7 +105,7 @@ def test_who_pays_inside_the_window_stays_free(
     service, invoice = restricted
     window = promises.open_payment_window(session, invoice.id, actor, clock(), ZONE)
     work(session, billing, clock)
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=invoice.amount_cents, paid_at=clock(), method="pix", actor=actor, now=clock()
     )
     clock.now = window.until

@@ -19,7 +19,7 @@ from billing_hooks.models import BillingDecision, BillingPolicy, BillingRun, Pro
 from billing_hooks.policy import ANATEL_765, from_body
 from billing_hooks.reviews import Conclusion
 from billing_hooks.runs import Billing, RunUnsafe
-from core import invoices
+from core import invoices, payments
 from core.access import Access
 from core.audit import Actor
 from core.clock import ManualClock
@@ -105,7 +105,7 @@ def test_a_decision_is_explained_by_the_policy_and_the_facts_of_its_day(
     changed = {**row.body, "name": "guarded", "steps": [dict(row.body["steps"][1])]}
     policies.update_policy(session, row, from_body(changed), PERSON, default_for=CustomerKind.PERSON)
     invoice = session.get_one(Invoice, decision.invoice_id)
-    invoices.record_payment(session, invoice.id, amount_cents=9990, paid_at=NOW, method="pix", actor=PERSON, now=NOW)
+    payments.record_payment(session, invoice.id, amount_cents=9990, paid_at=NOW, method="pix", actor=PERSON, now=NOW)
     session.expire_all()
     assert words_of(session, decision_of(session, restricted)) == said
 
@@ -137,7 +137,7 @@ def test_of_two_messages_the_one_that_was_no_longer_right_says_so(
     first = make_invoice(session, contract, due_date=date(2026, 11, 20))
     make_invoice(session, contract, due_date=date(2026, 11, 22))
     billing.run(session)
-    invoices.record_payment(session, first.id, amount_cents=9990, paid_at=NOW, method="pix", actor=PERSON, now=NOW)
+    payments.record_payment(session, first.id, amount_cents=9990, paid_at=NOW, method="pix", actor=PERSON, now=NOW)
     run_to_end(session, billing)
     paid, told = session.scalars(select(BillingDecision).order_by(BillingDecision.id).limit(2)).all()
     assert (paid.done_at, "no longer right" in words_of(session, paid).en) == (None, True)

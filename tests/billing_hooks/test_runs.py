@@ -20,7 +20,7 @@ from billing_hooks import runs as engine
 from billing_hooks.models import BillingPolicy, BillingRun
 from billing_hooks.policy import ANATEL_765, Guard, to_body
 from billing_hooks.runs import Billing, RunUnsafe
-from core import invoices, services, topics
+from core import invoices, payments, services, topics
 from core.access import HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -143,7 +143,7 @@ def test_a_chunk_does_only_what_is_still_right(database: Database, debtors: list
     with database.transaction() as session:
         invoice = session.scalars(select(invoices.Invoice).where(invoices.Invoice.contract_id == spared)).one()
         if change == "paid":
-            invoices.record_payment(
+            payments.record_payment(
                 session, invoice.id, amount_cents=9990, paid_at=NOW, method="pix", actor=ACTOR, now=NOW
             )
         elif change == "contested":

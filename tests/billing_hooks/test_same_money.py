@@ -24,7 +24,7 @@ from billing_hooks.bank_files.working import BankFiles
 from billing_hooks.gateways.base import Delivery
 from billing_hooks.models import BankFileLine, BankLineStatus
 from billing_hooks.same_money import Telling, Verdict, compare
-from core import invoices
+from core import payments
 from core.audit import Actor
 from core.clock import ManualClock
 from core.errors import Conflict, InvalidInput
@@ -116,7 +116,7 @@ def test_a_boleto_of_the_gateway_in_the_banks_return_is_one_payment(
     (payment,) = payments_of(session, invoice)
     assert (payment.external_id, payment.also_gateway, payment.surcharge_cents) == ("pay_1", "bank:341", 222)
     assert payment.settled_at == datetime(2026, 11, 23, 15, tzinfo=UTC)
-    assert (invoice.status.value, invoices.missing_cents(session, invoice)) == ("paid", 0)
+    assert (invoice.status.value, payments.missing_cents(session, invoice)) == ("paid", 0)
 
 
 @pytest.mark.usefixtures("account")

@@ -18,7 +18,7 @@ from billing_hooks.models import ContractBilling, DebtMessage
 from billing_hooks.policy import PRESETS, Policy
 from billing_hooks.runs import Billing
 from billing_hooks.standing import Debtor, OpenInvoice, standing
-from core import incidents, invoices
+from core import incidents, invoices, payments
 from core.access import Access
 from core.audit import Actor
 from core.clock import ManualClock
@@ -113,7 +113,7 @@ def test_a_restriction_that_is_there_stays_and_a_payment_gives_back(
     break_for(session, service)
     assert run_to_end(session, billing) == []
     assert service.access is Access.WALLED_GARDEN
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=invoice.amount_cents, paid_at=NOW, method="pix", actor=ACTOR, now=NOW
     )
     assert billing.apply_standing(session, service.contract_id)

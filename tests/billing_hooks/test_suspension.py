@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from billing_hooks import tasks
 from billing_hooks.models import BillingDecision, BillingRun, ContractBilling
 from billing_hooks.runs import Billing
-from core import holds, invoices
+from core import holds, invoices, payments
 from core.access import Access, HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock
@@ -46,7 +46,7 @@ def make_debtor(session: Session, keyring: Keyring, actor: Actor) -> tuple[Servi
 
 
 def pay(session: Session, invoice: Invoice, clock: ManualClock, actor: Actor) -> None:
-    invoices.record_payment(
+    payments.record_payment(
         session, invoice.id, amount_cents=invoice.amount_cents, paid_at=clock(), method="pix", actor=actor, now=clock()
     )
 

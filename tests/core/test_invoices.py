@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import invoices, topics
+from core import invoices, payments, topics
 from core.audit import Actor
 from core.clock import ManualClock
 from core.database import Database
@@ -28,7 +28,7 @@ from core.models import AuditEntry, Event, Invoice, InvoiceStatus, OutboxItem, P
 def pay(
     session: Session, invoice: Invoice, clock: ManualClock, amount_cents: int, name: str = "p1", *, so_far: bool = False
 ) -> Payment:
-    return invoices.record_payment(
+    return payments.record_payment(
         session, invoice.id, amount_cents=amount_cents, paid_at=clock(), method="pix", actor=Actor("gateway:standard"),
         now=clock(), external=External("standard", 1, name), so_far=so_far,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def test_a_reversal_opens_the_invoice_again_once(session: Session, clock: Manual
     invoice = make_invoice(session, make_contract(session))
     payment = pay(session, invoice, clock, 9990)
     for _ in range(2):
-        invoices.reverse_payment(session, payment.id, now=clock(), actor=actor)
+        payments.reverse_payment(session, payment.id, now=clock(), actor=actor)
     assert (invoice.status, invoice.paid_at) == (InvoiceStatus.OPEN, None)
     assert event_types(session, invoice)[-2:] == ["payment.reversed", "invoice.reopened"]
 
@@ -113,7 +113,7 @@ def test_a_cancelled_invoice_never_becomes_owed_again(session: Session, clock: M
     payment = pay(session, invoice, clock, 9990)
     assert event_types(session, invoice)[-1] == "invoice.paid_though_cancelled"
 
-    invoices.reverse_payment(session, payment.id, now=clock(), actor=actor)
+    payments.reverse_payment(session, payment.id, now=clock(), actor=actor)
     assert invoice.status is InvoiceStatus.CANCELLED
 
 
@@ -171,7 +171,7 @@ def test_unknown_contracts_invoices_and_payments_are_named(session: Session, clo
     with pytest.raises(NotFound):
         invoices.get_invoice(session, 10**12)
     with pytest.raises(NotFound):
-        invoices.reverse_payment(session, 10**12, now=clock(), actor=actor)
+        payments.reverse_payment(session, 10**12, now=clock(), actor=actor)
 
 
 steps = st.lists(
@@ -194,7 +194,7 @@ def test_the_sum_is_right_to_the_cent_over_any_order_and_repetition(
                 kept.setdefault(number, True)
             elif number in kept:
                 row = session.scalars(select(Payment).where(Payment.external_id == f"{invoice.id}-{number}")).one()
-                invoices.reverse_payment(session, row.id, now=clock(), actor=actor)
+                payments.reverse_payment(session, row.id, now=clock(), actor=actor)
                 kept[number] = False
         expected = sum(AMOUNTS[number] for number, counts in kept.items() if counts)
         assert (invoice.status is InvoiceStatus.PAID) == (expected >= 10_000)
@@ -211,7 +211,7 @@ def test_an_invoice_read_before_the_lock_is_read_again(database: Database, clock
         stale = invoices.get_invoice(late, invoice.id)
         assert stale.status is InvoiceStatus.PAID
         with database.transaction() as other:
-            invoices.reverse_payment(other, reversed_, now=clock(), actor=actor)
+            payments.reverse_payment(other, reversed_, now=clock(), actor=actor)
         pay(late, stale, clock, 9990, "second")
 
     with database.transaction() as session:
@@ -243,7 +243,7 @@ def test_money_given_back_leaves_nothing_owed(session: Session, clock: ManualClo
     invoice = make_invoice(session, make_contract(session))
     payment = pay(session, invoice, clock, 9990)
     for _ in range(2):
-        invoices.reverse_payment(session, payment.id, now=clock(), actor=actor, refund=True)
+        payments.reverse_payment(session, payment.id, now=clock(), actor=actor, refund=True)
     assert (invoice.status, invoice.paid_at) == (InvoiceStatus.REFUNDED, None)
     assert event_types(session, invoice)[-2:] == ["payment.refunded", "invoice.refunded"]
 
@@ -260,7 +260,7 @@ def test_a_refund_of_what_was_paid_twice_leaves_it_paid(session: Session, clock:
     pay(session, invoice, clock, 9990, "first")
     second = pay(session, invoice, clock, 9990, "second")
     assert event_types(session, invoice)[-1] == "invoice.overpaid"
-    invoices.reverse_payment(session, second.id, now=clock(), actor=actor, refund=True)
+    payments.reverse_payment(session, second.id, now=clock(), actor=actor, refund=True)
     assert invoice.status is InvoiceStatus.PAID
 
 
@@ -268,7 +268,7 @@ def test_a_debt_that_comes_back_needs_a_new_notice(session: Session, clock: Manu
     invoice = make_invoice(session, make_contract(session))
     invoices.mark_notified(session, invoice, clock(), actor, clock())
     payment = pay(session, invoice, clock, 9990)
-    invoices.reverse_payment(session, payment.id, now=clock(), actor=actor)
+    payments.reverse_payment(session, payment.id, now=clock(), actor=actor)
     assert (invoice.status, invoice.notified_at) == (InvoiceStatus.OPEN, None)
     clock.advance(timedelta(days=3))
     assert invoices.mark_notified(session, invoice, clock(), actor, clock()).notified_at == clock()
@@ -290,9 +290,9 @@ def test_money_in_another_currency_is_for_a_person(session: Session, clock: Manu
     invoice = make_invoice(session, make_contract(session))
     given = {"amount_cents": 9990, "paid_at": clock(), "method": "card", "actor": actor, "now": clock()}
     with pytest.raises(Conflict) as refused:
-        invoices.record_payment(session, invoice.id, currency="USD", **given)
+        payments.record_payment(session, invoice.id, currency="USD", **given)
     assert (refused.value.field, invoice.status) == ("currency", InvoiceStatus.OPEN)
-    assert invoices.record_payment(session, invoice.id, currency="BRL", **given).currency == "BRL"
+    assert payments.record_payment(session, invoice.id, currency="BRL", **given).currency == "BRL"
 
 
 def test_two_accounts_may_number_their_payments_and_charges_alike(session: Session, clock: ManualClock) -> None:
@@ -303,7 +303,7 @@ def test_two_accounts_may_number_their_payments_and_charges_alike(session: Sessi
     for account_id, invoice in ((1, one), (2, two), (3, anybodys)):
         charge = External("standard", account_id, "1")
         assert invoices.find_by_external(session, charge) is invoice
-        invoices.record_payment(
+        payments.record_payment(
             session, invoice.id, amount_cents=9990, paid_at=clock(), method="pix", actor=Actor("g"), now=clock(),
             external=charge,
         )  # fmt: skip
