@@ -34,14 +34,12 @@ from core.models.service import Service, ServiceStatus
 from core.policy import Policy
 from core.topics import Topic
 from core.work import Afterwards
-from provisioning import pace
+from provisioning import pace, reconciler
 from provisioning.chain import Action, Decision, Situation, decide
-from provisioning.models import ASKING, EnforcementStep
+from provisioning.models import ASKING, CLAIM, EnforcementStep
 
 #: First key of the advisory lock under which a session is claimed; the session's id is the second.
 _LOCK_SPACE = 0x454E46
-#: Longer than asking can take, twice for each of a change's CoAs (see aaa.coa.client).
-CLAIM = timedelta(seconds=45)
 #: Tries before an alarm is raised; it is tried on, every RETRY_SLOW.
 TRIES_BEFORE_ALARM = 6
 RETRY_SLOW = timedelta(minutes=5)
@@ -278,7 +276,8 @@ class Enforcer:
         if outcome.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}:
             self._after_silence(session, step, errand)
             return None
-        pace.record_answer(session, step.nas_id)
+        if pace.record_answer(session, step.nas_id):
+            reconciler.hasten(session, step.nas_id)
         if outcome.kind is OutcomeKind.ACK:
             if asking.decision.action is Action.COA:
                 sessions.mark_applied(session, errand.session_id, asking.intended)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Float, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,6 +11,8 @@ from core.models.base import Base, CreatedAt, Id
 
 #: The outcome of a step whose NAS has not answered yet.
 ASKING = "asking"
+#: How long such a step is a claim: longer than asking can take, twice for each of a change's CoAs (see aaa.coa.client).
+CLAIM = timedelta(seconds=45)
 
 
 class EnforcementStep(Base):

@@ -73,13 +73,15 @@ def may_ask(session: Session, nas_id: int, now: datetime) -> bool:
     return probing is not None
 
 
-def record_answer(session: Session, nas_id: int) -> None:
-    """The NAS lives."""
-    session.execute(
+def record_answer(session: Session, nas_id: int) -> bool:
+    """The NAS lives; True where it had been silent."""
+    was_silent = session.execute(
         update(NasPace)
         .where(NasPace.nas_id == nas_id, (NasPace.silent > 0) | NasPace.closed_until.is_not(None))
         .values(silent=0, closed_until=None)
+        .returning(NasPace.nas_id)
     )
+    return was_silent.first() is not None
 
 
 def record_silence(session: Session, nas_id: int, per_minute: int, now: datetime) -> bool:

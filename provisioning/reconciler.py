@@ -10,6 +10,8 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from provisioning.models import CLAIM
+
 #: Sessions taken up in one sweep.
 LIMIT = 2000
 #: A session tried less than this ago is not owed again by the sweep.
@@ -39,6 +41,20 @@ _OWE = text(
     LIMIT :limit
     """
 )
+#: Not of those who are being asked about, whose work is owed in case that we die; nor what a worker has, who may wait
+#: for us.
+_HASTEN = text(
+    """
+    UPDATE outbox SET due_at = now() WHERE id IN (
+      SELECT o.id FROM outbox o JOIN session s ON s.id = (o.payload->>'session_id')::bigint
+      WHERE o.topic IN ('provisioning.session_out_of_step', 'provisioning.session_disconnect')
+        AND o.due_at > now()
+        AND s.nas_id = :nas_id
+        AND NOT EXISTS (SELECT FROM enforcement_step e WHERE e.session_id = s.id AND e.outcome = 'asking'
+                          AND e.at > now() - make_interval(secs => :claim))
+      FOR UPDATE OF o SKIP LOCKED)
+    """
+)
 
 
 def sweep(session: Session) -> int:
@@ -47,3 +63,9 @@ def sweep(session: Session) -> int:
     if owed:
         session.execute(text("NOTIFY provedor_outbox"))
     return int(owed)
+
+
+def hasten(session: Session, nas_id: int) -> None:
+    """A NAS that was silent answers: who waited for that is tried now, and not when his pause has run out."""
+    session.execute(_HASTEN, {"nas_id": nas_id, "claim": CLAIM.total_seconds()})
+    session.execute(text("NOTIFY provedor_outbox"))

@@ -180,6 +180,25 @@ def test_a_silent_nas_shuts_its_breaker_and_the_work_is_kept(world: World, bras:
     assert world.session(live).applied_fingerprint == world.intended(service)
 
 
+@pytest.mark.usefixtures("impatient")
+def test_who_waited_for_a_silent_nas_is_tried_once_it_answers(world: World, bras: Bras) -> None:
+    nas = world.nas(bras)
+    first, *others = (world.online(nas, bras)[0] for _ in range(3))
+    bras.box.paused = True
+    for service in (first, *others):
+        world.hold(service, HoldEffect.THROTTLE)
+        world.enforce(service)
+    bras.box.paused = False
+    with world.database.transaction() as session:  # an hour's pause each, which nobody waits out
+        session.execute(update(OutboxItem).values(due_at=datetime.now(UTC) + timedelta(hours=1)))
+    world.enforcer.clock.advance(timedelta(seconds=45))  # type: ignore[attr-defined]
+    world.enforce(first)
+    assert world.steps()[-1] == ("coa", "ack", None)
+    with world.database.transaction() as session:
+        due = select(OutboxItem.payload).where(OutboxItem.topic == OUT_OF_STEP, OutboxItem.due_at <= datetime.now(UTC))
+        assert len(session.scalars(due).all()) == len(others) + 1  # his own from before finds nothing left to do
+
+
 def test_a_silent_nas_keeps_nobody_else_waiting(world: World, bras: Bras) -> None:
     with open_bras() as silent:
         silent.box.paused = True
