@@ -45,7 +45,8 @@ ORDERED_AT = tuple(name for name in SIMULATORS if name != STANDARD)
 NAMES = (*ORDERED_AT, STANDARD)
 EACH = 100
 PER_S = 10.0
-#: The first payer of the quiet measurement, and those who have to dial again.
+#: Who pays first after the node's start, the first payer of the quiet measurement, and those who have to dial again.
+FIRST_OF_ALL = range(980, 1000)
 FIRST = 1000
 REDIALS = range(1900, 1940)
 REDIAL_S = (5.0, 90.0)
@@ -86,6 +87,9 @@ def measure_gateways(node: Node) -> Iterator[Line]:
         await_true(lambda: bras.online >= ONLINE)
         await_true(lambda: out_of_step(connection, range(ONLINE)) == 0)
         payers = Payers(node, bras, connection, running)
+        payments = payers.prepare(NAMES[0], FIRST_OF_ALL, "throttle")
+        pay_steadily(payments, PER_S)
+        yield payers.line(f"{NAMES[0]}: the same, the first after a start", payments, barred=False)
         for place, name in enumerate(NAMES):
             payments = payers.prepare(name, range(FIRST + place * EACH, FIRST + (place + 1) * EACH), "throttle")
             pay_steadily(payments, PER_S)
@@ -128,14 +132,15 @@ class Payers:
             for invoice, charge_id in self._charges(simulator.account_id, list(logins)).items()
         ]
 
-    def line(self, what: str, payments: Sequence[ChargePayment | Payment]) -> Line:
+    def line(self, what: str, payments: Sequence[ChargePayment | Payment], *, barred: bool = True) -> Line:
         """Once all are on the wire, or patience has ended."""
         await_true(lambda: len(self._acks_ms(payments)) == len(payments), PATIENCE_S, strict=False)
         acks_ms = self._acks_ms(payments)
         missing, p99 = len(payments) - len(acks_ms), percentile(acks_ms, 0.99)
+        kept = not missing and p99 < ACK_MS_MAX
         return Line(
             what, f"{percentiles(acks_ms)}, {len(payments)} payments" + (f", {missing} missing" if missing else ""), "",
-            f"p99 {p99:.0f} ms", f"p99 < {ACK_MS_MAX}", not missing and p99 < ACK_MS_MAX,
+            f"p99 {p99:.0f} ms", f"p99 < {ACK_MS_MAX}" if barred else "(shown)", kept if barred else None,
         )  # fmt: skip
 
     def online_again(self, payments: Sequence[ChargePayment | Payment]) -> list[float]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import collections
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import Table, func, select, update
+from sqlalchemy import Table, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -44,6 +44,8 @@ from core.models.billing import Invoice, Payment
 from core.payments import Terms
 
 BODY_OCTETS_MAX = 256 * 1024
+#: A question about an event that says only "ask about this" is asked again no sooner, however often it is told.
+ASKED_AGAIN_AFTER = timedelta(seconds=1)
 #: How the id begins of what no webhook told, before the payment's.
 FOUND = "found:"
 
@@ -205,13 +207,30 @@ def _store(session: Session, told: Sequence[_Told], now: datetime) -> list[int]:
 
 
 def _look_again(session: Session, repeated: Sequence[_Told], now: datetime) -> None:
-    """At repetitions that may carry news."""
+    """At repetitions that may carry news: at once where the first's question was answered before, else later."""
+    asked_anew = _open_again(session, [one for one in repeated if one.message.again is not None], now)
+    repeated = [one for one in repeated if (one.account.id, one.message.event_id) not in asked_anew]
     not_before = {(one.account.id, again.event_id): again.not_before for one in repeated
                   if (again := one.message.again) is not None}  # fmt: skip
     renamed = [one._replace(message=Message(one.message.again.event_id, one.message.body)) for one in repeated
                if one.message.again is not None]  # fmt: skip
     for key, inbox_id in _insert(session, renamed, now).items():
         outbox.enqueue(session, topics.INBOX_STORED, {"inbox_id": inbox_id, "tries": 0}, due_at=not_before[key])
+
+
+def _open_again(session: Session, repeated: Sequence[_Told], now: datetime) -> set[tuple[int, str]]:
+    """Entries that were done a moment ago and more, which are now to be done anew: (account, event id)."""
+    if not repeated:
+        return set()
+    key = (InboxEntry.account_id, InboxEntry.event_id)
+    done = (
+        tuple_(*key).in_([(one.account.id, one.message.event_id) for one in repeated]),
+        InboxEntry.status == InboxStatus.DONE, InboxEntry.done_at <= now - ASKED_AGAIN_AFTER,
+    )  # fmt: skip
+    opened = update(InboxEntry).where(*done).values(status=InboxStatus.RECEIVED, done_at=None)
+    rows = session.execute(opened.returning(InboxEntry.id, *key).execution_options(synchronize_session=False)).all()
+    outbox.enqueue_all(session, topics.INBOX_STORED, [{"inbox_id": row.id} for row in rows])
+    return {(row.account_id, row.event_id) for row in rows}
 
 
 def _insert(session: Session, told: Sequence[_Told], now: datetime) -> dict[tuple[int, str], int]:

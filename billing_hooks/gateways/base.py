@@ -72,8 +72,9 @@ def gathered(name: str, body: bytes, now: datetime) -> Message:
     """An event that says only "ask about this", from a sender who gives it no id and says it again with each news.
 
     The id is the name and a span of GATHERED. The first of a span is asked about at once. What is told again within
-    it may have happened after that question, so it is the event of the next span, and asked about when that begins:
-    after all that was told in this one. A flood of repetitions is thus an entry a span.
+    it may have happened after that question: where the answer was there before, it is asked about anew at once; else
+    it is the event of the next span, and asked about when that begins, after all that was told in this one. A flood of
+    repetitions is thus an entry a span, and a question a second.
     """
     span = int(now.timestamp() // GATHERED.total_seconds())
     ends = datetime.fromtimestamp((span + 1) * GATHERED.total_seconds(), UTC)

@@ -9,9 +9,9 @@ Efí allows 15,000 requests a day for a charge's details, 30,000 for notificatio
 
 The notification's token is the same for the whole life of a charge, and comes again with each change and until it was
 asked about (docs, "Notificações"). So it is no event's id: deliveries are `gathered`. The first of a span is asked
-about at once; a repetition may carry news, and is asked about once more when the span is over. That holds without
-anything that Efí promises; what a node with a wrong clock misses all the same, Efí sends again, because it was not
-asked about after it was sent.
+about at once; a repetition may carry news, and is asked about once more, when the span is over at the latest. That
+holds without anything that Efí promises; what a node with a wrong clock misses all the same, Efí sends again, because
+it was not asked about after it was sent.
 
 The answer is the history of the last six months, a status each with a growing id. `identified` and `approved` precede
 the money, `paid` is it; `settled` was marked as paid by hand and has no value (then it is the charge's total). Values

@@ -15,7 +15,7 @@ from simulated_gateway import Provider, events, make_provider, no_holiday, tell
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from billing_hooks import charges
+from billing_hooks import charges, inbox
 from billing_hooks.gateways import efi
 from billing_hooks.gateways.base import (
     GATHERED,
@@ -159,17 +159,28 @@ def test_a_repetition_is_asked_about_after_all_that_its_span_told(first: datetim
         assert later + NODES_APART >= event.again.not_before
 
 
-def test_a_repetition_with_news_within_the_same_seconds_is_not_lost(
+def test_a_repetition_after_the_first_was_answered_is_asked_about_at_once(
+    provider: Provider, gateway: simulator.Efi, clock: ManualClock
+) -> None:
+    """A charge that is paid some seconds after it was made, as out of the walled garden."""
+    invoice_id, charge_id = charge_for(provider, gateway)
+    provider.deliver()
+    clock.advance(inbox.ASKED_AGAIN_AFTER)
+    gateway.pay(charge_id)
+    provider.deliver()
+    assert provider.status(invoice_id) == "paid"
+
+
+def test_a_repetition_with_news_within_the_same_moment_is_not_lost(
     provider: Provider, gateway: simulator.Efi, clock: ManualClock
 ) -> None:
     invoice_id, charge_id = charge_for(provider, gateway)
     provider.deliver()
     assert provider.inbox()[0] == ("done", None)  # asked at once: nothing is paid
-    clock.advance(timedelta(seconds=4))
     gateway.pay(charge_id)
     provider.deliver()
     assert provider.status(invoice_id) == "open"
-    clock.advance(GATHERED)
+    clock.advance(GATHERED + NODES_APART)
     provider.work()
     assert provider.status(invoice_id) == "paid"
     assert provider.inbox() == [("done", None)] * 2
