@@ -9,7 +9,8 @@ from typing import Final
 from aaa.packet import readable
 
 #: `1w2d3h4m5s` since 4.x, with milliseconds at times; `3d04:05:06` before.
-_LETTERS: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:\d+ms)?")
+_LETTERS: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_UNITS_MS: Final = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _COLONS: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+):(\d+)")
 _HEXADECIMAL: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
 #: However its digits are grouped: RouterOS alone has six ways (radius-mac-format).
@@ -21,11 +22,20 @@ def parse_duration(text: str) -> timedelta | None:
     match = _COLONS.fullmatch(text) or (_LETTERS.fullmatch(text) if text else None)
     if match is None:
         return None
-    weeks, days, hours, minutes, seconds = (int(count or 0) for count in match.groups())
+    weeks, days, hours, minutes, seconds, *rest = (int(count or 0) for count in match.groups())
     try:
-        return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
+        return timedelta(days, seconds, 0, sum(rest), minutes, hours, weeks)
     except OverflowError:
         return None
+
+
+def duration_text(duration: timedelta) -> str:
+    """As RouterOS prints it since 4.x; what is shorter than a millisecond is nothing, and so is what is negative."""
+    left, parts = max(0, duration // timedelta(milliseconds=1)), ""
+    for name, unit in _UNITS_MS:
+        count, left = divmod(left, unit)
+        parts += f"{count}{name}" if count else ""
+    return parts or "0s"
 
 
 def session_number(text: str) -> int | None:
