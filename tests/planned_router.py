@@ -60,9 +60,9 @@ class PlannedRouter:
         return row
 
     @staticmethod
-    def _place(rows: list[Row], before: str | None) -> int:
+    def _place(rows: list[Row], before: Row | None) -> int:
         if before is None:
             return len(rows)
-        (place,) = (place for place, row in enumerate(rows) if row[".id"] == before)
+        (place,) = (place for place, row in enumerate(rows) if row[".id"] == before[".id"])
         assert rows[place].get("dynamic") != "true"
         return place

@@ -67,16 +67,16 @@ class _Planner:
         gone = {row[".id"] for row in matched.unwanted}
         rows = [row for row in self._actual[menu.path] if row[".id"] not in gone]
         placed, fields = place(menu, matched.pairs, rows), menu.known_to(self._release)
-        following = _following(rows)
+        by_id, following = {row[".id"]: row for row in rows}, _following(self._actual[menu.path])
         for number, (wanted, row) in enumerate(matched.pairs):
             values = self._known(menu, fields, self._with_comment(wanted, fields))
             if row is None:
                 given = {name: value for name, value in values.items() if value is not None}
-                yield Add(menu.path, wanted.mark or "", given, placed[number])
+                yield Add(menu.path, wanted.mark or "", given, by_id.get(placed[number] or ""))
                 continue
             yield from _change(menu, row, row[".id"], fields, values)
             if number in placed:
-                yield Move(menu.path, row[".id"], row, placed[number], following[row[".id"]])
+                yield Move(menu.path, row[".id"], row, by_id.get(placed[number] or ""), following[row[".id"]])
 
     def _removals(self, made: Sequence[Step]) -> Iterator[Remove]:
         """Those that nothing refers to any more, once the rows before them are gone."""
@@ -160,7 +160,7 @@ def _differs(field: Field, row: Row, wanted: str | None) -> bool:
     return canonical(field.kind, actual) != canonical(field.kind, wanted or "")
 
 
-def _following(rows: Sequence[Row]) -> dict[str, str | None]:
-    """{id: the next static row's}"""
-    ids = [row[".id"] for row in rows if not is_fixed(row)]
-    return dict(zip_longest(ids, ids[1:]))
+def _following(rows: Sequence[Row]) -> dict[str, Row | None]:
+    """{id: the next static row}"""
+    static = [row for row in rows if not is_fixed(row)]
+    return {row[".id"]: following for row, following in zip_longest(static, static[1:])}

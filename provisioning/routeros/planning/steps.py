@@ -11,12 +11,12 @@ from provisioning.routeros.client import Row
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """`before`: the id of the row in front of which it goes; None: at the end, or it does not matter."""
+    """`before`: the row in front of which it goes; None: at the end, or it does not matter."""
 
     menu: str
     mark: str
     values: Mapping[str, str]
-    before: str | None
+    before: Row | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,18 @@ class Move:
     menu: str
     row_id: str
     row: Row
-    before: str | None
-    was_before: str | None
+    before: Row | None
+    was_before: Row | None
 
 
 @dataclass(frozen=True, slots=True)
 class Remove:
+    """`was_before`: what it stood in front of."""
+
     menu: str
     row_id: str
     row: Row
-    was_before: str | None
+    was_before: Row | None
 
 
 Step: TypeAlias = Add | Change | Move | Remove
