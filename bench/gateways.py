@@ -127,10 +127,9 @@ class Payers:
             return [Payment(login, invoice) for login, (invoice, _) in owed.items()]
         simulator = self._simulators[name]
         logins = {invoice: login for login, (invoice, _) in owed.items()}
-        return [
-            ChargePayment(logins[invoice], charge_id, simulator.port)
-            for invoice, charge_id in self._charges(simulator.account_id, list(logins)).items()
-        ]
+        charges = self._charges(simulator.account_id, list(logins))
+        self._node.await_idle()  # what a gateway tells of a charge that was made is heard before anybody can pay it
+        return [ChargePayment(logins[invoice], charge_id, simulator.port) for invoice, charge_id in charges.items()]
 
     def line(self, what: str, payments: Sequence[ChargePayment | Payment], *, barred: bool = True) -> Line:
         """Once all are on the wire, or patience has ended."""
