@@ -36,6 +36,7 @@ from bench.paid import (
     simulated_bras,
 )
 from bench.report import Line, percentile, percentiles
+from billing_hooks.gateways.base import GATHERED, NODES_APART
 from billing_hooks.simulators import SIMULATORS
 from billing_hooks.simulators.made_up import make_up
 
@@ -45,6 +46,9 @@ ORDERED_AT = tuple(name for name in SIMULATORS if name != STANDARD)
 NAMES = (*ORDERED_AT, STANDARD)
 EACH = 100
 PER_S = 10.0
+#: Nobody pays sooner after a charge was made. What is told of one within such a time may be gathered, and it is told of
+#: when it is made as well (see `billing_hooks.gateways.base.gathered`).
+CHARGE_AGE_S = (GATHERED + NODES_APART).total_seconds()
 #: Who pays first after the node's start, the first payer of the quiet measurement, and those who have to dial again.
 FIRST_OF_ALL = range(980, 1000)
 FIRST = 1000
@@ -128,7 +132,7 @@ class Payers:
         simulator = self._simulators[name]
         logins = {invoice: login for login, (invoice, _) in owed.items()}
         charges = self._charges(simulator.account_id, list(logins))
-        self._node.await_idle()  # what a gateway tells of a charge that was made is heard before anybody can pay it
+        time.sleep(CHARGE_AGE_S)
         return [ChargePayment(logins[invoice], charge_id, simulator.port) for invoice, charge_id in charges.items()]
 
     def line(self, what: str, payments: Sequence[ChargePayment | Payment], *, barred: bool = True) -> Line:
