@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import count
 
 from provisioning.routeros.client import Row
@@ -47,7 +48,8 @@ class PlannedRouter:
     def _check(self, menu: str, row: Row) -> None:
         for one in MENUS[menu].fields.values():
             name = row.get(one.name)
-            if one.refers_to in self.menus and name and name not in MENUS[one.refers_to].builtin:
+            known = {one.default, *(MENUS[one.refers_to].builtin if one.refers_to else ())}
+            if one.refers_to in self.menus and name and name not in known and not _is_address(name):
                 assert any(other.get("name") == name for other in self.menus[one.refers_to]), f"no {name}"
         key = MENUS[menu].key
         same = [other for other in self.menus[menu] if key and all(other.get(n) == row.get(n) for n in key)]
@@ -66,3 +68,11 @@ class PlannedRouter:
         (place,) = (place for place, row in enumerate(rows) if row[".id"] == before[".id"])
         assert rows[place].get("dynamic") != "true"
         return place
+
+
+def _is_address(text: str) -> bool:
+    """A profile's local address is one, or a pool."""
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False

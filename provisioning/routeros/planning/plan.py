@@ -49,6 +49,9 @@ class _Planner:
         by_menu: dict[str, list[Wanted]] = {menu: [] for menu in MENU_ORDER if menu in desired.menus}
         for one in sorted(desired.rows, key=lambda one: one.place is Place.LAST):
             by_menu[one.menu].append(one)
+        for path, rows in by_menu.items():
+            if path in MENUS[path].refers_to:
+                by_menu[path] = _referred_to_first(MENUS[path], rows)
         self._matched = {
             menu: match(MENUS[menu], wanted, actual[menu], owned, desired.families) for menu, wanted in by_menu.items()
         }
@@ -83,14 +86,15 @@ class _Planner:
         used = _References(self._actual, made)
         for path, matched in reversed(self._matched.items()):
             following = _following(self._actual[path])
-            for row in matched.unwanted:
-                users = used.of(path, row)
-                if users:
-                    detail = f"still used by {users[0]}, which is not ours"
-                    self._problems.append(Problem(path, row.get("name", row[".id"]), detail))
-                    continue
-                used.forget(path, row)
-                yield Remove(path, row[".id"], row, following[row[".id"]])
+            left = matched.unwanted
+            while free := [row for row in left if not used.of(path, row)]:
+                left = [row for row in left if row not in free]
+                for row in free:
+                    used.forget(path, row)
+                    yield Remove(path, row[".id"], row, following[row[".id"]])
+            for row in left:
+                detail = f"still used by {used.of(path, row)[0]}, which is not ours"
+                self._problems.append(Problem(path, row.get("name", row[".id"]), detail))
 
     def _setting(self, setting: Setting) -> Iterator[Step]:
         menu, fields = MENUS[setting.menu], MENUS[setting.menu].known_to(self._release)
@@ -110,7 +114,7 @@ class _Planner:
         """Without what this release does not know, which matters only where it is not what every router does."""
         for name in sorted(values.keys() - fields.keys()):
             field = menu.fields.get(name)
-            if field is None or values[name] not in {None, field.default}:
+            if field is None or not _is_default(field, values[name]):
                 detail = f"RouterOS {self._release.major}.{self._release.minor} has no {name}"
                 self._problems.append(Problem(menu.path, name, detail))
         return {name: value for name, value in values.items() if name in fields}
@@ -151,6 +155,10 @@ def _change(
         yield Change(menu.path, row_id, row, changed, was)
 
 
+def _is_default(field: Field, value: str | None) -> bool:
+    return canonical(field.kind, value or "") == (field.default or "") or value is None
+
+
 def _differs(field: Field, row: Row, wanted: str | None) -> bool:
     """A secret that the router does not show is taken for the right one."""
     shown = row.get(field.name)
@@ -158,6 +166,14 @@ def _differs(field: Field, row: Row, wanted: str | None) -> bool:
         return False
     actual = shown if shown is not None else (field.default or "")
     return canonical(field.kind, actual) != canonical(field.kind, wanted or "")
+
+
+def _referred_to_first(menu: MenuSchema, rows: Sequence[Wanted]) -> list[Wanted]:
+    """Rows that name others of their own menu, behind them. Raises CycleError."""
+    by_name = {row.values.get("name"): row for row in rows}
+    names = [field.name for field in menu.fields.values() if field.refers_to == menu.path]
+    graph = {name: {row.values.get(one) for one in names} & by_name.keys() for name, row in by_name.items()}
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]
 
 
 def _following(rows: Sequence[Row]) -> dict[str, Row | None]:

@@ -1,0 +1,66 @@
+"""All parts of an intent together, for one box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aaa.connection_log.nat import DeterministicNat
+from provisioning.routeros.bras import access, cgnat, management, radius, walled_garden
+from provisioning.routeros.bras.intent import Intent
+from provisioning.routeros.planning import Desired, Setting, Wanted
+from provisioning.routeros.schema import Release
+
+#: Families of marks, and the menus where their rows may be.
+FAMILIES: Final[Mapping[str, frozenset[str]]] = {
+    "radius": frozenset({"/radius"}),
+    "access": frozenset(
+        {"/ip/pool", "/ipv6/pool", "/ppp/profile", "/interface/vlan", "/interface/pppoe-server/server"}
+    ),
+    "garden": frozenset(
+        {"/ip/firewall/address-list", "/ip/firewall/filter", "/ip/firewall/nat", "/ipv6/firewall/address-list",
+         "/ipv6/firewall/filter"}
+    ),
+    "cgnat": frozenset({"/ip/firewall/nat"}),
+    "management": frozenset(
+        {"/ip/service", "/snmp/community", "/system/logging/action", "/system/logging"}
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What of the box stands elsewhere: in its NAS entry, at the box itself, in the connection log's rules."""
+
+    release: Release
+    radius_secret: str = field(repr=False)
+    coa_port: int
+    walled_garden_list: str
+    nat_rules: Mapping[str, DeterministicNat] = field(default_factory=dict)
+
+
+def desired_of(intent: Intent, around: Surroundings) -> Desired:
+    """Raises InvalidInput where this release cannot have it. Of a part that is not said, no row is touched."""
+    found = [*_parts(intent, around)]
+    families = {name for name, _ in found}
+    rows = [row for _, part in found for row in part]
+    return Desired(
+        tuple(row for row in rows if isinstance(row, Wanted)),
+        tuple(row for row in rows if isinstance(row, Setting)),
+        frozenset(families),
+        frozenset().union(*(FAMILIES[name] for name in families)),
+    )
+
+
+def _parts(intent: Intent, around: Surroundings) -> Iterator[tuple[str, Iterable[Wanted | Setting]]]:
+    if intent.radius is not None:
+        yield "radius", radius.rows(intent.radius, around.radius_secret, around.coa_port)
+    if intent.profile is not None or intent.pools or intent.ipv6_pools:
+        yield "access", access.rows(intent, around.release)
+    if intent.walled_garden is not None:
+        yield "garden", walled_garden.rows(intent.walled_garden, around.walled_garden_list)
+    if intent.cgnat:
+        yield "cgnat", cgnat.rows(intent.cgnat, around.nat_rules)
+    if intent.management is not None:
+        yield "management", management.rows(intent.management, around.release)
