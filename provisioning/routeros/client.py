@@ -59,6 +59,10 @@ class RouterOs:
         self._api: _Api | None = None
 
     @property
+    def nas_id(self) -> int:
+        return self._access.nas_id
+
+    @property
     def connected(self) -> bool:
         return self._api is not None
 

@@ -10,9 +10,10 @@ Rows of others are never touched, nor are dynamic ones. Applying a plan and plan
 """
 
 from provisioning.routeros.planning.desired import Desired, Place, Setting, Wanted
-from provisioning.routeros.planning.plan import make_plan
+from provisioning.routeros.planning.plan import added, make_plan
 from provisioning.routeros.planning.steps import Add, Change, Move, Plan, Problem, Remove, Step
 
 __all__ = [
-    "Add", "Change", "Desired", "Move", "Place", "Plan", "Problem", "Remove", "Setting", "Step", "Wanted", "make_plan",
+    "Add", "Change", "Desired", "Move", "Place", "Plan", "Problem", "Remove", "Setting", "Step", "Wanted", "added",
+    "make_plan",
 ]  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Final
 
 from provisioning.routeros.client import Row
 from provisioning.routeros.planning.desired import Desired, Owned, Place, Setting, Wanted
-from provisioning.routeros.planning.matching import Matched, is_fixed, match
+from provisioning.routeros.planning.matching import Matched, is_fixed, key_of, match
 from provisioning.routeros.planning.order import place
 from provisioning.routeros.planning.steps import Add, Change, Move, Plan, Problem, Remove, Step
 from provisioning.routeros.schema import MENUS, Field, MenuSchema, Release, canonical
@@ -40,6 +40,13 @@ def make_plan(desired: Desired, actual: Actual, release: Release, owned: Owned) 
     """`actual` has every menu that `desired` speaks of."""
     planner = _Planner(desired, actual, release, owned)
     return planner.plan()
+
+
+def added(plan: Plan) -> Owned:
+    """The rows that are ours once it is carried out."""
+    return {
+        (step.menu, key_of(MENUS[step.menu], step.values)): step.mark for step in plan.steps if isinstance(step, Add)
+    }
 
 
 class _Planner:

@@ -1,0 +1,175 @@
+"""A change of one router, from the first look to the last.
+
+    look        the router is as it was planned for
+    arm         from here on it undoes by itself what is not confirmed
+    apply       step by step; a step that is refused, and everything is undone
+    verify      by a second, new connection; any doubt, and everything is undone
+    disarm      what was changed stays
+
+Whatever happens in between, the router ends up either changed or as it was, and `settle` says which: after a lost
+connection, and for whoever takes over from a process that died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Protocol
+
+import structlog
+
+from provisioning.routeros.change.applying import apply_step
+from provisioning.routeros.change.undo import Undo, UndoBy, undo_by, undo_for
+from provisioning.routeros.client import RouterOs
+from provisioning.routeros.errors import RouterOsError, Trap
+from provisioning.routeros.planning import Desired, Plan, added, make_plan
+from provisioning.routeros.planning.desired import Owned
+from provisioning.routeros.planning.plan import Actual
+from provisioning.routeros.reading import count_sessions, read_rows, release_of, state_of
+from provisioning.routeros.schema import Release
+
+#: Of the sessions that were there before so many may be gone after, because people hang up, too: a share, and some.
+SESSIONS_LOST_SHARE: Final = 0.02
+SESSIONS_LOST: Final = 3
+#: How often a router is asked after a lost connection, and the pause between.
+SETTLE_TRIES: Final = 30
+SETTLE_PAUSE_S: Final = 10.0
+
+log = structlog.get_logger()
+Connect = Callable[[], RouterOs]
+
+
+class Outcome(StrEnum):
+    DONE = "done"
+    #: Nothing was changed: the router is not as it was planned for, or could not be armed.
+    REFUSED = "refused"
+    UNDONE = "undone"
+    #: Neither could be seen yet: it undoes by itself, and is to be settled later.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    outcome: Outcome
+    detail: str
+
+
+class Journal(Protocol):
+    """Where whoever takes over reads how far it came."""
+
+    def armed(self, by: UndoBy) -> None: ...
+    def applied(self, steps: int) -> None: ...
+
+
+@dataclass(slots=True)
+class ChangeRun:
+    """`name`: of this change at the router. `before`: what `plan` was made for. `wait`: for so many seconds."""
+
+    connect: Connect
+    name: str
+    desired: Desired
+    before: Actual
+    plan: Plan
+    release: Release
+    owned: Owned
+    journal: Journal
+    wait: Callable[[float], None]
+    _sessions: int = field(default=0, init=False)
+
+    def run(self) -> Result:
+        client = self.connect()
+        try:
+            undo = self._arm(client)
+        except (RouterOsError, _Doubt) as error:
+            client.close()
+            return Result(Outcome.REFUSED, str(error))
+        try:
+            return self._carry_out(client, undo)
+        except RouterOsError as error:
+            log.warning("a change lost its router", change=self.name, why=error.detail)
+            client.close()
+            return self.settle(undo.by, error.detail)
+        finally:
+            client.close()
+
+    def settle(self, by: UndoBy, why: str) -> Result:
+        """Find out, or bring about, that it is undone; `why` it is to be."""
+        for attempt in range(SETTLE_TRIES):
+            if attempt:
+                self.wait(SETTLE_PAUSE_S)
+            client = self.connect()
+            try:
+                result = self._settled(client, undo_by(by, client, self.name), why)
+            except RouterOsError as error:
+                log.info("a router cannot be asked what became of a change", change=self.name, why=error.detail)
+                continue
+            finally:
+                client.close()
+            if result is not None:
+                return result
+        return Result(Outcome.UNKNOWN, why)
+
+    def _arm(self, client: RouterOs) -> Undo:
+        """Raises _Doubt where the router is another than was planned for."""
+        actual = read_rows(client, self.before, self.release)
+        if state_of(actual) != state_of(self.before):
+            raise _Doubt("the router was changed since this was planned: plan again")
+        self._sessions = count_sessions(client)
+        undo = undo_for(client, self.name, self.plan.steps, self.release)
+        undo.arm()
+        self.journal.armed(undo.by)
+        return undo
+
+    def _carry_out(self, client: RouterOs, undo: Undo) -> Result:
+        try:
+            for number, step in enumerate(self.plan.steps, 1):
+                apply_step(client, step)
+                self.journal.applied(number)
+            self._verify()
+        except (Trap, _Doubt) as error:
+            undo.now()
+            return self.settle(undo.by, str(error))
+        undo.disarm()
+        return Result(Outcome.DONE, "")
+
+    def _verify(self) -> None:
+        """Raises _Doubt."""
+        second = self.connect()
+        try:
+            self._look(second)
+        except RouterOsError as error:
+            raise _Doubt(f"a second connection failed: {error.detail}") from None
+        finally:
+            second.close()
+
+    def _look(self, client: RouterOs) -> None:
+        if release_of(client) != self.release:
+            raise _Doubt("it is another router that answers")
+        left = self._left(client)
+        if left.steps:
+            raise _Doubt(f"{len(left.steps)} of {len(self.plan.steps)} changes are not to be seen")
+        sessions = count_sessions(client)
+        lost = self._sessions - sessions
+        if lost > SESSIONS_LOST + SESSIONS_LOST_SHARE * self._sessions:
+            raise _Doubt(f"{lost} of {self._sessions} sessions are gone")
+
+    def _left(self, client: RouterOs) -> Plan:
+        """What there would be to do now; rows that were added are ours by then."""
+        return make_plan(self.desired, read_rows(client, self.before, self.release), self.release, self._owned_after())
+
+    def _owned_after(self) -> Owned:
+        return {**self.owned, **added(self.plan)}
+
+    def _settled(self, client: RouterOs, undo: Undo, why: str) -> Result | None:
+        """None while it is neither."""
+        if undo.pending:
+            undo.now()
+            return None
+        if state_of(read_rows(client, self.before, self.release)) == state_of(self.before):
+            return Result(Outcome.UNDONE, why)
+        return None if self._left(client).steps else Result(Outcome.DONE, "")
+
+
+class _Doubt(Exception):
+    """Something is not as it should be."""

@@ -1,0 +1,60 @@
+"""What a router is and has, as plans need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from provisioning.routeros.client import RouterOs, Row
+from provisioning.routeros.errors import Misunderstood, Trap
+from provisioning.routeros.planning.matching import is_fixed
+from provisioning.routeros.schema import MENUS, Release, canonical
+
+_MARKS: Final = (".id", "dynamic")
+#: {menu: rows as sorted (field, value) pairs, in their order where that counts}
+State = Mapping[str, Sequence[tuple[tuple[str, str], ...]]]
+
+
+def release_of(client: RouterOs) -> Release:
+    """Raises RouterOsError."""
+    rows = client.rows("/system/resource", ("version",))
+    version = rows[0].get("version", "") if rows else ""
+    try:
+        return Release.parse(version)
+    except ValueError as error:
+        raise Misunderstood(client.nas_id, str(error)) from None
+
+
+def read_rows(client: RouterOs, menus: Iterable[str], release: Release) -> dict[str, list[Row]]:
+    """A menu that the router does not have (a package that is not installed) has no rows. Raises RouterOsError."""
+    return {menu: _rows(client, menu, release) for menu in sorted(menus)}
+
+
+def count_sessions(client: RouterOs) -> int:
+    """Of PPP, whoever let them in. Raises RouterOsError."""
+    (answer,) = client.call("/ppp/active/print", {"count-only": ""})
+    return int(answer["ret"])
+
+
+def state_of(actual: Mapping[str, Sequence[Row]]) -> State:
+    """What was said of the rows, by whomever: two routers with the same state are configured alike."""
+    return {menu: _state(menu, rows) for menu, rows in actual.items()}
+
+
+def _state(menu: str, rows: Sequence[Row]) -> Sequence[tuple[tuple[str, str], ...]]:
+    schema = MENUS[menu]
+    said = {name: field for name, field in schema.fields.items() if not field.read_only}
+    static = [
+        tuple(sorted((name, canonical(said[name].kind, value)) for name, value in row.items() if name in said))
+        for row in rows if not is_fixed(row)
+    ]  # fmt: skip
+    return static if schema.ordered is not None else sorted(static)
+
+
+def _rows(client: RouterOs, menu: str, release: Release) -> list[Row]:
+    try:
+        return client.rows(menu, (*_MARKS, *MENUS[menu].known_to(release)))
+    except Trap as trap:
+        if trap.no_such_command:
+            return []
+        raise
