@@ -13,8 +13,10 @@ ENFORCE: Final = "enforce"
 #: Restrictions that nobody waits for, and what a NAS's pace puts off: whoever pays meanwhile overtakes ten thousand.
 PACED: Final = "paced"
 DEFAULT: Final = "default"
+#: Boxes that are planned for and changed: each job is minutes of a thread of its own, which is begun here.
+PROVISION: Final = "provision"
 #: In the order in which the relay serves them.
-QUEUES: Final = (ENFORCE, PACED, DEFAULT)
+QUEUES: Final = (ENFORCE, PACED, DEFAULT, PROVISION)
 
 
 class Topic(NamedTuple):
@@ -56,6 +58,8 @@ SERVICE_RESTRICTED = Topic("provisioning.service_restricted", PACED)
 SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", ENFORCE)
 #: The same, where its NAS has had its disconnects for now. Payload: {"session_id"}.
 SESSION_AWAITS_TURN = Topic("provisioning.session_awaits_turn", PACED)
+#: A box is to be planned for, changed, or taken over from whoever died at it. Payload: {"job_id"}.
+PROVISIONING_DUE = Topic("provisioning.job_due", PROVISION)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,12 +34,16 @@ from core.work import Handler, Periodic
 from provedor.settings import Settings
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
+from provisioning.jobs.runner import Provisioner
+from provisioning.routeros.client import RouterOs
 from provisioning.routeros.liveness import RouterOsProbe
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
 CONCLUSION_THREADS = 4
 #: Gateways are asked by so many at a time.
 GATEWAY_THREADS = 8
+#: Boxes are planned for and changed so many at a time; each holds a connection to the database for its lock.
+PROVISIONING_THREADS = 4
 #: Other billing systems are read by so many at a time; a provider has one or two.
 FOLLOW_THREADS = 2
 
@@ -95,6 +100,11 @@ class Runtime:
         return Enforcer(self.database, client, conclusions, self.keyring, self.clock, self.window_open)
 
     @cached_property
+    def provisioner(self) -> Provisioner:
+        threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
+        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
+
+    @cached_property
     def verifier(self) -> Verifier:
         enforcer = self.enforcer
         probe = liveness_probe(enforcer.client)
@@ -130,7 +140,7 @@ class Runtime:
             ),
             **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
             **follow_tasks.handlers(self.reader),
-            **provisioning_tasks.handlers(self.enforcer),
+            **provisioning_tasks.handlers(self.enforcer, self.provisioner),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
 
@@ -156,5 +166,5 @@ class Runtime:
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
             *follow_tasks.periodic(self.clock),
-            *provisioning_tasks.periodic(),
+            *provisioning_tasks.periodic(self.clock),
         ]

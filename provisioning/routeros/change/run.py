@@ -81,7 +81,7 @@ class ChangeRun:
         client = self.connect()
         try:
             undo = self._arm(client)
-        except (RouterOsError, _Doubt) as error:
+        except (RouterOsError, Doubt) as error:
             client.close()
             return Result(Outcome.REFUSED, str(error))
         try:
@@ -92,6 +92,12 @@ class ChangeRun:
             return self.settle(undo.by, error.detail)
         finally:
             client.close()
+
+    def take_over(self) -> Result:
+        """From a process that died at it, wherever that was."""
+        client = self.connect()
+        by = undo_for(client, self.name, self.plan.steps, self.release).by
+        return self.settle(by, "whoever was at it died")
 
     def settle(self, by: UndoBy, why: str) -> Result:
         """Find out, or bring about, that it is undone; `why` it is to be."""
@@ -111,10 +117,10 @@ class ChangeRun:
         return Result(Outcome.UNKNOWN, why)
 
     def _arm(self, client: RouterOs) -> Undo:
-        """Raises _Doubt where the router is another than was planned for."""
+        """Raises Doubt where the router is another than was planned for."""
         actual = read_rows(client, self.before, self.release)
         if state_of(actual) != state_of(self.before):
-            raise _Doubt("the router was changed since this was planned: plan again")
+            raise Doubt("the router was changed since this was planned: plan again")
         self._sessions = count_sessions(client)
         undo = undo_for(client, self.name, self.plan.steps, self.release)
         undo.arm()
@@ -127,32 +133,32 @@ class ChangeRun:
                 apply_step(client, step)
                 self.journal.applied(number)
             self._verify()
-        except (Trap, _Doubt) as error:
+        except (Trap, Doubt) as error:
             undo.now()
             return self.settle(undo.by, str(error))
         undo.disarm()
         return Result(Outcome.DONE, "")
 
     def _verify(self) -> None:
-        """Raises _Doubt."""
+        """Raises Doubt."""
         second = self.connect()
         try:
             self._look(second)
         except RouterOsError as error:
-            raise _Doubt(f"a second connection failed: {error.detail}") from None
+            raise Doubt(f"a second connection failed: {error.detail}") from None
         finally:
             second.close()
 
     def _look(self, client: RouterOs) -> None:
         if release_of(client) != self.release:
-            raise _Doubt("it is another router that answers")
+            raise Doubt("it is another router that answers")
         left = self._left(client)
         if left.steps:
-            raise _Doubt(f"{len(left.steps)} of {len(self.plan.steps)} changes are not to be seen")
+            raise Doubt(f"{len(left.steps)} of {len(self.plan.steps)} changes are not to be seen")
         sessions = count_sessions(client)
         lost = self._sessions - sessions
         if lost > SESSIONS_LOST + SESSIONS_LOST_SHARE * self._sessions:
-            raise _Doubt(f"{lost} of {self._sessions} sessions are gone")
+            raise Doubt(f"{lost} of {self._sessions} sessions are gone")
 
     def _left(self, client: RouterOs) -> Plan:
         """What there would be to do now; rows that were added are ours by then."""
@@ -171,5 +177,5 @@ class ChangeRun:
         return None if self._left(client).steps else Result(Outcome.DONE, "")
 
 
-class _Doubt(Exception):
-    """Something is not as it should be."""
+class Doubt(Exception):
+    """Something is not as it should be; a journal raises it where somebody cancelled."""

@@ -1,0 +1,54 @@
+"""What a provider says of a BRAS, kept by its NAS entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Any
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from core import audit, events
+from core.audit import Actor
+from core.errors import Conflict, InvalidInput, NotFound
+from core.models.network import Nas
+from provisioning.jobs.models import BrasIntent
+from provisioning.routeros.bras import Intent, intent_of
+
+
+def get_intent(session: Session, nas_id: int, *, lock: bool = False) -> BrasIntent:
+    """Raises NotFound."""
+    row = session.get(BrasIntent, nas_id, with_for_update=lock, populate_existing=lock)
+    if row is None:
+        raise NotFound("intent of NAS", nas_id)
+    return row
+
+
+def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor) -> BrasIntent:
+    """The box itself changes when a plan was approved. Raises InvalidInput or Conflict."""
+    check_manageable(nas)
+    said = msgspec.to_builtins(intent_of(body))
+    row = session.get(BrasIntent, nas.id, with_for_update=True, populate_existing=True)
+    if row is None:
+        row = BrasIntent(nas_id=nas.id, body=said)
+        session.add(row)
+    elif row.body == said:
+        return row
+    row.body = said
+    session.flush()
+    audit.record(session, actor, "update", "bras_intent", nas.id, {"body": said})
+    events.record(session, "bras_intent.changed", "nas", nas.id)
+    return row
+
+
+def read_intent(row: BrasIntent) -> Intent:
+    return intent_of(row.body)
+
+
+def check_manageable(nas: Nas) -> None:
+    """One box, with an API that we may use."""
+    if nas.routeros is None:
+        raise Conflict(f"NAS {nas.name} has no access to a RouterOS API: set `routeros`", field="routeros")
+    if ip_network(nas.address).num_addresses != 1:
+        raise InvalidInput("the entry is of a network: give each box an entry of its own", field="address")

@@ -1,0 +1,99 @@
+"""Tables: what each BRAS should be, the rows of ours that bear no mark, and jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Integer, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
+
+
+class JobState(StrEnum):
+    #: The box is being read.
+    PLANNING = "planning"
+    #: There is nothing to do.
+    IN_STEP = "in_step"
+    #: A person is asked.
+    PLANNED = "planned"
+    APPROVED = "approved"
+    RUNNING = "running"
+    DONE = "done"
+    #: The box is as it was.
+    UNDONE = "undone"
+    #: Nothing was begun: the box is another than was planned for, or could not be read or armed.
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    #: The box could not be asked what became of it; that is tried on.
+    UNKNOWN = "unknown"
+
+
+#: Of a job that somebody is at, or that waits for somebody.
+LIVE = frozenset(
+    {JobState.PLANNING, JobState.PLANNED, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN}
+)  # fmt: skip
+#: Something is at work on the box, or was when it died.
+AT_WORK = frozenset({JobState.PLANNING, JobState.RUNNING, JobState.UNKNOWN})
+
+
+class BrasIntent(Versioned, Base):
+    """What a provider says of the box behind a NAS entry (see provisioning.routeros.bras.intent)."""
+
+    __tablename__ = "bras_intent"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    body: Mapped[dict[str, Any]]
+
+
+class OwnedRow(Base):
+    """A row of ours in a menu whose rows have no comments, where only we know that it is ours."""
+
+    __tablename__ = "owned_row"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    menu: Mapped[str] = mapped_column(primary_key=True)
+    #: Values of the menu's key, joined by a line feed, which none has.
+    key: Mapped[str] = mapped_column(primary_key=True)
+    mark: Mapped[str]
+
+
+class ProvisioningJob(Base):
+    """A plan for one box, and what became of it. `plan_encrypted` holds secrets; `commands` show none."""
+
+    __tablename__ = "provisioning_job"
+    __table_args__ = (
+        Index("ix_provisioning_job_nas", "nas_id", "id"),
+        Index(
+            "ix_provisioning_job_at_work",
+            "claimed_until",
+            postgresql_where=text("state IN ('planning', 'running', 'unknown')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"))
+    state: Mapped[JobState] = mapped_column(enum_column(JobState), default=JobState.PLANNING)
+    created_at: Mapped[CreatedAt]
+    created_by: Mapped[str]
+    release: Mapped[str | None]
+    plan_encrypted: Mapped[bytes | None]
+    #: For people: one a step; and what is wanted and cannot be had.
+    commands: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    problems: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    #: Online at the box when it was planned.
+    sessions: Mapped[int | None] = mapped_column(Integer)
+    approved_at: Mapped[datetime | None]
+    approved_by: Mapped[str | None]
+    not_before: Mapped[datetime | None]
+    cancelled_by: Mapped[str | None]
+    steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    #: How the box would undo it by itself, while it would.
+    undo_by: Mapped[str | None]
+    #: Who is at it has said so until then; afterwards somebody else takes over.
+    claimed_until: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    #: Why it is not done.
+    detail: Mapped[str | None]

@@ -1,0 +1,200 @@
+"""Who does the jobs: a thread for each box that is at work, and never two at one box.
+
+A box is locked by an advisory lock of a database connection that does nothing else: it ends with the process, and
+whoever takes over can tell. What a died process left half-done, the next one undoes, or finds done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import outbox, topics
+from core.clock import Clock
+from core.database import Database
+from core.errors import ProvedorError
+from core.keyring import Keyring
+from core.routeros import RouterOsAccess
+from core.work import Afterwards
+from provisioning.jobs import facts, store
+from provisioning.jobs.facts import Facts, Prepared
+from provisioning.jobs.models import JobState, ProvisioningJob
+from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
+from provisioning.routeros.change.run import Doubt
+from provisioning.routeros.client import RouterOs
+from provisioning.routeros.planning import Remove
+from provisioning.routeros.planning.matching import key_of
+from provisioning.routeros.planning.script import commands
+from provisioning.routeros.reading import count_sessions, read_rows, release_of
+from provisioning.routeros.schema import MENUS
+
+#: First key of the advisory lock of a box; the NAS entry's id is the second.
+_LOCK_SPACE: Final = 0x50524F
+#: A box that another job has is tried again after this.
+BUSY_RETRY: Final = timedelta(seconds=5)
+#: Progress is written no more often.
+TOLD_EVERY: Final = timedelta(seconds=1)
+_STATES: Final = {
+    Outcome.DONE: JobState.DONE, Outcome.REFUSED: JobState.REFUSED, Outcome.UNDONE: JobState.UNDONE,
+    Outcome.UNKNOWN: JobState.UNKNOWN,
+}  # fmt: skip
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioner:
+    """`wait`: for so many seconds, between looks at a box that does not answer."""
+
+    database: Database
+    keyring: Keyring
+    connect: Callable[[RouterOsAccess], RouterOs]
+    threads: Executor
+    clock: Clock
+    wait: Callable[[float], None]
+
+    def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
+        job = session.get(ProvisioningJob, payload["job_id"], with_for_update=True, populate_existing=True)
+        if job is None or job.state not in {JobState.PLANNING, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN}:
+            return None
+        job.claimed_until = self.clock() + store.CLAIM
+        return lambda: self._submit(payload["job_id"])
+
+    def _submit(self, job_id: int) -> None:
+        self.threads.submit(self._run, job_id)
+
+    def _run(self, job_id: int) -> None:
+        """In a thread. One that fails comes again with its claim."""
+        try:
+            with self.database.transaction() as session:
+                nas_id = store.get_job(session, job_id).nas_id
+            with self._alone_at(nas_id) as alone:
+                self._work(job_id) if alone else self._later(job_id)
+        except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
+            log.error("a provisioning job failed, it will be taken up again", job=job_id, error=type(error).__name__)
+
+    def _work(self, job_id: int) -> None:
+        with self.database.transaction() as session:
+            job = store.get_job(session, job_id, lock=True)
+            state = job.state
+            if state is JobState.APPROVED:
+                job.state = JobState.RUNNING
+        if state is JobState.PLANNING:
+            self._plan(job_id)
+        elif state is JobState.APPROVED:
+            self._conclude(job_id, self._change(job_id).run())
+        elif state in {JobState.RUNNING, JobState.UNKNOWN}:
+            self._conclude(job_id, self._change(job_id).take_over())
+
+    def _plan(self, job_id: int) -> None:
+        try:
+            with self.database.transaction() as session:
+                job = store.get_job(session, job_id)
+                known = facts.read_facts(session, self.keyring, job.nas_id, self.clock())
+            prepared, sessions = self._look(known)
+        except ProvedorError as error:
+            self._finish(job_id, JobState.REFUSED, error.detail)
+            return
+        plan = prepared.plan
+        with self.database.transaction() as session:
+            job = store.get_job(session, job_id, lock=True)
+            if job.state is JobState.PLANNING:  # else it was cancelled
+                store.keep_plan(
+                    session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
+                    commands=commands(plan.steps), sessions=sessions, now=self.clock(),
+                    problems=[f"{one.menu} {one.what}: {one.detail}" for one in plan.problems],
+                )  # fmt: skip
+
+    def _look(self, known: Facts) -> tuple[Prepared, int]:
+        """What the box has. Raises RouterOsError or InvalidInput."""
+        client = self.connect(known.access)
+        try:
+            release = release_of(client)
+            desired = known.desired(release)
+            menus = desired.menus | {setting.menu for setting in desired.settings}
+            return facts.prepare(known, read_rows(client, menus, release), release, desired), count_sessions(client)
+        finally:
+            client.close()
+
+    def _change(self, job_id: int) -> ChangeRun:
+        with self.database.transaction() as session:
+            job = store.get_job(session, job_id)
+            prepared = facts.open_prepared(self.keyring, job)
+            access = facts.read_facts(session, self.keyring, job.nas_id, self.clock()).access
+        return ChangeRun(
+            connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
+            before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
+            journal=_Journal(self.database, self.clock, job_id), wait=self.wait,
+        )  # fmt: skip
+
+    def _conclude(self, job_id: int, result: Result) -> None:
+        state = _STATES[result.outcome]
+        with self.database.transaction() as session:
+            job = store.get_job(session, job_id, lock=True)
+            if state is JobState.DONE:
+                plan = facts.open_prepared(self.keyring, job).plan
+                removed = [step for step in plan.steps if isinstance(step, Remove)]
+                gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
+                facts.keep_owned(session, job.nas_id, plan, gone)
+                job.steps_applied = len(plan.steps)
+            elif job.cancelled_by is not None and state is JobState.UNDONE:
+                state = JobState.CANCELLED
+            store.finish(session, job, state, result.detail, self.clock())
+
+    def _finish(self, job_id: int, state: JobState, detail: str) -> None:
+        with self.database.transaction() as session:
+            store.finish(session, store.get_job(session, job_id, lock=True), state, detail, self.clock())
+
+    def _later(self, job_id: int) -> None:
+        with self.database.transaction() as session:
+            outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
+
+    @contextmanager
+    def _alone_at(self, nas_id: int) -> Iterator[bool]:
+        """False where somebody is at this box."""
+        with self.database.engine.connect() as connection:
+            key = (_LOCK_SPACE, nas_id % (1 << 31))
+            alone = bool(connection.scalar(select(func.pg_try_advisory_lock(*key))))
+            connection.commit()  # the lock is the connection's; no transaction stays open meanwhile
+            try:
+                yield alone
+            finally:
+                if alone:
+                    connection.scalar(select(func.pg_advisory_unlock(*key)))
+                    connection.commit()
+
+
+@dataclass(slots=True)
+class _Journal:
+    """Says how far a job came, and that somebody is at it; hears whether somebody cancelled it."""
+
+    database: Database
+    clock: Clock
+    job_id: int
+    _told_at: datetime | None = field(default=None)
+
+    def armed(self, by: UndoBy) -> None:
+        with self.database.transaction() as session:
+            store.get_job(session, self.job_id, lock=True).undo_by = by.value
+
+    def applied(self, steps: int) -> None:
+        """Raises Doubt where it was cancelled."""
+        now = self.clock()
+        if self._told_at is not None and now < self._told_at + TOLD_EVERY:
+            return
+        self._told_at = now
+        with self.database.transaction() as session:
+            job = store.get_job(session, self.job_id, lock=True)
+            job.steps_applied, job.claimed_until = steps, now + store.CLAIM
+            cancelled_by = job.cancelled_by
+        if cancelled_by is not None:
+            raise Doubt(f"cancelled by {cancelled_by}")
