@@ -1,19 +1,42 @@
 """A simulated RouterOS box behind its API, after the manual and what clients of real routers report.
 
-`words` is the wire format, `query` the stack of `?` words, `menus` what there is to print, `dialogue` one connection
-(octets in, octets out; no socket), `server` its sockets and threads, `tables` the menus of a small router. Nothing
-here is shared with our own client, so that neither can be wrong in the other's way.
+    words, query, dialogue, server   the API: wire format, the stack of `?` words, one connection (octets in, octets
+                                     out; no socket), and its sockets and threads
+    router, actions, configured      who may do what; commands that are no menu's; commands of menus
+    configuration, table, checking,  what is configured: tables of rows by the schema of `provisioning.routeros.schema`,
+    edit, shown, factory             what is a value, one command's changes, rows as printed, and a new router
+    history                          what undoes what, and safe mode
+    scripting, scripts, scheduler    the script language, and who runs it when
+    export, storage, files           `/export`, backups, files
+    faults                           what goes wrong to order
+    tables                           who is online
 
-Not played: configuration, `listen`, and commands that run for a while (`/cancel` never finds anything to cancel).
+Played: configuration in the menus of the schema, with types, defaults, keys, references, order, dynamic and builtin
+rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18 and 7.22, each with the fields and commands that
+it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files and backups; reboots.
+
+After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
+(the manual's console page and tik4net's tests on real routers), device mode, scheduler and scripts (the manual), and
+the words of `!trap`s as users report them: "input does not match any value of", "already have … with such name",
+"no such item", "not enough permissions (9)", "not allowed by device-mode".
+Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
+builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
+several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
+not there; that a reboot cuts the connection before it answers.
+
+Not played: `listen` (so `/cancel` finds nothing to cancel), traffic and counters, routing, and whatever needs packets.
+Nothing of the protocol is shared with our own client, so that neither can be wrong in the other's way; the schema is.
 """
 
 from provisioning.simulators.routeros.certificate import SelfSigned, self_signed
+from provisioning.simulators.routeros.faults import Fault, FaultKind, When
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
-from provisioning.simulators.routeros.router import Router, Version
-from provisioning.simulators.routeros.server import ApiServer
+from provisioning.simulators.routeros.router import SYSTEM, Router
+from provisioning.simulators.routeros.server import ApiServer, Fleet, ticking
 from provisioning.simulators.routeros.tables import ActiveSession, Online, router_of
+from provisioning.simulators.routeros.versions import Version
 
 __all__ = [
-    "ActiveSession", "ApiServer", "Listing", "Menu", "Online", "Router", "Row", "SelfSigned", "Single", "Version",
-    "router_of", "self_signed",
+    "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online", "Router", "Row",
+    "SelfSigned", "Single", "Version", "When", "router_of", "self_signed", "ticking",
 ]  # fmt: skip

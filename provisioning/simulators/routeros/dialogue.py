@@ -6,59 +6,51 @@ command   `/menu/command`, `=name=value` attributes, `?` queries, a `.tag` that 
 answer    `!re` a row, at the end `!done`; `!trap` with category and message when refused; `!empty` where 7.18 has
           nothing to return
 end       `/quit`, or a command from somebody who is not logged in: `!fatal` with the reason, and the connection ends
+
+Faults to order come in between the command and its answer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from provisioning.simulators.routeros.menus import Menu, Missing, Row
-from provisioning.simulators.routeros.query import BadQuery, matches
+from provisioning.simulators.routeros.command import NOTHING, Answer, Command, Connection
+from provisioning.simulators.routeros.errors import Ended, Refused
+from provisioning.simulators.routeros.faults import Fault, FaultKind, When
+from provisioning.simulators.routeros.menus import Row
 from provisioning.simulators.routeros.router import Router
 from provisioning.simulators.routeros.words import Decoder, Malformed, encode_sentence
 
-MISSING: Final = 0
-ARGUMENT: Final = 1
 CHALLENGE_OCTETS: Final = 16
 
 
-class _Refused(Exception):
-    """Answered with a `!trap`."""
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What comes next comes so much later."""
 
-    def __init__(self, message: str, category: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.category = category
+    seconds: float
 
 
-class _Ended(Exception):
-    """Answered with a `!fatal`."""
-
-
-@dataclass
-class _Command:
-    word: str
-    arguments: dict[str, str] = field(default_factory=dict)
-    queries: list[str] = field(default_factory=list)
-    tag: str | None = None
+Piece = bytes | Wait
 
 
 class Dialogue:
-    """`over` once the router has ended it."""
+    """`over` once the router has ended it. Whoever carries its octets calls `close` when the connection is gone."""
 
     def __init__(self, router: Router, random: Callable[[int], bytes]) -> None:
         self._router = router
         self._random = random
         self._decoder = Decoder()
         self._challenge: bytes | None = None
-        self._logged_in = False
+        self._user: str | None = None
+        self._connection = Connection()
         self.over = False
 
-    def receive(self, octets: bytes) -> Iterable[bytes]:
+    def receive(self, octets: bytes) -> Iterator[Piece]:
         """Answers, each as octets, as they are made."""
         try:
             sentences = self._decoder.feed(octets)
@@ -68,109 +60,105 @@ class Dialogue:
         for words in sentences:
             if self.over:
                 return
-            yield from self._answer(_parse(words))
+            command = _parse(words)
+            yield from self._faulty(command, self._router.faults.due(command))
 
-    def _answer(self, command: _Command) -> Iterable[bytes]:
-        returned: dict[str, str] = {}
+    def close(self) -> None:
+        self._router.dropped(self._connection)
+
+    def _faulty(self, command: Command, due: list[Fault]) -> Iterator[Piece]:
+        """The answer, as far as what is ordered lets it come."""
+        for fault in due:
+            if fault.kind is FaultKind.SLOW:
+                yield Wait(fault.seconds)
+        refusal = next((fault for fault in due if fault.kind is FaultKind.REFUSE), None)
+        if refusal is not None:
+            yield _trap(command, Refused(refusal.message, refusal.category))
+            yield _sentence("!done", command)
+            return
+        fatal = next((fault for fault in due if fault.kind is not FaultKind.SLOW), None)
+        if fatal is None:
+            yield from self._answer(command)
+            return
+        if fatal.when is not When.BEFORE:
+            answer = list(self._answer(command))
+            yield _as_far_as(answer, fatal)
+        if fatal.kind is FaultKind.SILENT:
+            return
+        self.over = True
+        if fatal.kind is FaultKind.REBOOT:
+            self._router.reboot(fatal.seconds)
+
+    def _answer(self, command: Command) -> Iterator[bytes]:
+        answer, sent = NOTHING, 0
         try:
-            count = 0
-            for row in self._obey(command, returned):
-                count += 1
+            answer = self._obey(command)
+            for row in answer.rows:
+                sent += 1
                 yield _sentence("!re", command, row)
-            if not count and not returned and self._router.version.says_empty and _reads(command):
+            if not sent and not answer.returned and self._router.version.says_empty and _reads(command):
                 yield _sentence("!empty", command)
-        except _Refused as refused:
-            category = {} if refused.category is None else {"category": str(refused.category)}
-            yield _sentence("!trap", command, {**category, "message": refused.message})
-        except _Ended as ended:
+        except Refused as refused:
+            yield _trap(command, refused)
+        except Ended as ended:
             self.over = True
             yield encode_sentence([b"!fatal", str(ended).encode()])
             return
-        yield _sentence("!done", command, returned)
+        yield _sentence("!done", command, answer.returned)
 
-    def _obey(self, command: _Command, returned: dict[str, str]) -> Iterable[Row]:
+    def _obey(self, command: Command) -> Answer:
         if command.word == "/login":
-            self._log_in(command, returned)
-            return []
-        if not self._logged_in:
-            raise _Ended("not logged in")
+            return self._log_in(command)
+        if self._user is None:
+            raise Ended("not logged in")
         if command.word == "/quit":
-            raise _Ended("session terminated on request")
+            self._router.keep(self._connection)
+            raise Ended("session terminated on request")
         if command.word == "/cancel":
-            return []
-        menu, verb = self._find(command.word)
-        if verb == "remove":
-            _remove(menu, command)
-            return []
-        return _print(menu, command, returned)
+            return NOTHING
+        return self._router.run(command, self._router.caller(self._user, self._connection))
 
-    def _find(self, word: str) -> tuple[Menu, str]:
-        path, _, verb = word.rpartition("/")
-        menu = self._router.menus.get(path)
-        if menu is None:
-            raise _Refused("no such command prefix", MISSING)
-        if verb not in menu.commands:
-            raise _Refused("no such command", MISSING)
-        return menu, verb
-
-    def _log_in(self, command: _Command, returned: dict[str, str]) -> None:
+    def _log_in(self, command: Command) -> Answer:
         given = command.arguments
         by_challenge = self._router.version.logs_in_by_challenge
         if "response" not in given and (by_challenge or "name" not in given):
             self._challenge = self._random(CHALLENGE_OCTETS)
-            returned["ret"] = self._challenge.hex()
-            return
-        password = self._router.users.get(given.get("name", ""))
+            return Answer([], {"ret": self._challenge.hex()})
+        password = self._router.password_of(given.get("name", ""))
         if password is None or not self._proven(password, given):
-            message = "cannot log in" if by_challenge else "invalid user name or password (6)"
-            raise _Refused(message)
-        self._logged_in = True
+            raise Refused("cannot log in" if by_challenge else "invalid user name or password (6)")
+        self._user = given["name"]
+        return NOTHING
 
     def _proven(self, password: str, given: dict[str, str]) -> bool:
         if not self._router.version.logs_in_by_challenge:
-            return hmac.compare_digest(given.get("password", "").encode(), password.encode())
+            return hmac.compare_digest(_octets(given.get("password", "")), _octets(password))
         if self._challenge is None:
             return False
         challenge, self._challenge = self._challenge, None
-        expected = hashlib.md5(b"\x00" + password.encode() + challenge).hexdigest()  # noqa: S324
-        return hmac.compare_digest(given["response"].encode(), f"00{expected}".encode())
+        expected = hashlib.md5(b"\x00" + _octets(password) + challenge).hexdigest()  # noqa: S324
+        return hmac.compare_digest(_octets(given["response"]), f"00{expected}".encode())
 
 
-def _print(menu: Menu, command: _Command, returned: dict[str, str]) -> Iterable[Row]:
-    for name in command.arguments:
-        if name not in {".proplist", "detail", "stats", "count-only", "without-paging"}:
-            raise _Refused("unknown parameter")
-    try:
-        found = [row for row in menu.rows() if matches(row, command.queries)]
-    except BadQuery as bad:
-        raise _Refused(f"invalid query: {bad}", ARGUMENT) from None
-    if "count-only" in command.arguments:
-        returned["ret"] = str(len(found))
-        return []
-    wanted = command.arguments.get(".proplist")
-    if wanted is None:
-        return found
-    names = wanted.split(",")
-    return [{name: row[name] for name in names if name in row} for row in found]
+def _trap(command: Command, refused: Refused) -> bytes:
+    category = {} if refused.category is None else {"category": str(refused.category)}
+    return _sentence("!trap", command, {**category, "message": refused.message})
 
 
-def _remove(menu: Menu, command: _Command) -> None:
-    ids = command.arguments.get(".id") or command.arguments.get("numbers")
-    if not ids:
-        raise _Refused("missing =.id=", ARGUMENT)
-    try:
-        for row_id in ids.split(","):
-            menu.remove(row_id)
-    except Missing:
-        raise _Refused("no such item", MISSING) from None
+def _as_far_as(answer: list[bytes], fault: Fault) -> bytes:
+    """Whole sentences, then octets of the next."""
+    if fault.when is When.ANSWERED:
+        return b"".join(answer)
+    rest = b"".join(answer[fault.sentences :])
+    return b"".join(answer[: fault.sentences]) + rest[: fault.octets]
 
 
-def _reads(command: _Command) -> bool:
+def _reads(command: Command) -> bool:
     return command.word.endswith(("/print", "/getall"))
 
 
-def _parse(words: list[bytes]) -> _Command:
-    command = _Command(_text(words[0]))
+def _parse(words: list[bytes]) -> Command:
+    command = Command(_text(words[0]))
     for octets in words[1:]:
         word = _text(octets)
         if word.startswith("="):
@@ -183,12 +171,16 @@ def _parse(words: list[bytes]) -> _Command:
     return command
 
 
-def _sentence(reply: str, command: _Command, row: Row | None = None) -> bytes:
+def _sentence(reply: str, command: Command, row: Row | None = None) -> bytes:
     words = [reply]
     if command.tag is not None:
         words.append(f".tag={command.tag}")
     words += [f"={name}={value}" for name, value in (row or {}).items()]
-    return encode_sentence([word.encode("utf-8", "surrogateescape") for word in words])
+    return encode_sentence(map(_octets, words))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _text(octets: bytes) -> str:

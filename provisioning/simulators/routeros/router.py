@@ -1,35 +1,186 @@
-"""The router that connections talk to: its version, who may log in, and its menus by path."""
+"""The router: what is configured, who may do what, what it does by itself, and the doors by which commands come.
+
+It has one lock. Whatever changes the configuration holds it for one command; rows that are read elsewhere (who is
+online) are read without it. Time is the clock's that it was given: before each command, and whenever somebody calls
+`tick`, what became due is done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from provisioning.simulators.routeros.menus import Menu
+from provisioning.simulators.routeros import actions, configured, listing
+from provisioning.simulators.routeros.command import Answer, Caller, Command, Connection
+from provisioning.simulators.routeros.configuration import Configuration
+from provisioning.simulators.routeros.edit import FASTTRACK_DUMMY
+from provisioning.simulators.routeros.errors import MISSING, Refused, failure, not_permitted
+from provisioning.simulators.routeros.factory import POLICIES, new_configuration
+from provisioning.simulators.routeros.faults import Faults
+from provisioning.simulators.routeros.files import Files
+from provisioning.simulators.routeros.history import History
+from provisioning.simulators.routeros.menus import Menu, Row
+from provisioning.simulators.routeros.scheduler import Scheduler
+from provisioning.simulators.routeros.shown import date_and_time
+from provisioning.simulators.routeros.table import Item
+from provisioning.simulators.routeros.versions import Version
+
+LOG_LINES_MAX: Final = 1000
+#: What a router may forbid until somebody pushes its button; "advanced" is how a CHR comes.
+DEVICE_MODES: Final = ("advanced", "basic", "home", "rose")
+_WITHOUT_SCHEDULER: Final = frozenset({"basic", "home"})
+#: The router itself, when it does what its configuration says.
+SYSTEM: Final = Caller("*sys", POLICIES)
 
 
-class Version(StrEnum):
-    """One for each way in which the API itself behaves; 6.42 is the last with the login by challenge."""
-
-    V6_42 = "6.42"
-    V6_49 = "6.49"
-    V7_12 = "7.12"
-    V7_18 = "7.18"
-
-    @property
-    def logs_in_by_challenge(self) -> bool:
-        """6.43 brought the plain login, and its routers keep no password that a challenge could be answered with."""
-        return self is Version.V6_42
-
-    @property
-    def says_empty(self) -> bool:
-        """`!empty` before `!done` where there is nothing to return."""
-        return self is Version.V7_18
-
-
-@dataclass(frozen=True)
 class Router:
-    menus: Mapping[str, Menu]
-    version: Version = Version.V7_18
-    users: Mapping[str, str] = field(default_factory=lambda: {"admin": ""}, repr=False)
+    def __init__(
+        self, version: Version, users: Mapping[str, str], *, clock: Callable[[], float], identity: str = "MikroTik",
+        listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
+    ) -> None:  # fmt: skip
+        self.version = version
+        self.clock = clock
+        self.device_mode = device_mode
+        self.configuration: Configuration = new_configuration(version.release, identity, users)
+        self.history = History()
+        self.files = Files()
+        self.faults = Faults()
+        self.scheduler = Scheduler(self)
+        self.log: deque[Row] = deque(maxlen=LOG_LINES_MAX)
+        self.lock = threading.RLock()
+        #: Called when it goes down: connections end.
+        self.on_reboot: list[Callable[[], None]] = []
+        #: Until then nobody gets in.
+        self.down_until = 0.0
+        self.now = self.booted = clock()
+        self.menus: dict[str, Menu] = {**actions.listings(self), **(listings or {})}
+        self.prefixes = _prefixes([*self.configuration.tables, *self.menus, *actions.menus(self)])
+        #: How many scripts are running one another.
+        self.depth = 0
+
+    # Who is there
+
+    def password_of(self, name: str) -> str | None:
+        """None for whom the API does not let in."""
+        with self.lock:
+            user = self.configuration.tables["/user"].with_key(name)
+            if user is None or "disabled" in user.values or not self.policies_of(name) >= {"api"}:
+                return None
+            return user.values.get("password", "")
+
+    def policies_of(self, name: str) -> frozenset[str]:
+        with self.lock:
+            user = self.configuration.tables["/user"].with_key(name)
+            group = user and self.configuration.tables["/user/group"].with_key(user.values["group"])
+            return frozenset(group.values.get("policy", "").split(",")) if group else frozenset()
+
+    def caller(self, name: str, connection: Connection) -> Caller:
+        return Caller(name, self.policies_of(name), connection)
+
+    # What is done
+
+    def run(self, command: Command, caller: Caller) -> Answer:
+        """What has become due is done before. Raises Refused, or Ended."""
+        self.tick()
+        return self.obey(command, caller)
+
+    def obey(self, command: Command, caller: Caller) -> Answer:
+        """Raises Refused, or Ended."""
+        if (action := actions.find(self, command)) is not None:
+            if not caller.may(*action.policies):
+                raise not_permitted()
+            with self.lock:
+                return action.function(self, command, caller)
+        menu = self.menus.get(command.menu)
+        if menu is not None:
+            if command.verb not in menu.commands:
+                raise Refused("no such command", MISSING)
+            if not caller.may("read" if command.verb != "remove" else "write"):
+                raise not_permitted()
+            return listing.run(menu, command)
+        if command.menu not in self.configuration:
+            raise Refused("no such command prefix", MISSING)
+        with self.lock:
+            return configured.run(self, command, caller)
+
+    def is_down(self) -> bool:
+        """It reboots, and nobody gets in."""
+        return self.clock() < self.down_until
+
+    def check_device_mode(self, feature: str) -> None:
+        if self.version.has_device_mode and feature == "scheduler" and self.device_mode in _WITHOUT_SCHEDULER:
+            raise failure("not allowed by device-mode")
+
+    def changed(self, menu: str) -> None:
+        """Rows of this menu are others now."""
+        if menu == "/system/scheduler":
+            self.scheduler.plan()
+
+    def note(self, topics: str, message: str) -> None:
+        time = date_and_time(self.now, iso=self.version.iso_dates)
+        self.log.append({".id": f"*{len(self.log) + 1:X}", "time": time, "topics": topics, "message": message})
+
+    # What happens by itself
+
+    def tick(self) -> None:
+        with self.lock:
+            self.now = max(self.now, self.clock())
+            self._expire()
+            self.scheduler.tick()
+
+    def _expire(self) -> None:
+        for path in ("/ip/firewall/address-list", "/ipv6/firewall/address-list"):
+            table = self.configuration.tables[path]
+            table.drop([number for number, expires_at in table.timed.items() if expires_at <= self.now])
+
+    def dropped(self, connection: Connection) -> None:
+        """That connection is gone, whoever ended it."""
+        with self.lock:
+            if self.history.holds(connection):
+                self.note("system,info", f"safe mode rolled back {self.history.unroll()} actions")
+                self.undone()
+
+    def keep(self, connection: Connection) -> None:
+        """It says goodbye: what was done stays."""
+        with self.lock:
+            if self.history.holds(connection):
+                self.history.release()
+
+    def undone(self) -> None:
+        """Any rows may be others now."""
+        self.scheduler.plan()
+
+    def reboot(self, down_s: float = 0.0) -> None:
+        """What is configured stays; safe mode undoes, what was dynamic is gone, and startup jobs run."""
+        with self.lock:
+            self.history.unroll()
+            self.history.clear()
+            for table in self.configuration.tables.values():
+                table.drop([item.number for item in table if item.dynamic and item.values != FASTTRACK_DUMMY])
+            self.configuration.volatile.clear()
+            self.now = max(self.now, self.clock())
+            self.down_until = self.now + down_s
+            self.booted = self.now + down_s
+            self.scheduler.restart()
+            self.note("system,info", "router rebooted")
+        for tell in self.on_reboot:
+            tell()
+
+    def put_dynamic(self, menu: str, values: Mapping[str, str], *, first: bool = False) -> str:
+        """A row that the router made itself, as for a hotspot; its id."""
+        with self.lock:
+            table = self.configuration.tables[menu]
+            item = Item(table.next_number(), dict(values), dynamic=True)
+            top = next(iter(table), None) if first else None
+            table.put(item)
+            if top is not None:
+                table.place([item.number], top.number)
+            return item.row_id
+
+
+def _prefixes(paths: Iterable[str]) -> frozenset[str]:
+    """The menus, and what leads to them."""
+    parts = (path.split("/") for path in paths)
+    return frozenset("/".join(words[:length]) for words in parts for length in range(2, len(words) + 1))

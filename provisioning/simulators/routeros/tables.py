@@ -1,4 +1,4 @@
-"""The menus of a small router: who is online, and the little that a client asks to know whom it talks to."""
+"""The sessions of a small router, and such a router."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
-from provisioning.simulators.routeros.router import Router, Version
+from provisioning.simulators.routeros.menus import Listing, Menu, Row
+from provisioning.simulators.routeros.router import Router
+from provisioning.simulators.routeros.values import duration
+from provisioning.simulators.routeros.versions import Version
+
+__all__ = ["ActiveSession", "Online", "duration", "router_of"]
 
 
 @dataclass(frozen=True)
@@ -58,39 +62,18 @@ class Online:
 def router_of(
     read: Callable[[], Iterable[ActiveSession]], end: Callable[[ActiveSession], bool], *, clock: Callable[[], float],
     identity: str = "MikroTik", version: Version = Version.V7_18, users: Mapping[str, str],
-    others: Mapping[str, Menu] | None = None,
+    others: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
 ) -> Router:  # fmt: skip
     """`others` are menus instead of those that are here."""
-    booted = clock()
 
     def end_row(row_id: str) -> bool:
         found = next((one for one in read() if one.row_id == row_id), None)
         return found is not None and end(found)
 
-    menus: dict[str, Menu] = {
+    listings: dict[str, Menu] = {
         "/ppp/active": Listing(lambda: [one.row(clock()) for one in read()], end_row),
         "/ip/hotspot/active": Listing(list, lambda _: False),
-        "/ip/dhcp-server/lease": Listing(list),
-        "/system/identity": Single(lambda: {"name": identity}),
-        "/system/resource": Single(lambda: _resource(version, clock() - booted)),
     }
-    return Router({**menus, **(others or {})}, version, users)
-
-
-def duration(seconds: float) -> str:
-    """As RouterOS writes times: weeks to seconds, what is zero left out."""
-    left, parts = max(0, int(seconds)), ""
-    for name, unit in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, left = divmod(left, unit)
-        parts += f"{count}{name}" if count else ""
-    return parts or "0s"
-
-
-def _resource(version: Version, uptime_s: float) -> Row:
-    channel = "long-term" if version.startswith("6.") else "stable"
-    return {
-        "uptime": duration(uptime_s), "version": f"{version} ({channel})", "free-memory": "805306368",
-        "total-memory": "1073741824", "cpu": "QEMU", "cpu-count": "2", "cpu-load": "3",
-        "free-hdd-space": "67108864", "total-hdd-space": "134217728", "architecture-name": "x86_64",
-        "board-name": "CHR", "platform": "MikroTik",
-    }  # fmt: skip
+    return Router(
+        version, users, clock=clock, identity=identity, listings={**listings, **(others or {})}, device_mode=device_mode
+    )

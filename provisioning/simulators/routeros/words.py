@@ -36,6 +36,8 @@ _FORMS: Final = (
 
 
 def encode_length(length: int) -> bytes:
+    if length < 0x80:  # nearly every word there is
+        return length.to_bytes(1, "big")
     form = next(form for form in _FORMS if length < form.below)
     octets = bytearray(length.to_bytes(form.octets, "big"))
     octets[0] |= form.mark

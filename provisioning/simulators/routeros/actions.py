@@ -1,0 +1,212 @@
+"""Commands that are not about rows of a configured menu, and the menus that only show something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from provisioning.simulators.routeros import faults, scripts, storage
+from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
+from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure
+from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
+from provisioning.simulators.routeros.shown import date_and_time
+from provisioning.simulators.routeros.values import duration
+from provisioning.simulators.routeros.versions import Version
+
+if TYPE_CHECKING:
+    from provisioning.simulators.routeros.router import Router
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    function: Callable[[Router, Command, Caller], Answer]
+    policies: tuple[str, ...]
+    known_to: Callable[[Version], bool] = lambda _: True
+
+
+def find(router: Router, command: Command) -> Action | None:
+    """None where the command is about rows, or this release does not know it."""
+    action = _ACTIONS.get(command.word)
+    if action is None and command.verb == "export" and command.menu in router.prefixes:
+        action = _ACTIONS["/export"]
+    return action if action is not None and action.known_to(router.version) else None
+
+
+def menus(router: Router) -> Iterable[str]:
+    return (word.rpartition("/")[0] for word, action in _ACTIONS.items() if action.known_to(router.version))
+
+
+def listings(router: Router) -> Mapping[str, Menu]:
+    found: dict[str, Menu] = {
+        "/system/resource": Single(lambda: _resource(router)),
+        "/system/clock": Single(lambda: _clock(router)),
+        "/system/routerboard": Single(lambda: {"routerboard": "false"}),
+        "/system/package": Listing(lambda: [_package(router)]),
+        "/system/history": Listing(lambda: _history(router)),
+        "/log": Listing(lambda: list(router.log)),
+        "/file": storage.FileMenu(router),
+        faults.MENU: router.faults,
+    }
+    if router.version.has_device_mode:
+        found["/system/device-mode"] = Single(lambda: _device_mode(router))
+    if router.version.has_safe_mode:
+        found["/safe-mode"] = Listing(lambda: _safe_mode(router))
+    return found
+
+
+# Safe mode
+
+
+def _take(router: Router, _command: Command, caller: Caller) -> Answer:
+    if caller.connection is None:
+        raise failure("safe mode needs a session")
+    router.history.take(caller.connection, caller.user)
+    return NOTHING
+
+
+def _release(router: Router, _command: Command, _caller: Caller) -> Answer:
+    router.history.release()
+    return NOTHING
+
+
+def _unroll(router: Router, _command: Command, caller: Caller) -> Answer:
+    if not router.history.holds(caller.connection):
+        raise failure("safe mode is not taken by this session")
+    router.history.unroll()
+    router.undone()
+    return NOTHING
+
+
+def _get_safe_mode(router: Router, _command: Command, _caller: Caller) -> Answer:
+    return Answer([], {"ret": "true" if router.history.held_by is not None else "false"})
+
+
+def _undo(router: Router, _command: Command, _caller: Caller) -> Answer:
+    if not router.history.undo():
+        raise failure("nothing to undo")
+    router.undone()
+    return NOTHING
+
+
+# System
+
+
+def _reboot(router: Router, _command: Command, _caller: Caller) -> Answer:
+    router.reboot()
+    return NOTHING
+
+
+def _run_script(router: Router, command: Command, caller: Caller) -> Answer:
+    if not command.numbers:
+        raise Refused("missing =.id=", ARGUMENT)
+    for one in command.numbers:
+        scripts.run_script(router, router.configuration.find(scripts.SCRIPTS, one).item, caller)
+    return NOTHING
+
+
+def _execute(router: Router, command: Command, caller: Caller) -> Answer:
+    """In the background, as a job, whose id is returned; with `as-string` at once, and what it puts."""
+    source = command.arguments.get("script", "")
+    at_once = "as-string" in command.arguments
+    try:
+        returned = scripts.begin(router, scripts.running(router, source, caller), "execute")
+    except Refused as refused:
+        if at_once:
+            raise
+        router.note("script,error", refused.message)
+        returned = ""
+    return Answer([], {"ret": returned if at_once else f"*{len(router.log) + 1:X}"})
+
+
+def _log(router: Router, command: Command, _caller: Caller) -> Answer:
+    router.note(f"script,{command.verb}", command.arguments.get("message", ""))
+    return NOTHING
+
+
+def _order_fault(router: Router, command: Command, _caller: Caller) -> Answer:
+    return Answer([], {"ret": router.faults.order(faults.fault_of(command.arguments))})
+
+
+def _clear_faults(router: Router, _command: Command, _caller: Caller) -> Answer:
+    router.faults.clear()
+    return NOTHING
+
+
+def _import(router: Router, command: Command, caller: Caller) -> Answer:
+    name = command.arguments.get("file-name", "")
+    file = router.files.get(name)
+    if file is None:
+        raise Refused(f"file {name} not found", ARGUMENT)
+    try:
+        scripts.begin(router, scripts.importing(router, file.contents, caller), name)
+    except Refused as refused:
+        raise Refused(f"Script Error: {refused.message}", refused.category) from None
+    return NOTHING
+
+
+# What is shown
+
+
+def _resource(router: Router) -> Row:
+    channel = "long-term" if router.version.release < (7, 0) else "stable"
+    return {
+        "uptime": duration(max(router.now, router.clock()) - router.booted),
+        "version": f"{router.version} ({channel})", "free-memory": "805306368", "total-memory": "1073741824",
+        "cpu": "QEMU", "cpu-count": "2", "cpu-load": "3", "free-hdd-space": "67108864",
+        "total-hdd-space": "134217728", "architecture-name": "x86_64", "board-name": "CHR", "platform": "MikroTik",
+    }  # fmt: skip
+
+
+def _clock(router: Router) -> Row:
+    moment = datetime.fromtimestamp(router.now, UTC)
+    date = date_and_time(router.now, iso=router.version.iso_dates).split()[0]
+    return {"time": moment.strftime("%H:%M:%S"), "date": date, "time-zone-name": "UTC", "gmt-offset": "+00:00"}
+
+
+def _package(router: Router) -> Row:
+    return {".id": "*1", "name": "routeros", "version": str(router.version), "disabled": "false"}
+
+
+def _history(router: Router) -> list[Row]:
+    """The newest first."""
+    return [
+        {
+            ".id": f"*{action.number:X}", "action": action.text, "by": action.by, "policy": "write",
+            "time": date_and_time(action.at, iso=router.version.iso_dates), "undoable": "true",
+        }
+        for action in reversed(router.history.actions)
+    ]  # fmt: skip
+
+
+def _device_mode(router: Router) -> Row:
+    scheduler = "no" if router.device_mode in {"basic", "home"} else "yes"
+    return {"mode": router.device_mode, "scheduler": scheduler, "flagged": "no", "attempt-count": "0"}
+
+
+def _safe_mode(router: Router) -> list[Row]:
+    user = router.history.held_by
+    return [] if user is None else [{"user": user}]
+
+
+_ACTIONS: Final[Mapping[str, Action]] = {
+    "/safe-mode/take": Action(_take, ("write",), lambda version: version.has_safe_mode),
+    "/safe-mode/release": Action(_release, ("write",), lambda version: version.has_safe_mode),
+    "/safe-mode/unroll": Action(_unroll, ("write",), lambda version: version.has_safe_mode),
+    "/safe-mode/get": Action(_get_safe_mode, ("read",), lambda version: version.has_safe_mode),
+    "/undo": Action(_undo, ("write",)),
+    "/system/reboot": Action(_reboot, ("reboot",)),
+    "/system/script/run": Action(_run_script, ("read",)),
+    "/execute": Action(_execute, ("write",)),
+    "/import": Action(_import, ("write",)),
+    **{f"/log/{topic}": Action(_log, ("write",)) for topic in ("debug", "error", "info", "warning")},
+    f"{faults.MENU}/add": Action(_order_fault, ()),
+    f"{faults.MENU}/clear": Action(_clear_faults, ()),
+    "/export": Action(storage.export, ("read",)),
+    "/system/backup/save": Action(storage.save_backup, ("read", "ftp")),
+    "/system/backup/load": Action(storage.load_backup, ("write", "reboot")),
+    "/file/read": Action(storage.read_file, ("read",), lambda version: version.reads_files),
+    "/file/add": Action(storage.add_file, ("write",), lambda version: version.reads_files),
+    "/file/set": Action(storage.set_file, ("write",)),
+}

@@ -1,0 +1,104 @@
+"""What is configured: the menus of this release as tables, how their rows are found, and what names what.
+
+Interfaces are rows of their own menus and show in /interface, under the same ids. A row is found by its id, and by its
+name where the menu knows its rows by name, as RouterOS has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import count
+from typing import Final, NamedTuple
+
+from provisioning.routeros.schema import MENUS, Field, Release
+from provisioning.simulators.routeros.errors import no_such_item
+from provisioning.simulators.routeros.table import Item, Table
+
+#: And the type that /interface shows.
+INTERFACE_MENUS: Final[Mapping[str, str]] = {
+    "/interface/ethernet": "ether",
+    "/interface/vlan": "vlan",
+    "/interface/bridge": "bridge",
+}
+INTERFACE: Final = "/interface"
+
+
+class Place(NamedTuple):
+    """A row, and the menu that it is really in."""
+
+    path: str
+    table: Table
+    item: Item
+
+
+class Configuration:
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        interfaces = count(1)
+        self.tables: dict[str, Table] = {
+            path: Table(menu, _fields(path, release), interfaces if path in INTERFACE_MENUS else None)
+            for path, menu in MENUS.items()
+        }
+        #: Of single rows, what nobody configures: counters, when it ran last.
+        self.volatile: dict[tuple[str, int], dict[str, str]] = {}
+        self._naming = {
+            path: [
+                (table, name)
+                for table in self.tables.values()
+                for name, field in table.fields.items()
+                if field.refers_to == path
+            ]
+            for path in MENUS
+        }
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.tables
+
+    def places(self, path: str) -> Iterator[Place]:
+        for real, table in self._tables(path):
+            for item in table:
+                yield Place(real, table, item)
+
+    def _tables(self, path: str) -> Iterator[tuple[str, Table]]:
+        for real in INTERFACE_MENUS if path == INTERFACE else (path,):
+            yield real, self.tables[real]
+
+    def find(self, path: str, given: str) -> Place:
+        """By `*1F` or by name. Raises Refused."""
+        for real, table in self._tables(path):
+            item = _by_id(table, given) if given.startswith("*") else None
+            if item is None and table.schema.key == ("name",):
+                item = table.with_key(given)
+            if item is not None:
+                return Place(real, table, item)
+        raise no_such_item()
+
+    def exists(self, path: str, name: str) -> bool:
+        return any(table.with_key(name) is not None for _, table in self._tables(path))
+
+    def naming(self, path: str) -> list[tuple[Table, str]]:
+        """Tables and their fields that name rows of this menu."""
+        return [*self._naming[path], *(self._naming[INTERFACE] if path in INTERFACE_MENUS else ())]
+
+    def snapshot(self) -> dict[str, tuple[Item, ...]]:
+        """All static rows in their order, as a backup keeps them."""
+        return {path: tuple(item for item in table if not item.dynamic) for path, table in self.tables.items()}
+
+    def load(self, snapshot: Mapping[str, tuple[Item, ...]]) -> None:
+        for path, items in snapshot.items():
+            table = self.tables[path]
+            table.drop(table.order)
+            table.put(*items)
+
+
+@lru_cache(1024)
+def _fields(path: str, release: Release) -> Mapping[str, Field]:
+    return MENUS[path].known_to(release)
+
+
+def _by_id(table: Table, given: str) -> Item | None:
+    try:
+        return table.get(int(given[1:], 16))
+    except ValueError:
+        return None

@@ -1,0 +1,69 @@
+"""The router's files: exports, scripts to import, backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+from provisioning.simulators.routeros.table import Item
+
+#: What one /file/read returns at most, and what `print` shows of a file at all; what is longer shows no contents.
+CHUNK_OCTETS_MAX: Final = 32768
+SHOWN_OCTETS_MAX: Final = 4095
+#: What /file/set and /file/add take, as users report (`contents too long` from about 60 KiB on).
+WRITTEN_OCTETS_MAX: Final = 61440
+
+Snapshot = Mapping[str, tuple[Item, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    name: str
+    contents: str
+    number: int
+    at: float
+    #: Of a backup, whose contents nobody reads.
+    snapshot: Snapshot | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def kind(self) -> str:
+        if self.snapshot is not None:
+            return "backup"
+        return "script" if self.name.endswith(".rsc") else ".txt file"
+
+    @property
+    def octets(self) -> bytes:
+        return self.contents.encode("utf-8", "surrogateescape")
+
+
+class Files:
+    def __init__(self) -> None:
+        self._files: dict[str, File] = {}
+        self._numbers = count(1)
+
+    def __iter__(self) -> Iterator[File]:
+        return iter(list(self._files.values()))
+
+    def get(self, given: str) -> File | None:
+        """By name or id."""
+        found = self._files.get(given)
+        return found or next((one for one in self._files.values() if f"*{one.number:X}" == given), None)
+
+    def write(self, name: str, contents: str, at: float) -> None:
+        self._put(File(name, contents, self._number(name), at))
+
+    def save(self, name: str, snapshot: Snapshot, password: str, at: float) -> None:
+        self._put(File(name, "", self._number(name), at, snapshot, password))
+
+    def remove(self, file: File) -> None:
+        del self._files[file.name]
+
+    def _put(self, file: File) -> None:
+        self._files[file.name] = file
+
+    def _number(self, name: str) -> int:
+        known = self._files.get(name)
+        return known.number if known else next(self._numbers)

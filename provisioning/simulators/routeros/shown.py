@@ -1,0 +1,99 @@
+"""Rows as `print` has them: what was said, else the default, and what the router adds of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_interface
+from typing import Final
+
+from provisioning.routeros.values import duration_text
+from provisioning.simulators.routeros.configuration import INTERFACE, INTERFACE_MENUS, Configuration, Place
+from provisioning.simulators.routeros.table import Item, Table
+
+#: Never shown to anybody.
+_WRITE_ONLY: Final = frozenset({("/user", "password")})
+
+
+def rows(configuration: Configuration, path: str, now: float, *, secrets: bool) -> Iterator[dict[str, str]]:
+    """Without secrets the fields that hold them are not there."""
+    if path == INTERFACE:
+        for place in configuration.places(path):
+            yield _interface(place)
+        return
+    table = configuration.tables[path]
+    names = _names(path, table, secrets)
+    plain = {name: default for name, default in names.items() if default is not None}
+    add = _OWN.get(path)
+    for item in table:
+        row = {} if table.schema.single else {".id": item.row_id}
+        row |= plain
+        row |= {name: value for name, value in item.values.items() if name in names}
+        if item.dynamic and "dynamic" in names:
+            row["dynamic"] = "true"
+        if item.builtin and "default" in names:
+            row["default"] = "true"
+        if add is not None:
+            row |= add(item, now)
+        if (volatile := configuration.volatile.get((path, item.number))) is not None:
+            row |= volatile
+        yield row
+
+
+def _names(path: str, table: Table, secrets: bool) -> Mapping[str, str | None]:
+    return {
+        name: field.default
+        for name, field in table.fields.items()
+        if (secrets or not field.secret) and (path, name) not in _WRITE_ONLY
+    }
+
+
+def _interface(place: Place) -> dict[str, str]:
+    table, item = place.table, place.item
+    disabled = table.value(item, "disabled") or "false"
+    row = {
+        ".id": item.row_id, "name": item.values["name"], "type": INTERFACE_MENUS[place.path],
+        "mtu": table.value(item, "mtu") or "auto", "actual-mtu": "1500", "mac-address": mac(item),
+        "running": "false" if disabled == "true" else "true", "disabled": disabled,
+    }  # fmt: skip
+    if (default_name := item.values.get("default-name")) is not None:
+        row["default-name"] = default_name
+    if (comment := item.values.get("comment")) is not None:
+        row["comment"] = comment
+    return row
+
+
+def mac(item: Item) -> str:
+    return item.values.get("mac-address") or b"\x02\x00\x00".hex(":") + f":00:00:{item.number % 256:02X}"
+
+
+def _of_interface(item: Item, _now: float) -> dict[str, str]:
+    running = "false" if "disabled" in item.values else "true"
+    return {"mac-address": mac(item), "running": running}
+
+
+def _of_address(item: Item, _now: float) -> dict[str, str]:
+    found = ip_interface(item.values["address"])
+    return {
+        "network": item.values.get("network") or str(found.network.network_address),
+        "actual-interface": item.values["interface"],
+    }
+
+
+def _of_entry(item: Item, now: float) -> dict[str, str]:
+    if item.expires_at is None:
+        return {}
+    return {"timeout": duration_text(timedelta(seconds=max(1, round(item.expires_at - now))))}
+
+
+def date_and_time(moment: float, *, iso: bool) -> str:
+    """7.10 writes `2026-11-27 18:00:00`; before, it was `nov/27/2026 18:00:00`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S" if iso else "%b/%d/%Y %H:%M:%S").lower()
+
+
+_OWN: Final[Mapping[str, Callable[[Item, float], dict[str, str]]]] = {
+    **dict.fromkeys(INTERFACE_MENUS, _of_interface),
+    "/ip/address": _of_address,
+    "/ip/firewall/address-list": _of_entry,
+    "/ipv6/firewall/address-list": _of_entry,
+}
