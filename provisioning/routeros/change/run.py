@@ -79,8 +79,9 @@ class ChangeRun:
 
     def run(self) -> Result:
         client = self.connect()
+        undo = undo_for(client, self.name, self.plan.steps, self.release)
         try:
-            undo = self._arm(client)
+            self._look_before(client)
         except (RouterOsError, Doubt) as error:
             client.close()
             return Result(Outcome.REFUSED, str(error))
@@ -116,18 +117,20 @@ class ChangeRun:
                 return result
         return Result(Outcome.UNKNOWN, why)
 
-    def _arm(self, client: RouterOs) -> Undo:
+    def _look_before(self, client: RouterOs) -> None:
         """Raises Doubt where the router is another than was planned for."""
         actual = read_rows(client, self.before, self.release)
         if state_of(actual) != state_of(self.before):
             raise Doubt("the router was changed since this was planned: plan again")
         self._sessions = count_sessions(client)
-        undo = undo_for(client, self.name, self.plan.steps, self.release)
-        undo.arm()
-        self.journal.armed(undo.by)
-        return undo
 
     def _carry_out(self, client: RouterOs, undo: Undo) -> Result:
+        try:
+            undo.arm()
+        except Trap as trap:
+            undo.forget()
+            return Result(Outcome.REFUSED, trap.detail)
+        self.journal.armed(undo.by)
         try:
             for number, step in enumerate(self.plan.steps, 1):
                 apply_step(client, step)
@@ -172,9 +175,13 @@ class ChangeRun:
         if undo.pending:
             undo.now()
             return None
-        if state_of(read_rows(client, self.before, self.release)) == state_of(self.before):
-            return Result(Outcome.UNDONE, why)
-        return None if self._left(client).steps else Result(Outcome.DONE, "")
+        result = Result(Outcome.UNDONE, why)
+        if state_of(read_rows(client, self.before, self.release)) != state_of(self.before):
+            if self._left(client).steps:
+                return None
+            result = Result(Outcome.DONE, "")
+        undo.forget()
+        return result
 
 
 class Doubt(Exception):

@@ -60,6 +60,9 @@ class Undo(Protocol):
     def now(self) -> None:
         """Undo at once, whatever was done of it."""
 
+    def forget(self) -> None:
+        """Of one that is not pending, nothing stays at the router."""
+
 
 def undo_for(client: RouterOs, name: str, steps: Sequence[Step], release: Release) -> Undo:
     if release >= SAFE_MODE_SINCE and _actions(steps) <= SAFE_MODE_ACTIONS_MAX:
@@ -98,6 +101,9 @@ class SafeMode:
         if self.client.connected:
             self.client.call("/safe-mode/unroll", {})
 
+    def forget(self) -> None:
+        pass
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
@@ -124,6 +130,9 @@ class Scheduled:
     def disarm(self) -> None:
         """The scheduler goes first: scripts that nobody runs do no harm."""
         self._remove("/system/scheduler")
+        self.forget()
+
+    def forget(self) -> None:
         self._remove("/system/script")
 
     def now(self) -> None:

@@ -113,7 +113,7 @@ class Interpreter:
         word = verb.value.text if isinstance(verb.value, Text) else ""
         if word == "find":
             return (yield from self._find(menu, rest, path))
-        arguments = yield from self._arguments(word, rest, path)
+        arguments = yield from self._arguments(word, rest, menu)
         if arguments is None:
             return NOTHING
         if menu == "/log" and word in _TOPICS:
