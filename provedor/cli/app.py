@@ -14,6 +14,7 @@ from provedor.cli import (
     imports,
     node,
     nodes,
+    provision,
     radius,
     simulate,
     takeover,
@@ -38,6 +39,7 @@ app.add_typer(takeover.takeover_app, name="takeover")
 app.add_typer(enforcement.enforcement_app, name="enforcement")
 app.add_typer(enforcement.nas_app, name="nas")
 app.add_typer(nodes.node_app, name="node")
+app.add_typer(provision.provision_app, name="provision")
 app.add_typer(billing.billing_app, name="billing")
 app.add_typer(gateways.account_app, name="gateway")
 app.add_typer(radius.radius_app, name="radius")

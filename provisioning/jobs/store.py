@@ -16,8 +16,8 @@ from core.models.network import Nas
 from provisioning.jobs.intents import check_manageable, get_intent
 from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
-#: Whoever is at a job says so again well within this.
-CLAIM: Final = timedelta(minutes=2)
+#: Whoever is at a job says so again, mostly within this; that nobody else is at its box is the lock's part.
+CLAIM: Final = timedelta(seconds=20)
 #: A box that could not be asked what became of a job is asked again after this.
 UNKNOWN_RETRY: Final = timedelta(minutes=5)
 

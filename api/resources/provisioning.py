@@ -1,0 +1,152 @@
+"""Provisioning: what each BRAS should be, and the jobs that make it so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.context import (
+    Db,
+    Given,
+    IfMatch,
+    Paged,
+    RefFilter,
+    Who,
+    check_version,
+    list_page,
+    parse_id,
+    reference,
+    tagged,
+)
+from api.idempotency import OnceOnly
+from api.schemas import Input, Output, PageOf, Ref
+from core import network
+from provisioning.jobs import intents, store
+from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+
+intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
+provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
+
+
+class IntentIn(Input):
+    """Each part may be left out, and what is left out is not managed: `radius`, `pools`, `ipv6_pools`, `profile`,
+    `pppoe`, `walled_garden`, `cgnat`, `management`. docs/provisioning.md has all of it."""
+
+    body: dict[str, Any]
+
+
+class IntentOut(Output):
+    nas_id: str
+    body: dict[str, Any]
+    version: int
+
+
+class JobIn(Input):
+    nas_id: Ref
+
+
+class ApprovalIn(Input):
+    """`not_before`: it is carried out then; else now."""
+
+    not_before: AwareDatetime | None = None
+
+
+class JobOut(Output):
+    """`commands`: what is done, a command a step, without secrets. `problems`: what is wanted and cannot be had there.
+    `sessions`: online when it was planned. `undo_by`: how the box would undo it by itself, while it would. `detail`:
+    why it is not done."""
+
+    id: str
+    nas_id: str
+    state: JobState
+    release: str | None
+    commands: list[str]
+    problems: list[str]
+    sessions: int | None
+    steps_applied: int
+    undo_by: str | None
+    detail: str | None
+    created_at: datetime
+    created_by: str
+    approved_at: datetime | None
+    approved_by: str | None
+    not_before: datetime | None
+    cancelled_by: str | None
+    finished_at: datetime | None
+
+
+@intent_routes.get("/{nas_id}/intent")
+def get_intent(nas_id: str, session: Db, _: Who, response: Response) -> IntentOut:
+    return tagged(response, _intent_view(intents.get_intent(session, parse_id(nas_id, "NAS"))))
+
+
+@intent_routes.put("/{nas_id}/intent")
+def set_intent(
+    nas_id: str, body: IntentIn, session: Db, caller: Who, response: Response, if_match: IfMatch = None
+) -> IntentOut:
+    """What the box should be. The box itself is changed by a job."""
+    nas = network.get_nas(session, parse_id(nas_id, "NAS"))
+    if if_match is not None:
+        check_version(intents.get_intent(session, nas.id, lock=True).version, if_match)
+    return tagged(response, _intent_view(intents.set_intent(session, nas, body.body, caller.actor)))
+
+
+@provisioning_routes.get("/jobs")
+def list_jobs(
+    session: Db, _: Who, paged: Paged, nas_id: RefFilter = None, state: JobState | None = None
+) -> PageOf[JobOut]:  # fmt: skip
+    query = select(ProvisioningJob)
+    if nas_id is not None:
+        query = query.where(ProvisioningJob.nas_id == reference(nas_id, "nas_id"))
+    if state is not None:
+        query = query.where(ProvisioningJob.state == state)
+    rows, cursor = list_page(session, query, ProvisioningJob.id, paged)
+    return PageOf(items=[_job_view(row) for row in rows], next_cursor=cursor)
+
+
+@provisioning_routes.post("/jobs", status_code=202, response_model=JobOut)
+def create_job(body: JobIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """The box is read, and what there is to do is shown within seconds; nothing is changed before it is approved."""
+    nas = network.get_nas(session, reference(body.nas_id, "nas_id") or 0)
+    return once.created(_job_view(store.create_job(session, nas, caller.actor, given.clock())), status=202)
+
+
+@provisioning_routes.get("/jobs/{job_id}")
+def get_job(job_id: str, session: Db, _: Who) -> JobOut:
+    return _job_view(store.get_job(session, parse_id(job_id, "provisioning job")))
+
+
+@provisioning_routes.post("/jobs/{job_id}/approve")
+def approve_job(job_id: str, body: ApprovalIn, session: Db, caller: Who, given: Given) -> JobOut:
+    """You have looked at it. The box undoes by itself what does not prove right."""
+    job = _locked(session, job_id)
+    return _job_view(store.approve(session, job, caller.actor, given.clock(), body.not_before))
+
+
+@provisioning_routes.post("/jobs/{job_id}/cancel")
+def cancel_job(job_id: str, session: Db, caller: Who, given: Given) -> JobOut:
+    """One that runs undoes what it did."""
+    return _job_view(store.cancel(session, _locked(session, job_id), caller.actor, given.clock()))
+
+
+def _locked(session: Session, job_id: str) -> ProvisioningJob:
+    return store.get_job(session, parse_id(job_id, "provisioning job"), lock=True)
+
+
+def _intent_view(row: BrasIntent) -> IntentOut:
+    return IntentOut(nas_id=str(row.nas_id), body=row.body, version=row.version)
+
+
+def _job_view(row: ProvisioningJob) -> JobOut:
+    return JobOut(
+        id=str(row.id), nas_id=str(row.nas_id), state=row.state, release=row.release, commands=row.commands,
+        problems=row.problems, sessions=row.sessions, steps_applied=row.steps_applied, undo_by=row.undo_by,
+        detail=row.detail, created_at=row.created_at, created_by=row.created_by, approved_at=row.approved_at,
+        approved_by=row.approved_by, not_before=row.not_before, cancelled_by=row.cancelled_by,
+        finished_at=row.finished_at,
+    )  # fmt: skip

@@ -1,0 +1,172 @@
+"""provision intent NAS [FILE], plan NAS, apply NAS, jobs, cancel JOB: boxes as they should be."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+
+from core import network
+from core.errors import ConfigurationError, InvalidInput, ProvedorError
+from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.runtime import Runtime
+from provisioning.jobs import intents, store
+from provisioning.jobs.models import JobState, ProvisioningJob
+
+provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
+NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
+#: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
+#: nobody.
+PATIENCE_S = 120.0
+JOBS_SHOWN = 30
+_WAITS = frozenset({JobState.PLANNING, JobState.APPROVED, JobState.RUNNING})
+
+
+@provision_app.command()
+def intent(
+    nas: NasName,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="JSON; shown without")
+    ] = None,
+) -> None:
+    """What the box should be: shown, or said anew. The box itself is changed by `apply`."""
+    given = runtime()
+    with given.database.transaction() as session:
+        found = network.find_by_name(session, nas)
+        if file is None:
+            print_json(intents.get_intent(session, found.id).body)
+            return
+        intents.set_intent(session, found, _read(file), actor())
+    typer.echo(f"kept; `provedor provision plan {nas}` shows what it means for the box")
+
+
+@provision_app.command()
+def plan(nas: NasName, as_json: Json = False) -> None:
+    """Read the box and show what there is to do; nothing is done."""
+    given = runtime()
+    job = _plan(given, nas)
+    if job.state is JobState.PLANNED:
+        with given.database.transaction() as session:
+            store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
+    _show(job, as_json=as_json)
+    _fail_unless(job.state in {JobState.PLANNED, JobState.IN_STEP}, job)
+
+
+@provision_app.command()
+def apply(
+    nas: NasName,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the box, show what there is to do, ask, and do it. What does not prove right is undone by the box itself."""
+    given = runtime()
+    job = _plan(given, nas)
+    if job.state is JobState.PLANNED:
+        if not as_json:
+            _show(job, as_json=False)
+        if not yes and not typer.confirm(f"Do this at {nas}, with {job.sessions} sessions online?"):
+            with given.database.transaction() as session:
+                store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
+            raise typer.Exit(1)
+        job = _approve(given, job.id)
+    _show(job, as_json=as_json)
+    _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
+
+
+@provision_app.command()
+def jobs(
+    nas: Annotated[str, typer.Option(help="of this NAS")] = "", as_json: Json = False
+) -> None:  # fmt: skip
+    """The latest jobs, and what became of them."""
+    given = runtime()
+    with given.database.transaction() as session:
+        query = select(ProvisioningJob).order_by(ProvisioningJob.id.desc()).limit(JOBS_SHOWN)
+        if nas:
+            query = query.where(ProvisioningJob.nas_id == network.find_by_name(session, nas).id)
+        found = session.scalars(query).all()
+    if as_json:
+        print_json([_body(job) for job in found])
+        return
+    rows = [[str(job.id), str(job.nas_id), f"{job.created_at.astimezone(given.zone):%Y-%m-%d %H:%M}", job.state.value,
+             f"{job.steps_applied} of {len(job.commands)}", job.approved_by or "", job.detail or ""]
+            for job in found]  # fmt: skip
+    print_table(["job", "nas", "at", "state", "steps", "approved by", "because"], rows)
+
+
+@provision_app.command()
+def cancel(job_id: Annotated[int, typer.Argument(metavar="JOB")]) -> None:
+    """One that runs undoes what it did."""
+    given = runtime()
+    with given.database.transaction() as session:
+        job = store.cancel(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
+    typer.echo(f"job {job.id} is {'told to stop' if job.state is JobState.RUNNING else job.state}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(file.read_text())
+    except ValueError as error:
+        raise InvalidInput(f"{file} is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidInput(f"{file} has no JSON object")
+    return body
+
+
+def _plan(given: Runtime, nas: str) -> ProvisioningJob:
+    with given.database.transaction() as session:
+        job = store.create_job(session, network.find_by_name(session, nas), actor(), given.clock())
+    return _await(given, job.id)
+
+
+def _approve(given: Runtime, job_id: int) -> ProvisioningJob:
+    with given.database.transaction() as session:
+        store.approve(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
+    return _await(given, job_id)
+
+
+def _await(given: Runtime, job_id: int) -> ProvisioningJob:
+    """Until it waits for nobody but a person. Raises ConfigurationError where no worker is there to do it."""
+    deadline, applied = time.monotonic() + PATIENCE_S, 0
+    while True:
+        with given.database.transaction() as session:
+            job = store.get_job(session, job_id)
+        if job.state not in _WAITS:
+            return job
+        if job.steps_applied > applied:
+            deadline, applied = time.monotonic() + PATIENCE_S, job.steps_applied
+        if time.monotonic() > deadline:
+            raise ConfigurationError(f"job {job_id} is {job.state} still: is `provedor up` running with its worker?")
+        time.sleep(0.1)
+
+
+def _show(job: ProvisioningJob, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_body(job))
+        return
+    for command in job.commands:
+        typer.echo(command)
+    for problem in job.problems:
+        typer.echo(f"cannot be had: {problem}", err=True)
+    if job.state is JobState.IN_STEP:
+        typer.echo("the box is as it should be")
+    elif job.state is JobState.DONE:
+        typer.echo(f"done: {job.steps_applied} steps")
+    elif job.detail is not None:
+        typer.echo(f"{job.state}: {job.detail}", err=True)
+
+
+def _body(job: ProvisioningJob) -> dict[str, Any]:
+    return {
+        "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
+        "commands": job.commands, "problems": job.problems, "sessions": job.sessions,
+        "steps_applied": job.steps_applied, "detail": job.detail,
+    }  # fmt: skip
+
+
+def _fail_unless(right: bool, job: ProvisioningJob) -> None:
+    if not right:
+        raise ProvedorError(f"job {job.id} is {job.state}: {job.detail}")

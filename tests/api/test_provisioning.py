@@ -1,0 +1,232 @@
+"""Provisioning over REST, with the worker's part done in between, at a simulated router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from routeros_boxes import PASSWORD, USER, Box, box, do, rows, session
+from sqlalchemy import func, select, update
+
+from core import outbox, topics
+from core.clock import utc_now
+from core.database import Database
+from core.keyring import Keyring
+from core.models import OutboxItem
+from core.models.system import AuditEntry, Role
+from provisioning.jobs import store
+from provisioning.jobs.models import OwnedRow, ProvisioningJob
+from provisioning.jobs.runner import Provisioner
+from provisioning.routeros.client import RouterOs
+from provisioning.simulators.routeros import Fault, FaultKind, Version
+
+API = "/api/v1"
+INTENT: dict[str, Any] = {
+    "radius": {"servers": [{"address": "192.0.2.10"}]},
+    "pools": [{"name": "homes", "ranges": "100.64.0.2-100.64.3.254"}],
+    "profile": {"local_address": "100.64.0.1", "pool": "homes"},
+    "pppoe": [{"interface": "ether2"}],
+    "walled_garden": {"portal": "192.0.2.80"},
+}
+
+
+class AtOnce(Executor):
+    """Does what it is given before it returns."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        fn(*args, **kwargs)
+        return Future()
+
+
+@dataclass
+class House:
+    client: TestClient
+    database: Database
+    provisioner: Provisioner
+    box: Box
+    nas_id: str
+
+    def work(self) -> None:
+        """All jobs that are due."""
+        due = (OutboxItem.topic == topics.PROVISIONING_DUE.name, OutboxItem.due_at <= func.now())
+        while True:
+            with self.database.transaction() as one:
+                item_id = one.scalar(select(OutboxItem.id).where(*due).order_by(OutboxItem.id).limit(1))
+                if item_id is None:
+                    return
+                item = outbox.claim(one, item_id)
+                afterwards = self.provisioner.handle_due(one, item.payload) if item is not None else None
+            if afterwards is not None:
+                afterwards()
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return self.client.post(f"{API}{path}", json=body or {})
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.client.get(f"{API}/provisioning/jobs/{job_id}").json()  # type: ignore[no-any-return]
+
+    def planned(self, intent: dict[str, Any] = INTENT) -> dict[str, Any]:
+        answer = self.client.put(f"{API}/nas/{self.nas_id}/intent", json={"body": intent})
+        assert answer.status_code == 200, answer.text
+        made = self.post("/provisioning/jobs", {"nas_id": self.nas_id})
+        assert (made.status_code, made.json()["state"]) == (202, "planning"), made.text
+        self.work()
+        return self.job(made.json()["id"])
+
+    def approved(self, job: dict[str, Any]) -> dict[str, Any]:
+        answer = self.post(f"/provisioning/jobs/{job['id']}/approve")
+        assert answer.status_code == 200, answer.text
+        self.work()
+        return self.job(job["id"])
+
+
+@pytest.fixture(params=[Version.V6_49, Version.V7_18])
+def house(
+    request: pytest.FixtureRequest, client: TestClient, database: Database, keyring: Keyring
+) -> Iterator[House]:  # fmt: skip
+    with box(session(), version=request.param) as one:
+        body = {
+            "name": "bras", "address": "127.0.0.1", "secret": "s3cret", "vendor": "mikrotik",
+            "routeros": {"user": USER, "port": one.server.port, "tls": False}, "routeros_password": PASSWORD,
+        }  # fmt: skip
+        nas = client.post(f"{API}/nas", json=body).json()
+        provisioner = Provisioner(database, keyring, RouterOs, AtOnce(), utc_now, lambda _: None)
+        yield House(client, database, provisioner, one, nas["id"])
+
+
+def test_a_box_is_planned_for_looked_at_and_changed(house: House) -> None:
+    job = house.planned()
+    assert (job["state"], job["sessions"], job["problems"]) == ("planned", 1, [])
+    assert any(command.startswith("/radius add service=ppp address=192.0.2.10") for command in job["commands"])
+    assert rows(house.box.router, "/radius") == []  # nothing is done yet
+    done = house.approved(job)
+    assert (done["state"], done["detail"], done["steps_applied"]) == ("done", None, len(job["commands"]))
+    (radius,) = rows(house.box.router, "/radius")
+    assert (radius["address"], radius["secret"]) == ("192.0.2.10", "s3cret")
+    again = house.planned()
+    assert (again["state"], again["commands"]) == ("in_step", [])
+
+
+def test_secrets_are_on_the_router_and_nowhere_else(house: House) -> None:
+    job = house.approved(house.planned())
+    assert job["state"] == "done"
+    listed = house.client.get(f"{API}/provisioning/jobs").text
+    with house.database.transaction() as one:
+        kept = one.scalars(select(ProvisioningJob)).one()
+        assert b"s3cret" not in (kept.plan_encrypted or b"")
+        audit = repr([entry.changes for entry in one.scalars(select(AuditEntry))])
+    for text in (str(job), listed, audit):
+        assert "s3cret" not in text
+
+
+def test_what_changes_in_the_intent_changes_the_box_and_what_goes_goes(house: House) -> None:
+    house.approved(house.planned())
+    do(house.box.router, "/ip/firewall/filter/add", chain="forward", action="drop", comment="his")
+    more = {**INTENT, "pools": [*INTENT["pools"], {"name": "more", "ranges": "100.65.0.0/24"}], "pppoe": []}
+    job = house.approved(house.planned(more))
+    assert job["state"] == "done"
+    assert {row["name"] for row in rows(house.box.router, "/ip/pool")} == {"homes", "more"}
+    assert rows(house.box.router, "/interface/pppoe-server/server") == []
+    assert rows(house.box.router, "/ip/firewall/filter")[-1]["comment"] == "his"
+    with house.database.transaction() as one:
+        assert one.scalars(select(OwnedRow).where(OwnedRow.menu == "/interface/pppoe-server/server")).all() == []
+
+
+def test_a_row_of_somebody_elses_is_a_problem_and_is_left_alone(house: House) -> None:
+    do(house.box.router, "/ip/pool/add", name="homes", ranges="10.0.0.0/24")
+    job = house.planned({"pools": INTENT["pools"]})
+    assert job["state"] == "in_step"
+    assert job["problems"] == ["/ip/pool homes: there is a row of this name that is not ours: rename it, or adopt it"]
+
+
+def test_a_box_that_refuses_a_step_is_as_it_was_and_the_job_says_why(house: House) -> None:
+    job = house.planned()
+    command = "/interface/pppoe-server/server/add"
+    house.box.router.faults.order(Fault(FaultKind.REFUSE, command, message="failure: no"))
+    undone = house.approved(job)
+    assert (undone["state"], undone["detail"]) == ("undone", f"{command}: failure: no")
+    assert rows(house.box.router, "/radius") == []
+    assert house.planned()["commands"] == job["commands"]
+
+
+def test_a_box_that_cannot_be_read_says_so(house: House) -> None:
+    do(house.box.router, "/user/set", numbers=USER, password="another")
+    job = house.planned()
+    assert job["state"] == "refused"
+    assert "invalid user name or password" in job["detail"]
+    assert PASSWORD not in str(job)
+
+
+def test_a_box_has_one_job_at_a_time_and_a_plan_can_be_cancelled(house: House) -> None:
+    job = house.planned()
+    refused = house.post("/provisioning/jobs", {"nas_id": house.nas_id})
+    assert (refused.status_code, refused.json()["field"]) == (409, "nas_id")
+    cancelled = house.post(f"/provisioning/jobs/{job['id']}/cancel")
+    assert cancelled.json()["state"] == "cancelled"
+    assert house.post(f"/provisioning/jobs/{job['id']}/approve").status_code == 409
+    assert house.post(f"/provisioning/jobs/{job['id']}/cancel").status_code == 409
+    assert house.planned()["state"] == "planned"
+
+
+def test_what_was_approved_for_later_waits_for_its_time(house: House) -> None:
+    job = house.planned()
+    later = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    house.post(f"/provisioning/jobs/{job['id']}/approve", {"not_before": later})
+    house.work()
+    assert house.job(job["id"])["state"] == "approved"
+    with house.database.transaction() as one:
+        one.execute(update(OutboxItem).values(due_at=func.now()))
+    house.work()
+    assert house.job(job["id"])["state"] == "done"
+
+
+def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
+    job = house.planned()
+    with house.database.transaction() as one:
+        kept = store.get_job(one, int(job["id"]), lock=True)
+        kept.state, kept.claimed_until = "running", utc_now() - timedelta(seconds=1)  # type: ignore[assignment]
+        assert store.owe_abandoned(one, utc_now()) == 1
+        assert store.owe_abandoned(one, utc_now()) == 0
+    house.work()
+    settled = house.job(job["id"])
+    assert (settled["state"], settled["detail"]) == ("undone", "whoever was at it died")
+
+
+def test_two_workers_are_never_at_one_box(house: House) -> None:
+    job = house.planned()
+    house.post(f"/provisioning/jobs/{job['id']}/approve")
+    with house.provisioner._alone_at(int(house.nas_id)) as alone:
+        assert alone
+        house.work()
+        assert house.job(job["id"])["state"] == "approved"
+    with house.database.transaction() as one:
+        one.execute(update(OutboxItem).values(due_at=func.now()))
+    house.work()
+    assert house.job(job["id"])["state"] == "done"
+
+
+@pytest.mark.parametrize("house", [Version.V7_18], indirect=True)
+def test_what_cannot_be_managed_is_refused(house: House, client: TestClient) -> None:
+    other = {"name": "olt", "address": "192.0.2.7", "secret": "x", "vendor": "huawei"}
+    other_id = client.post(f"{API}/nas", json=other).json()["id"]
+    answer = client.put(f"{API}/nas/{other_id}/intent", json={"body": {}})
+    assert (answer.status_code, answer.json()["field"]) == (409, "routeros")
+    answer = client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": {"pools": [{"name": "x"}]}})
+    assert (answer.status_code, answer.json()["field"]) == (422, "pools[0]")
+    assert client.get(f"{API}/nas/{house.nas_id}/intent").status_code == 404
+    assert house.post("/provisioning/jobs", {"nas_id": house.nas_id}).status_code == 404
+
+
+@pytest.mark.parametrize("house", [Version.V7_18], indirect=True)
+def test_who_may(house: House, client_for: Any) -> None:
+    job = house.planned()
+    path = f"{API}/provisioning/jobs/{job['id']}"
+    for role in (Role.TECHNICIAN, Role.FINANCE, Role.READONLY):
+        assert client_for(role).post(f"{path}/approve", json={}).status_code == 403
+    assert client_for(Role.TECHNICIAN).get(path).status_code == 200
+    assert client_for(Role.NOC).post(f"{path}/approve", json={}).status_code == 200

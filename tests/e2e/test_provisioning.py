@@ -1,0 +1,121 @@
+"""A fresh router becomes a BRAS of a running node, by the command line, and is given back what a fault took."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import routeros_api
+from small_provider import NAS_SECRET
+from whole_node import PROVEDOR, Node, free_port, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+PASSWORD = "api s3cret"
+VERSIONS = ("6.49", "7.12", "7.18")
+INTENT: dict[str, Any] = {
+    "radius": {"servers": [{"address": "127.0.0.1"}]},
+    "pools": [{"name": "homes", "ranges": "100.64.0.2-100.64.3.254"}],
+    "profile": {"local_address": "100.64.0.1", "pool": "homes"},
+    "pppoe": [{"interface": "ether2", "vlans": "100-109"}],
+    "walled_garden": {"portal": "192.0.2.80", "dns": ["192.0.2.53"]},
+    "management": {"networks": ["127.0.0.0/8"], "services": ["api", "ssh"], "ntp": ["192.0.2.123"]},
+}
+
+
+@dataclass(frozen=True)
+class Router:
+    """Of this name in its NAS entry; `seen` and `order` are by a client that is not ours."""
+
+    name: str
+    nas_id: str
+    address: str
+    port: int
+
+    def seen(self, menu: str) -> list[dict[str, str]]:
+        with self._api() as api:
+            return list(api.get_resource(menu).get())
+
+    def order(self, **fault: str) -> None:
+        with self._api() as api:
+            api.get_resource("/simulate/faults").add(**fault)
+
+    @contextmanager
+    def _api(self) -> Iterator[Any]:
+        pool = routeros_api.RouterOsApiPool(
+            self.address, username="provedor", password=PASSWORD, port=self.port, plaintext_login=True
+        )
+        try:
+            yield pool.get_api()
+        finally:
+            pool.disconnect()
+
+
+@pytest.fixture(params=VERSIONS, scope="module")
+def router(request: pytest.FixtureRequest, node: Node) -> Iterator[Router]:
+    address, port = f"127.0.1.{VERSIONS.index(request.param) + 1}", free_port()
+    command = [PROVEDOR, "simulate", "routeros", "--address", address, "--port", str(port), "--users", "5",
+               "--api-version", request.param]  # fmt: skip
+    environment = {**os.environ, "ROUTEROS_PASSWORD": PASSWORD}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        nas = node.post(
+            "/nas",
+            {"name": f"bras-{request.param}", "address": address, "secret": NAS_SECRET, "vendor": "mikrotik",
+             "routeros": {"user": "provedor", "port": port, "tls": False}, "routeros_password": PASSWORD},
+        )  # fmt: skip
+        yield Router(nas["name"], nas["id"], address, port)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_fresh_router_becomes_a_bras(node: Node, router: Router, tmp_path: Path) -> None:
+    file = tmp_path / "intent.json"
+    file.write_text(json.dumps(INTENT))
+    node.run("provision", "intent", router.name, str(file))
+    assert json.loads(node.run("provision", "intent", router.name))["pools"] == [{**INTENT["pools"][0], "next": None}]
+    shown = node.run("provision", "plan", router.name)
+    assert "/radius add service=ppp address=127.0.0.1" in shown
+    assert NAS_SECRET not in shown
+    assert router.seen("/radius") == []
+    done = json.loads(node.run("provision", "apply", router.name, "--yes", "--json"))
+    assert (done["state"], done["sessions"], done["problems"]) == ("done", 5, [])
+    (radius,) = router.seen("/radius")
+    assert (radius["address"], radius["secret"]) == ("127.0.0.1", NAS_SECRET)
+    assert router.seen("/system/scheduler") == router.seen("/system/script") == []
+    assert node.run("provision", "plan", router.name) == "the box is as it should be\n"
+
+
+@pytest.mark.parametrize("router", ["7.12"], indirect=True)
+def test_a_worker_that_is_killed_leaves_a_router_that_is_as_it_was(node: Node, router: Router, tmp_path: Path) -> None:
+    """In the middle of a change of some hundred steps, which the router slows down to be hit."""
+    file = tmp_path / "intent.json"
+    pools = [{"name": f"pool{number}", "ranges": f"10.{number}.0.0/24"} for number in range(120)]
+    file.write_text(json.dumps({**INTENT, "pools": [*INTENT["pools"], *pools]}))
+    node.run("provision", "intent", router.name, str(file))
+    before = {row["name"] for row in router.seen("/ip/pool")}
+    job = node.post("/provisioning/jobs", {"nas_id": router.nas_id})["id"]
+    path = f"/provisioning/jobs/{job}"
+    wait_for(lambda: node.api.get(path).json()["state"] == "planned")
+    router.order(kind="slow", command="/ip/pool/add", times="0", seconds="0.05")
+    node.post(f"{path}/approve", {})
+    wait_for(lambda: node.api.get(path).json()["steps_applied"] > 0)
+    killed = node.program("pvd-worker")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: node.program("pvd-worker") not in {0, killed})
+    # The claim of who died runs out, and the next one settles it.
+    wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 120, every_s=0.5)
+    settled = node.api.get(path).json()
+    assert (settled["state"], settled["detail"]) == ("undone", "whoever was at it died")
+    assert {row["name"] for row in router.seen("/ip/pool")} == before
+    assert router.seen("/system/scheduler") == router.seen("/system/script") == []
