@@ -88,6 +88,8 @@ def _get(router: Router, command: Command, caller: Caller) -> Answer:
         (place,) = _places(router, command)[:1]
         found = [row for row in found if row[".id"] == place.item.row_id]
     name = command.arguments.get("value-name")
+    if not name and router.configuration.tables[command.menu].schema.single:
+        name = ",".join(command.numbers)
     if not name:
         return Answer([], {"ret": ";".join(f"{key}={value}" for key, value in found[0].items())})
     if name not in router.configuration.tables[command.menu].fields:

@@ -105,6 +105,14 @@ class Router:
         with self.lock:
             return configured.run(self, command, caller)
 
+    def knows(self, menu: str, verb: str) -> bool:
+        """There is such a command."""
+        if actions.find(self, Command(f"{menu}/{verb}")) is not None:
+            return True
+        if (shown := self.menus.get(menu)) is not None:
+            return verb in shown.commands
+        return menu in self.configuration and verb in configured.verbs(self, menu)
+
     def is_down(self) -> bool:
         """It reboots, and nobody gets in."""
         return self.clock() < self.down_until

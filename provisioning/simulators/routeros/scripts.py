@@ -33,6 +33,9 @@ class RouterDoors:
     def is_prefix(self, path: str) -> bool:
         return path in self._router.prefixes
 
+    def is_command(self, menu: str, verb: str) -> bool:
+        return self._router.knows(menu, verb)
+
     def run(self, command: Command) -> Answer:
         return self._router.obey(command, self._caller)
 

@@ -33,11 +33,10 @@ STATEMENTS_MAX: Final = 100_000
 #: What unnamed words of a command are, in their order.
 _UNNAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "get": ("numbers", "value-name"), "move": ("numbers", "destination"), "unset": ("numbers", "value-name"),
-    "import": ("file-name",), "add": (),
+    "import": ("file-name",), **dict.fromkeys(("debug", "error", "info", "warning"), ("message",)), "add": (),
 }  # fmt: skip
 #: Without their colon, in a menu, they are the menu's.
 _ALSO_OF_MENUS: Final = frozenset({"error", "len", "log", "set"})
-_TOPICS: Final = frozenset({"debug", "error", "info", "warning"})
 
 
 class Doors(Protocol):
@@ -47,6 +46,8 @@ class Doors(Protocol):
 
     def is_prefix(self, path: str) -> bool:
         """There is a menu here, or below."""
+
+    def is_command(self, menu: str, verb: str) -> bool: ...
 
     def run(self, command: Command) -> Answer:
         """Raises Refused."""
@@ -84,7 +85,7 @@ class Interpreter:
         menu, verb, rest = self._resolve(statement, path)
         if verb is None:
             return menu, NOTHING
-        return path, (yield from self._command(statement, menu, verb, rest, path))
+        return path, (yield from self._command(statement, menu, verb, rest))
 
     def _resolve(self, statement: Statement, path: str) -> tuple[str, Argument | None, Sequence[Argument]]:
         """The menu, the command, and what it is given."""
@@ -109,15 +110,15 @@ class Interpreter:
             return menu, named, arguments[number + 1 :]
         return at, None, ()
 
-    def _command(self, statement: Statement, menu: str, verb: Argument, rest: Sequence[Argument], path: str) -> Waiting:
+    def _command(self, statement: Statement, menu: str, verb: Argument, rest: Sequence[Argument]) -> Waiting:
+        """Commands within its arguments begin in its own menu."""
         word = verb.value.text if isinstance(verb.value, Text) else ""
         if word == "find":
-            return (yield from self._find(menu, rest, path))
-        arguments = yield from self._arguments(word, rest, path)
+            return (yield from self._find(menu, rest))
+        if not self._doors.is_command(menu, word):
+            raise ScriptError(f"bad command name {word}", verb.line, verb.column)
+        arguments = yield from self._arguments(word, rest, menu)
         if arguments is None:
-            return NOTHING
-        if menu == "/log" and word in _TOPICS:
-            self._doors.say(f"script,{word}", arguments.get("message", arguments.get("numbers", "")))
             return NOTHING
         try:
             answer = self._doors.run(Command(f"{menu}/{word}", arguments))
@@ -129,9 +130,6 @@ class Interpreter:
 
     @staticmethod
     def _failed(refused: Refused, menu: str, verb: Argument, statement: Statement) -> ScriptError:
-        if refused.message.startswith("no such command"):
-            word = verb.value.text if isinstance(verb.value, Text) else ""
-            return ScriptError(f"bad command name {word}", verb.line, verb.column)
         if refused.message == "unknown parameter":
             return ScriptError("expected end of command", statement.line, verb.column)
         word = verb.value.text if isinstance(verb.value, Text) else ""
@@ -166,10 +164,10 @@ class Interpreter:
             raise ScriptError("expected end of command", argument.line, argument.column)
         return unnamed.pop(0)
 
-    def _find(self, menu: str, given: Sequence[Argument], path: str) -> Waiting:
+    def _find(self, menu: str, given: Sequence[Argument]) -> Waiting:
         conditions: list[tuple[str, str, str]] = []
         for argument in given:
-            value = _text((yield from self._value(argument.value, path)))
+            value = _text((yield from self._value(argument.value, menu)))
             if argument.name is not None:
                 conditions.append((argument.name, argument.operator, value))
             elif value not in {"where", "and"}:
