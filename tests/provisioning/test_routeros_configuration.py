@@ -8,7 +8,7 @@ from typing import Any
 import librouteros
 import pytest
 import routeros_api
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from librouteros.exceptions import TrapError
@@ -20,6 +20,7 @@ from provisioning.routeros.schema import MENUS
 from provisioning.simulators.routeros import Router, Version
 from provisioning.simulators.routeros.command import Caller
 from provisioning.simulators.routeros.errors import Refused
+from provisioning.simulators.routeros.query import matches
 
 FILTER = "/ip/firewall/filter"
 
@@ -227,6 +228,23 @@ def test_an_entry_with_a_timeout_ends_with_the_clock() -> None:
     assert rows(router, "/ip/firewall/address-list")[0]["timeout"] == "1m"
     clock.now += 60
     assert [row["address"] for row in rows(router, "/ip/firewall/address-list")] == ["10.0.0.2"]
+
+
+QUERIES = st.sampled_from([
+    "name=n1", "=name=n1", "name=gone", ".id=*2", ".id=2", ".id=*x", "-comment", "comment", "list=l",
+    "address=10.0.0.1", "", "#!", "#|", "disabled=false", "<name=n2", ">name=n1",
+])  # fmt: skip
+
+
+@given(st.lists(QUERIES, max_size=4))
+def test_a_query_finds_what_it_would_find_among_all_rows(queries: list[str]) -> None:
+    router = lone_router()
+    for number in range(3):
+        do(router, "/ppp/secret/add", name=f"n{number}", **({"comment": "x"} if number else {}))
+        do(router, "/ip/firewall/address-list/add", list="l", address=f"10.0.0.{number}")
+    for menu in ("/ppp/secret", "/ip/firewall/address-list", "/ppp/aaa"):
+        expected = [row for row in rows(router, menu) if matches(row, queries)]
+        assert rows(router, menu, where=tuple(queries)) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from routeros_boxes import Clock, do, lone_router, rows
 
 from provisioning.routeros.schema import MENUS
-from provisioning.simulators.routeros import Router, Version
+from provisioning.simulators.routeros import Router, Version, load
 from provisioning.simulators.routeros.command import Caller
 from provisioning.simulators.routeros.errors import Refused
 from provisioning.simulators.routeros.export import _menus
@@ -371,6 +371,54 @@ def test_whatever_is_said_in_a_row_comes_back_from_an_export(given_rows: list[tu
            disabled="yes" if disabled else "no")  # fmt: skip
         do(router, f"{FILTER}/add", chain="forward", comment=comment, **({"dst-port": "80"} if disabled else {}))
     assert everything(copied(router, Version.V7_18)) == everything(router)
+
+
+#: In the ways that routers write them: folded before a value and in the middle of one, one command a line, and menus
+#: that are not played.
+OF_A_ROUTER = r"""# 2025-01-21 15:50:57 by RouterOS 7.15.3
+# software id = ABCD-EFGH
+/interface bridge
+add name=bridge-local port-cost-mode=short
+/interface ethernet
+set [ find default-name=ether1 ] comment="HACIA NODO" name=wan
+/interface wireguard
+add listen-port=13231 mtu=1420 name=wg0
+/ip pool
+add name=clientes ranges=\
+    10.0.0.2-10.0.0.254
+/port
+set 0 name=serial0
+/ppp profile
+set *0 local-address=10.0.0.1 remote-address=clientes
+set *FFFFFFFE use-encryption=required
+/interface bridge port
+add bridge=bridge-local interface=ether2
+/ip firewall filter
+add action=accept chain=forward comment="defconf: accept established,relate\
+    d, \_untracked" connection-state=established,related,untracked
+add action=drop chain=forward in-interface=wg0
+/ip address add address=10.0.0.1/24 interface=wan network=10.0.0.0
+/system scheduler
+add interval=1d name=nightly on-event=":log info \"\$\"" policy=read,test \
+    start-time=03:00:00
+"""
+
+
+def test_a_router_begins_with_what_another_exported_as_far_as_it_is_played() -> None:
+    router = lone_router()
+    assert load(router, OF_A_ROUTER, "provedor") == [
+        "line 7: bad command name wireguard (line 7 column 12)",
+        "line 12: bad command name port (line 12 column 1)",
+        "line 22: input does not match any value of in-interface (/ip/firewall/filter/add; line 22)",
+    ]
+    assert rows(router, "/interface")[0]["name"] == "wan"
+    assert [row["remote-address"] for row in rows(router, "/ppp/profile") if "remote-address" in row] == ["clientes"]
+    (rule,) = rows(router, FILTER)
+    assert rule["comment"] == "defconf: accept established,related,  untracked"
+    assert rows(router, "/ip/address")[0]["interface"] == "wan"
+    (job,) = rows(router, "/system/scheduler")
+    assert (job["on-event"], job["owner"], job["policy"]) == (':log info "$"', "provedor", "read,test")
+    assert rows(router, "/system/history") == []
 
 
 def test_an_import_that_fails_leaves_what_came_before(router: Router) -> None:

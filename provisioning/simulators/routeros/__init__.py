@@ -31,12 +31,13 @@ Nothing of the protocol is shared with our own client, so that neither can be wr
 from provisioning.simulators.routeros.certificate import SelfSigned, self_signed
 from provisioning.simulators.routeros.faults import Fault, FaultKind, When
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
-from provisioning.simulators.routeros.router import SYSTEM, Router
+from provisioning.simulators.routeros.router import DEVICE_MODES, SYSTEM, Router
+from provisioning.simulators.routeros.scripts import load
 from provisioning.simulators.routeros.server import ApiServer, Fleet, ticking
 from provisioning.simulators.routeros.tables import ActiveSession, Online, router_of
 from provisioning.simulators.routeros.versions import Version
 
 __all__ = [
-    "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online", "Router", "Row",
-    "SelfSigned", "Single", "Version", "When", "router_of", "self_signed", "ticking",
+    "DEVICE_MODES", "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online",
+    "Router", "Row", "SelfSigned", "Single", "Version", "When", "load", "router_of", "self_signed", "ticking",
 ]  # fmt: skip

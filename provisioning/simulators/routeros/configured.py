@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import shown
@@ -31,7 +31,7 @@ def run(router: Router, command: Command, caller: Caller) -> Answer:
         raise Refused("no such command", MISSING)
     _check_policies(command, caller)
     if command.verb in {"print", "getall"}:
-        return print_rows(rows(router, command.menu, caller), command)
+        return print_rows(rows(router, command.menu, caller, command.queries), command)
     if command.verb == "get":
         return _get(router, command, caller)
     if command.verb.startswith("reset-counters"):
@@ -56,8 +56,9 @@ def verbs(router: Router, menu: str) -> frozenset[str]:
     return found
 
 
-def rows(router: Router, menu: str, caller: Caller) -> list[dict[str, str]]:
-    return list(shown.rows(router.configuration, menu, router.now, secrets=caller.may("sensitive")))
+def rows(router: Router, menu: str, caller: Caller, queries: Sequence[str] = ()) -> list[dict[str, str]]:
+    secrets = caller.may("sensitive")
+    return list(shown.rows(router.configuration, menu, router.now, secrets=secrets, queries=queries))
 
 
 def change(router: Router, command: Command, caller: Caller) -> Answer:

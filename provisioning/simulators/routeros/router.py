@@ -160,6 +160,12 @@ class Router:
         """Any rows may be others now."""
         self.scheduler.plan()
 
+    def settle(self) -> None:
+        """What is configured is what it came up with."""
+        with self.lock:
+            self.history.clear()
+            self.scheduler.restart()
+
     def reboot(self, down_s: float = 0.0) -> None:
         """What is configured stays; safe mode undoes, what was dynamic is gone, and startup jobs run."""
         with self.lock:

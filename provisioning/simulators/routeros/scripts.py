@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioning.simulators.routeros.command import Answer, Caller, Command
 from provisioning.simulators.routeros.errors import SCRIPT, Refused, not_permitted
+from provisioning.simulators.routeros.factory import POLICIES
 from provisioning.simulators.routeros.menus import Row
 from provisioning.simulators.routeros.scripting import Interpreter, ScriptError, read, statements
-from provisioning.simulators.routeros.scripting.interpreter import Waiting
+from provisioning.simulators.routeros.scripting.interpreter import Value, Waiting
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 
@@ -54,6 +55,37 @@ def running(router: Router, source: str, caller: Caller) -> Waiting:
 def importing(router: Router, source: str, caller: Caller) -> Waiting:
     """Line by line: what comes before a line that fails is done."""
     return (yield from Interpreter(RouterDoors(router, caller)).do(statements(source)))
+
+
+def load(router: Router, source: str, user: str) -> list[str]:
+    """A router's export as what this one begins with; what is not played is left out, and said by its line.
+
+    Raises ScriptError where the text is no script.
+    """
+    interpreter = Interpreter(RouterDoors(router, Caller(user, POLICIES)))
+    left_out, path = [], ""
+    lost = False
+    for statement in statements(source):
+        begins = statement.source.startswith("/")
+        if lost and not begins:
+            continue
+        lost = False
+        try:
+            path, _ = _at_once(interpreter.step(statement, path))
+        except ScriptError as error:
+            lost = begins
+            left_out.append(f"line {statement.line}: {error}")
+    router.settle()
+    return left_out
+
+
+def _at_once(steps: Generator[float, None, tuple[str, Value]]) -> tuple[str, Value]:
+    try:
+        while True:
+            next(steps)  # nobody waits
+    except StopIteration as done:
+        found: tuple[str, Value] = done.value
+        return found
 
 
 def begin(router: Router, waiting: Waiting, name: str) -> str:

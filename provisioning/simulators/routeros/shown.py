@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_interface
 from typing import Final
@@ -15,8 +15,10 @@ from provisioning.simulators.routeros.table import Item, Table
 _WRITE_ONLY: Final = frozenset({("/user", "password")})
 
 
-def rows(configuration: Configuration, path: str, now: float, *, secrets: bool) -> Iterator[dict[str, str]]:
-    """Without secrets the fields that hold them are not there."""
+def rows(
+    configuration: Configuration, path: str, now: float, *, secrets: bool, queries: Sequence[str] = ()
+) -> Iterator[dict[str, str]]:
+    """Without secrets the fields that hold them are not there. With queries, at least the rows that they find."""
     if path == INTERFACE:
         for place in configuration.places(path):
             yield _interface(place)
@@ -25,7 +27,7 @@ def rows(configuration: Configuration, path: str, now: float, *, secrets: bool) 
     names = _names(path, table, secrets)
     plain = {name: default for name, default in names.items() if default is not None}
     add = _OWN.get(path)
-    for item in table:
+    for item in _candidates(table, queries):
         row = {} if table.schema.single else {".id": item.row_id}
         row |= plain
         row |= {name: value for name, value in item.values.items() if name in names}
@@ -38,6 +40,21 @@ def rows(configuration: Configuration, path: str, now: float, *, secrets: bool) 
         if (volatile := configuration.volatile.get((path, item.number))) is not None:
             row |= volatile
         yield row
+
+
+def _candidates(table: Table, queries: Sequence[str]) -> Iterable[Item]:
+    """One row instead of thousands, where it is asked for by its id or by its whole key."""
+    if not queries or any(query.startswith("#") for query in queries):
+        return table
+    said = dict(
+        query.removeprefix("=").split("=", 1) for query in queries if query[:1] not in "<>-" and "=" in query[1:]
+    )
+    if ".id" in said:
+        return [item for item in [table.with_id(said[".id"])] if item is not None]
+    key = table.schema.key
+    if key and not table.schema.single and said.keys() >= set(key):
+        return [item for item in [table.with_key(*(said[name] for name in key))] if item is not None]
+    return table
 
 
 def _names(path: str, table: Table, secrets: bool) -> Mapping[str, str | None]:

@@ -72,10 +72,11 @@ class Interpreter:
             self._left -= 1
             if self._left < 0:
                 raise ScriptError("it does not end", statement.line)
-            path, found = yield from self._statement(statement, path)
+            path, found = yield from self.step(statement, path)
         return found
 
-    def _statement(self, statement: Statement, path: str) -> Generator[float, None, tuple[str, Value]]:
+    def step(self, statement: Statement, path: str) -> Generator[float, None, tuple[str, Value]]:
+        """One statement, and where the next one begins. Raises ScriptError."""
         first = statement.arguments[0]
         word = first.value.text if first.bare and isinstance(first.value, Text) else ""
         name = word.removeprefix(":")
