@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -176,6 +177,27 @@ def test_hundreds_of_routers_are_served_by_one_thread() -> None:
 def _login(server: ApiServer) -> dict[str, Any]:
     by_challenge = server.router.version.logs_in_by_challenge
     return {"timeout": 5, **({"login_method": librouteros.login.token} if by_challenge else {})}
+
+
+def test_many_connections_change_one_router_and_each_change_is_whole(router: Box) -> None:
+    def work(worker: int) -> None:
+        api = connect(router)
+        for number in range(30):
+            tuple(api(ADD, name=f"{worker}-{number}", comment="x"))
+            tuple(api("/ip/firewall/filter/add", chain="forward", comment=f"{worker}-{number}"))
+            if number % 3 == 0:
+                tuple(api("/ppp/secret/remove", **{".id": f"{worker}-{number}"}))
+            tuple(api("/system/history/print"))
+        api.close()
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(names(router)) == sorted(f"{worker}-{n}" for worker in range(6) for n in range(30) if n % 3)
+    rules = rows(router.router, "/ip/firewall/filter")
+    assert len({row[".id"] for row in rules}) == len(rules) == 180
 
 
 def test_a_router_of_ten_thousand_secrets_and_a_thousand_rules_answers_at_once() -> None:

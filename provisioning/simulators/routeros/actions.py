@@ -45,7 +45,7 @@ def listings(router: Router) -> Mapping[str, Menu]:
         "/system/routerboard": Single(lambda: {"routerboard": "false"}),
         "/system/package": Listing(lambda: [_package(router)]),
         "/system/history": Listing(lambda: _history(router)),
-        "/log": Listing(lambda: list(router.log)),
+        "/log": Listing(lambda: _log_lines(router)),
         "/file": storage.FileMenu(router),
         faults.MENU: router.faults,
     }
@@ -169,14 +169,21 @@ def _package(router: Router) -> Row:
     return {".id": "*1", "name": "routeros", "version": str(router.version), "disabled": "false"}
 
 
+def _log_lines(router: Router) -> list[Row]:
+    with router.lock:
+        return list(router.log)
+
+
 def _history(router: Router) -> list[Row]:
     """The newest first."""
+    with router.lock:
+        actions = list(reversed(router.history.actions))
     return [
         {
             ".id": f"*{action.number:X}", "action": action.text, "by": action.by, "policy": "write",
             "time": date_and_time(action.at, iso=router.version.iso_dates), "undoable": "true",
         }
-        for action in reversed(router.history.actions)
+        for action in actions
     ]  # fmt: skip
 
 

@@ -66,8 +66,9 @@ class Edit:
             values = self._values(place.path, place.table, item.values, given)
             if item.builtin and values.get("name") != item.values.get("name"):
                 raise failure("can not change name of default")
-            self._put(place.path, place.table, replace(item, values=values), old=item)
-            self._settle(place.path)
+            if values != item.values:
+                self._put(place.path, place.table, replace(item, values=values), old=item)
+                self._settle(place.path)
 
     def remove(self, places: Iterable[Place]) -> None:
         gone: dict[str, dict[int, Place]] = {}

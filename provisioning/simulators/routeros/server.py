@@ -55,7 +55,8 @@ class Fleet:
     def _change(self, listener: socket.socket, serve: Callable[[socket.socket], None] | None) -> None:
         with self._lock:
             self._changes.append((listener, serve))
-        self._waking.send(b"\x00")
+        with contextlib.suppress(OSError):  # it may be over
+            self._waking.send(b"\x00")
 
     def _run(self) -> None:
         while not self._over:
@@ -125,6 +126,7 @@ class ApiServer:
 
     def close(self) -> None:
         self._closed.set()
+        self.router.on_reboot.remove(self.drop)
         if self._fleet is not None:
             self._fleet.remove(self._listener)
         if self._own_fleet is not None:
