@@ -37,6 +37,8 @@ class ApiOptions:
     tls: bool = False
     version: Version = Version.V7_18
     device_mode: str = "advanced"
+    #: Where clients are taken to come from, for the router's own firewall; None: from where they do.
+    seen_as: str | None = None
 
 
 def bras_router(runner: Runner, options: ApiOptions) -> Router:
@@ -56,7 +58,7 @@ def bras_router(runner: Runner, options: ApiOptions) -> Router:
 def lone_router(online: Online, options: ApiOptions) -> Router:
     return router_of(
         online.read, online.end, clock=time.time, identity=options.identity, version=options.version,
-        users=options.users, device_mode=options.device_mode,
+        users=options.users, device_mode=options.device_mode, firewall=True,
     )  # fmt: skip
 
 
@@ -75,7 +77,9 @@ def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
     """Says where it listens, and which certificate it shows."""
     signed = self_signed(options.identity, options.address) if options.tls else None
     try:
-        server = ApiServer(router, options.address, options.port, signed.context if signed else None)
+        server = ApiServer(
+            router, options.address, options.port, signed.context if signed else None, seen_as=options.seen_as
+        )
     except OSError as error:
         raise ProvedorError(f"cannot use {options.address} port {options.port}: {error.strerror}") from None
     shown = f", certificate SHA-256 {signed.sha256}" if signed else ", without TLS"

@@ -121,6 +121,9 @@ def routeros(
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="what it begins with: a router's export, .rsc"),
     ] = None,
+    seen_as: Annotated[
+        str | None, typer.Option(help="the address that its firewall takes clients to come from, instead of their own")
+    ] = None,
     device_mode: Annotated[str, typer.Option(help=", ".join(DEVICE_MODES))] = "advanced",
 ) -> None:
     """A RouterOS box's API alone: configured like a router, with sessions that can be seen and ended. Ctrl-C ends it.
@@ -129,7 +132,7 @@ def routeros(
     """
     if device_mode not in DEVICE_MODES:
         raise typer.BadParameter(f"one of {', '.join(DEVICE_MODES)}", param_hint="--device-mode")
-    options = ApiOptions(address, port, identity, {user: password}, tls, version, device_mode)
+    options = ApiOptions(address, port, identity, {user: password}, tls, version, device_mode, seen_as)
     online = Online(_active(active, users, time.time()))
     router = lone_router(online, options)
     if config is not None:

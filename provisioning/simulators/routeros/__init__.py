@@ -8,6 +8,7 @@
     history                          what undoes what, and safe mode
     scripting, scripts, scheduler    the script language, and who runs it when
     export, storage, files           `/export`, backups, files
+    reach                            whether a client still reaches the API: services, users' addresses, input chain
     faults                           what goes wrong to order
     tables                           who is online
 
@@ -18,13 +19,15 @@ it has; device mode; safe mode, undo and history; scheduler and scripts; exports
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
 (the manual's console page and tik4net's tests on real routers), device mode, scheduler and scripts (the manual), and
 the words of `!trap`s as users report them: "input does not match any value of", "already have … with such name",
-"no such item", "not enough permissions (9)", "not allowed by device-mode".
+"no such item", "not enough permissions (9)", "not allowed by device-mode". That safe mode misses a connection which was cut off only after TCP's nine minutes is the
+manual's, too.
 Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
 builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
 several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
-not there; that a reboot cuts the connection before it answers.
+not there; that a reboot cuts the connection before it answers; that clients come in on the first interface.
 
-Not played: `listen` (so `/cancel` finds nothing to cancel), traffic and counters, routing, and whatever needs packets.
+Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
+those of the API's own clients, and those only where the router is made with `firewall`.
 Nothing of the protocol is shared with our own client, so that neither can be wrong in the other's way; the schema is.
 """
 

@@ -22,12 +22,15 @@ from provisioning.simulators.routeros.faults import Faults
 from provisioning.simulators.routeros.files import Files
 from provisioning.simulators.routeros.history import History
 from provisioning.simulators.routeros.menus import Menu, Row
+from provisioning.simulators.routeros.reach import Client, Verdict, allows, verdict
 from provisioning.simulators.routeros.scheduler import Scheduler
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 from provisioning.simulators.routeros.versions import Version
 
 LOG_LINES_MAX: Final = 1000
+#: After so long safe mode ends whose connection is cut off, as the manual says.
+TCP_TIMEOUT_S: Final = 540.0
 #: What a router may forbid until somebody pushes its button; "advanced" is how a CHR comes.
 DEVICE_MODES: Final = ("advanced", "basic", "home", "rose")
 _WITHOUT_SCHEDULER: Final = frozenset({"basic", "home"})
@@ -38,12 +41,14 @@ SYSTEM: Final = Caller("*sys", POLICIES)
 class Router:
     def __init__(
         self, version: Version, users: Mapping[str, str], *, clock: Callable[[], float], identity: str = "MikroTik",
-        listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
+        listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced", firewall: bool = False,
     ) -> None:  # fmt: skip
+        """With `firewall`, what is configured decides who reaches the API."""
         self.version = version
         self.clock = clock
         self.device_mode = device_mode
         self.configuration: Configuration = new_configuration(version.release, identity, users)
+        self.firewall = firewall
         self.history = History()
         self.files = Files()
         self.faults = Faults()
@@ -57,16 +62,26 @@ class Router:
         self.now = self.booted = clock()
         self.menus: dict[str, Menu] = {**actions.listings(self), **(listings or {})}
         self.prefixes = _prefixes([*self.configuration.tables, *self.menus, *actions.menus(self)])
+        self._lost: list[tuple[float, Connection]] = []
         #: How many scripts are running one another.
         self.depth = 0
 
     # Who is there
 
-    def password_of(self, name: str) -> str | None:
+    def verdict(self, client: Client, *, established: bool) -> Verdict:
+        if not self.firewall:
+            return Verdict.ACCEPT
+        with self.lock:
+            return verdict(self.configuration, client, established=established)
+
+    def password_of(self, name: str, client: Client | None = None) -> str | None:
         """None for whom the API does not let in."""
         with self.lock:
             user = self.configuration.tables["/user"].with_key(name)
             if user is None or "disabled" in user.values or not self.policies_of(name) >= {"api"}:
+                return None
+            addresses = user.values.get("address", "")
+            if self.firewall and client is not None and not allows(addresses, client.address):
                 return None
             return user.values.get("password", "")
 
@@ -136,12 +151,24 @@ class Router:
         with self.lock:
             self.now = max(self.now, self.clock())
             self._expire()
+            self._miss()
             self.scheduler.tick()
 
     def _expire(self) -> None:
         for path in ("/ip/firewall/address-list", "/ipv6/firewall/address-list"):
             table = self.configuration.tables[path]
             table.drop([number for number, expires_at in table.timed.items() if expires_at <= self.now])
+
+    def _miss(self) -> None:
+        lost = [one for one in self._lost if one[0] <= self.now]
+        self._lost = [one for one in self._lost if one[0] > self.now]
+        for _, connection in lost:
+            self.dropped(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """That it is gone the router does not hear: it misses it when TCP gives up."""
+        with self.lock:
+            self._lost.append((self.now + TCP_TIMEOUT_S, connection))
 
     def dropped(self, connection: Connection) -> None:
         """That connection is gone, whoever ended it."""
@@ -171,6 +198,7 @@ class Router:
         with self.lock:
             self.history.unroll()
             self.history.clear()
+            self._lost.clear()
             for table in self.configuration.tables.values():
                 table.drop([item.number for item in table if item.dynamic and item.values != FASTTRACK_DUMMY])
             self.configuration.volatile.clear()

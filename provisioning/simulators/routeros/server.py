@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from provisioning.simulators.routeros.dialogue import Dialogue, Wait
+from provisioning.simulators.routeros.reach import Client, Verdict
 from provisioning.simulators.routeros.router import Router
 
 CONNECTIONS_MAX: Final = 64
@@ -97,10 +98,12 @@ class ApiServer:
 
     def __init__(
         self, router: Router, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None,
-        fleet: Fleet | None = None,
+        fleet: Fleet | None = None, seen_as: str | None = None,
     ) -> None:  # fmt: skip
+        """`seen_as`: the address that clients are taken to come from."""
         self.router = router
         self._tls = tls
+        self._seen_as = seen_as
         self._listener = socket.create_server((address, port), backlog=CONNECTIONS_MAX)
         self.port: int = self._listener.getsockname()[1]
         self._connections: set[socket.socket] = set()
@@ -141,12 +144,16 @@ class ApiServer:
 
     def _serve(self, plain: socket.socket) -> None:
         try:
+            client = self._client(plain)
+            if self.router.verdict(client, established=False) is Verdict.REFUSE:
+                plain.close()
+                return
             connection = self._encrypted(plain)
         except OSError:
             return  # the client is none, or does not like our certificate
         with self._lock:
             self._connections.add(connection)
-        dialogue = Dialogue(self.router, secrets.token_bytes)
+        dialogue = Dialogue(self.router, secrets.token_bytes, client)
         try:
             self._talk(connection, dialogue)
         except OSError:
@@ -156,6 +163,9 @@ class ApiServer:
                 self._connections.discard(connection)
             dialogue.close()
             connection.close()
+
+    def _client(self, connection: socket.socket) -> Client:
+        return Client(self._seen_as or connection.getpeername()[0], self._tls is not None)
 
     def _encrypted(self, plain: socket.socket) -> socket.socket:
         if self._tls is None:
