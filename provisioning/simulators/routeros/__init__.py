@@ -17,10 +17,10 @@ rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18 and 7.22, 
 it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files and backups; reboots.
 
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
-(the manual's console page and tik4net's tests on real routers), device mode, scheduler and scripts (the manual), and
-the words of `!trap`s as users report them: "input does not match any value of", "already have … with such name",
-"no such item", "not enough permissions (9)", "not allowed by device-mode". That safe mode misses a connection which was cut off only after TCP's nine minutes is the
-manual's, too.
+(the manual's console page and tik4net's tests on real routers; that it misses a connection which was cut off only after
+TCP's nine minutes is the manual's), device mode, scheduler and scripts (the manual), and the words of `!trap`s as users
+report them: "input does not match any value of", "already have … with such name", "no such item", "not enough
+permissions (9)", "not allowed by device-mode".
 Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
 builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
 several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
