@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from routeros_boxes import Clock, do, lone_router, rows
 
 from provisioning.routeros.schema import MENUS
-from provisioning.simulators.routeros import Router, Version, load
-from provisioning.simulators.routeros.command import Caller
+from provisioning.simulators.routeros import SYSTEM, Router, Version, load
+from provisioning.simulators.routeros.command import Caller, Command
 from provisioning.simulators.routeros.errors import Refused
 from provisioning.simulators.routeros.export import _menus
 from provisioning.simulators.routeros.scripting import ScriptError, quote, read
@@ -55,6 +55,7 @@ def router() -> Router:
         ":if ([:len [/ppp secret find]] = 3) do={ /ppp secret disable eva } else={ /ppp secret disable ana }",
         ":if ([/ppp secret get eva service] = \"pppoe\" && !false) do={ /ppp secret disable eva }",
         "/ppp secret set \\\n    [find name=eva] \\\n    disabled=yes",
+        ":if ([/ppp secret print count-only where service=pppoe] = 3) do={ /ppp secret disable eva }",
         ':if ("a" . "b" = "ab") do={\n  :if (2 > 10) do={ /ppp secret disable ana }\n  /ppp secret disable eva\n}',
     ],
 )  # fmt: skip
@@ -72,7 +73,7 @@ def test_it_is_said_in_many_ways(router: Router, script: str) -> None:
         ("/ppp secret\n  frobnicate x", "bad command name frobnicate (line 2 column 3)"),
         ("/pppp secret add name=x", "bad command name pppp (line 1 column 1)"),
         ('/ppp secret add name="x', "syntax error (line 1 column 24)"),
-        ("/ppp secret add name=x colour=blue", "expected end of command (line 1 column 13)"),
+        ("/ppp secret add name=x colour=blue", "expected end of command (line 1 column 24)"),
         ("\n/ppp secret add name=eva", "failure: already have secret with such name (/ppp/secret/add; line 2)"),
         (':error "no more"', "no more"),
         ("/ppp secret add name=x profile=gone", "input does not match any value of profile (/ppp/secret/add; line 1)"),
@@ -90,6 +91,15 @@ def test_an_error_of_syntax_is_one_before_anything_is_done(router: Router) -> No
     with pytest.raises(Refused):
         run(router, "/ppp secret remove ana\n/ppp secret remove gone")
     assert names(router) == ["eva", "joão"]  # what fails later has done what came before
+
+
+def test_what_a_release_does_not_know_is_an_error_that_on_error_does_not_catch() -> None:
+    script = ":do { /ppp profile add name=x comment=y } on-error={ }\n/ppp secret add name=z"
+    with pytest.raises(Refused, match=r"expected end of command \(line 1 column 31\)"):
+        run(lone_router(Version.V6_49), script)
+    router = lone_router(Version.V7_18)
+    run(router, script)
+    assert names(router) == ["z"]
 
 
 def test_what_is_not_found_is_not_changed(router: Router) -> None:
@@ -442,8 +452,8 @@ def test_a_backup_is_loaded_with_a_reboot(router: Router) -> None:
 def test_files_are_written_read_in_pieces_and_removed() -> None:
     router = lone_router()
     file_id = do(router, "/file/add", name="a.txt", contents="olá mundo")
-    do(router, "/file/set", numbers="a.txt", contents="x" * 5000)
-    assert "contents" not in rows(router, "/file")[0]
+    asked = Command("/file/read", {"file": "a.txt", "offset": "5", "chunk-size": "5"})
+    assert [row["data"] for row in router.run(asked, SYSTEM).rows] == ["mundo"]  # octets, not characters
     do(router, "/file/remove", numbers=file_id)
     assert rows(router, "/file") == []
     with pytest.raises(Refused, match="contents too long"):

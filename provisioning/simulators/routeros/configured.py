@@ -20,6 +20,7 @@ _CHANGING: Final = frozenset({"set", "unset"})
 #: And the field that they are about.
 _OF_ROWS: Final = {"comment": "comment", "enable": "disabled", "disable": "disabled"}
 _OF_LISTS: Final = frozenset({"add", "remove"})
+_OF_COMMANDS: Final = frozenset({".id", "destination", "from", "numbers", "place-before", "value-name"})
 _DONE: Final = {"add": "added", "remove": "removed", "move": "moved"}
 #: Menus in which device-mode home and basic forbid every change, from 7.17 on.
 _BY_DEVICE_MODE: Final = frozenset({"/system/scheduler"})
@@ -54,6 +55,15 @@ def verbs(router: Router, menu: str) -> frozenset[str]:
     if "bytes" in table.fields:
         found |= {"reset-counters", "reset-counters-all"}
     return found
+
+
+def parameters(router: Router, menu: str, verb: str) -> frozenset[str]:
+    fields = router.configuration.tables[menu].fields.values()
+    if verb in {"find", "print"}:
+        return frozenset({".id", *(field.name for field in fields)})
+    if verb in {"add", "set"}:
+        return frozenset({*_OF_COMMANDS, *(field.name for field in fields if not field.read_only)})
+    return _OF_COMMANDS | {"comment"}
 
 
 def rows(router: Router, menu: str, caller: Caller, queries: Sequence[str] = ()) -> list[dict[str, str]]:

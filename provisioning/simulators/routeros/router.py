@@ -128,6 +128,11 @@ class Router:
             return verb in shown.commands
         return menu in self.configuration and verb in configured.verbs(self, menu)
 
+    def parameters(self, menu: str, verb: str) -> frozenset[str] | None:
+        """What a script may give this command; None where that is not known."""
+        known = menu in self.configuration and menu not in self.menus
+        return configured.parameters(self, menu, verb) if known and verb != "export" else None
+
     def is_down(self) -> bool:
         """It reboots, and nobody gets in."""
         return self.clock() < self.down_until

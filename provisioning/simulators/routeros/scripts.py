@@ -12,6 +12,7 @@ from provisioning.simulators.routeros.factory import POLICIES
 from provisioning.simulators.routeros.menus import Row
 from provisioning.simulators.routeros.scripting import Interpreter, ScriptError, read, statements
 from provisioning.simulators.routeros.scripting.interpreter import Value, Waiting
+from provisioning.simulators.routeros.scripting.syntax import Statement
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 
@@ -37,6 +38,9 @@ class RouterDoors:
     def is_command(self, menu: str, verb: str) -> bool:
         return self._router.knows(menu, verb)
 
+    def parameters(self, menu: str, verb: str) -> frozenset[str] | None:
+        return self._router.parameters(menu, verb)
+
     def run(self, command: Command) -> Answer:
         return self._router.obey(command, self._caller)
 
@@ -48,13 +52,16 @@ class RouterDoors:
 
 
 def running(router: Router, source: str, caller: Caller) -> Waiting:
-    """A whole script. Raises ScriptError."""
-    return (yield from Interpreter(RouterDoors(router, caller)).do(read(source)))
+    """A whole script, of which nothing is done if it cannot be one. Raises ScriptError."""
+    script = checked(router, source, caller)
+    return (yield from Interpreter(RouterDoors(router, caller)).do(script))
 
 
-def importing(router: Router, source: str, caller: Caller) -> Waiting:
-    """Line by line: what comes before a line that fails is done."""
-    return (yield from Interpreter(RouterDoors(router, caller)).do(statements(source)))
+def checked(router: Router, source: str, caller: Caller) -> tuple[Statement, ...]:
+    """Raises ScriptError."""
+    script = read(source)
+    Interpreter(RouterDoors(router, caller)).check(script)
+    return script
 
 
 def load(router: Router, source: str, user: str) -> list[str]:
