@@ -55,7 +55,7 @@ def test_a_large_export_is_read_in_pieces(router: Box) -> None:
 def test_a_script_is_checked_and_applied(router: Box) -> None:
     found = config(router)
     for wrong in ("/ppp secret add name=x colour=blue", "/ppp secret frob", '/ppp secret add name="'):
-        with pytest.raises(TrapError, match="line [12]"):
+        with pytest.raises(TrapError, match=r"line [12]"):
             found.validate(f"{wrong}\n")
     found.validate("/ppp secret add name=eva\n")
     assert names(router) == ["ana"]
