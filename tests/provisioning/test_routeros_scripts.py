@@ -185,6 +185,17 @@ def test_a_dead_mans_switch_takes_itself_away_and_undoes() -> None:
     assert rows(router, "/system/scheduler") == []
 
 
+def test_entries_that_are_due_together_may_take_one_another_away() -> None:
+    clock = Clock()
+    router = lone_router(clock=clock)
+    for name in ("a", "b", "c"):
+        do(router, "/system/scheduler/add", name=name, interval="1m",
+           on_event=f"/system scheduler remove [find name!={name}]; /ppp secret add name={name}")  # fmt: skip
+    clock.now += 60
+    assert names(router) == ["a"]
+    assert names(router, "/system/scheduler") == ["a"]
+
+
 def test_a_script_that_waits_goes_on_by_the_clock_and_dies_with_a_reboot() -> None:
     clock = Clock()
     router = lone_router(clock=clock)

@@ -157,7 +157,8 @@ class Router:
             self.now = max(self.now, self.clock())
             self._expire()
             self._miss()
-            self.scheduler.tick()
+            if not self.is_down():
+                self.scheduler.tick()
 
     def _expire(self) -> None:
         for path in ("/ip/firewall/address-list", "/ipv6/firewall/address-list"):

@@ -130,6 +130,8 @@ class Scheduler:
             volatile["next-run"] = date_and_time(at, iso=self._router.version.iso_dates)
 
     def _run(self, number: int) -> None:
+        if number not in self._due:
+            return  # one that was due as well took it away
         item = self._planned[number]
         scripts.note_run(self._router, MENU, item, {})
         interval_s = self._interval_s(item)
