@@ -312,6 +312,19 @@ def test_who_may_only_read_changes_nothing_and_sees_no_secrets() -> None:
     assert all("password" not in row for row in rows(router, "/user"))
 
 
+@pytest.mark.parametrize(
+    ("version", "last"), [(Version.V6_49, "romon,!dude,!tikapp"), (Version.V7_18, "romon,!rest-api")]
+)
+def test_a_group_shows_what_it_lacks_and_knows_only_policies(version: Version, last: str) -> None:
+    router = lone_router(version)
+    do(router, "/user/group/add", name="some", policy="romon,read,!write")
+    (shown,) = rows(router, "/user/group", where=("name=some",))
+    assert (shown["policy"][:18], shown["policy"].endswith(last)) == ("!local,!telnet,!ss", True)
+    assert {"read", "!write"} < set(shown["policy"].split(","))
+    with pytest.raises(Refused, match="input does not match any value of policy"):
+        do(router, "/user/group/set", numbers="some", policy="read,everything")
+
+
 def test_users_are_rows_and_only_some_come_in() -> None:
     router = lone_router()
     user(router, "read")

@@ -16,8 +16,8 @@ from routeros_boxes import PASSWORD, USER, Box, box, do, lone_router, rows
 from provisioning.simulators.routeros import SYSTEM, Router
 from provisioning.simulators.routeros.command import Caller, Connection
 from provisioning.simulators.routeros.errors import Refused
-from provisioning.simulators.routeros.factory import POLICIES
 from provisioning.simulators.routeros.history import ACTIONS_MAX
+from provisioning.simulators.routeros.policies import POLICIES
 
 FILTER = "/ip/firewall/filter"
 MENUS = (

@@ -14,6 +14,7 @@ from typing import Final
 from provisioning.routeros.schema import Field, Kind, canonical
 from provisioning.routeros.values import mac_address, parse_duration
 from provisioning.simulators.routeros.errors import ARGUMENT, Refused, invalid, no_match
+from provisioning.simulators.routeros.policies import POLICIES
 
 #: Inclusive. Of the fields that somebody gets wrong; others take any number.
 _RANGES: Final[Mapping[str, tuple[int, int]]] = {
@@ -120,6 +121,8 @@ def _choice(_menu: str, field: Field, value: str, _exists: Exists) -> bool:
 
 
 def _set(_menu: str, field: Field, value: str, _exists: Exists) -> bool:
+    if field.name == "policy":
+        return not value or POLICIES.issuperset(value.split(","))
     return not field.choices or not value or field.choices.issuperset(value.split(","))
 
 

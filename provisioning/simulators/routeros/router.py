@@ -17,11 +17,12 @@ from provisioning.simulators.routeros.command import Answer, Caller, Command, Co
 from provisioning.simulators.routeros.configuration import Configuration
 from provisioning.simulators.routeros.edit import FASTTRACK_DUMMY
 from provisioning.simulators.routeros.errors import MISSING, Refused, failure, not_permitted
-from provisioning.simulators.routeros.factory import POLICIES, new_configuration
+from provisioning.simulators.routeros.factory import new_configuration
 from provisioning.simulators.routeros.faults import Faults
 from provisioning.simulators.routeros.files import Files
 from provisioning.simulators.routeros.history import History
 from provisioning.simulators.routeros.menus import Menu, Row
+from provisioning.simulators.routeros.policies import POLICIES
 from provisioning.simulators.routeros.reach import Client, Verdict, allows, verdict
 from provisioning.simulators.routeros.scheduler import Scheduler
 from provisioning.simulators.routeros.shown import date_and_time

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from provisioning.simulators.routeros.command import Answer, Caller, Command
 from provisioning.simulators.routeros.errors import SCRIPT, Refused, not_permitted
-from provisioning.simulators.routeros.factory import POLICIES
 from provisioning.simulators.routeros.menus import Row
+from provisioning.simulators.routeros.policies import POLICIES
 from provisioning.simulators.routeros.scripting import Interpreter, ScriptError, read, statements
 from provisioning.simulators.routeros.scripting.interpreter import Value, Waiting
 from provisioning.simulators.routeros.scripting.syntax import Statement

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_interface
 from typing import Final
 
+from provisioning.routeros.schema import Release
 from provisioning.routeros.values import duration_text
+from provisioning.simulators.routeros import policies
 from provisioning.simulators.routeros.configuration import INTERFACE, INTERFACE_MENUS, Configuration, Place
 from provisioning.simulators.routeros.table import Item, Table
 
@@ -36,7 +38,7 @@ def rows(
         if item.builtin and "default" in names:
             row["default"] = "true"
         if add is not None:
-            row |= add(item, now)
+            row |= add(item, now, configuration.release)
         if (volatile := configuration.volatile.get((path, item.number))) is not None:
             row |= volatile
         yield row
@@ -84,12 +86,12 @@ def mac(item: Item) -> str:
     return item.values.get("mac-address") or b"\x02\x00\x00".hex(":") + f":00:00:{item.number % 256:02X}"
 
 
-def _of_interface(item: Item, _now: float) -> dict[str, str]:
+def _of_interface(item: Item, _now: float, _release: Release) -> dict[str, str]:
     running = "false" if "disabled" in item.values else "true"
     return {"mac-address": mac(item), "running": running}
 
 
-def _of_address(item: Item, _now: float) -> dict[str, str]:
+def _of_address(item: Item, _now: float, _release: Release) -> dict[str, str]:
     found = ip_interface(item.values["address"])
     return {
         "network": item.values.get("network") or str(found.network.network_address),
@@ -97,10 +99,14 @@ def _of_address(item: Item, _now: float) -> dict[str, str]:
     }
 
 
-def _of_entry(item: Item, now: float) -> dict[str, str]:
+def _of_entry(item: Item, now: float, _release: Release) -> dict[str, str]:
     if item.expires_at is None:
         return {}
     return {"timeout": duration_text(timedelta(seconds=max(1, round(item.expires_at - now))))}
+
+
+def _of_group(item: Item, _now: float, release: Release) -> dict[str, str]:
+    return {"policy": policies.shown(item.values.get("policy", ""), release)}
 
 
 def date_and_time(moment: float, *, iso: bool) -> str:
@@ -108,9 +114,10 @@ def date_and_time(moment: float, *, iso: bool) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S" if iso else "%b/%d/%Y %H:%M:%S").lower()
 
 
-_OWN: Final[Mapping[str, Callable[[Item, float], dict[str, str]]]] = {
+_OWN: Final[Mapping[str, Callable[[Item, float, Release], dict[str, str]]]] = {
     **dict.fromkeys(INTERFACE_MENUS, _of_interface),
     "/ip/address": _of_address,
+    "/user/group": _of_group,
     "/ip/firewall/address-list": _of_entry,
     "/ipv6/firewall/address-list": _of_entry,
 }

@@ -18,9 +18,10 @@ from provisioning.simulators.routeros.errors import (
     not_permitted,
 )
 from provisioning.simulators.routeros.export import export_text
-from provisioning.simulators.routeros.factory import POLICIES, new_configuration
+from provisioning.simulators.routeros.factory import new_configuration
 from provisioning.simulators.routeros.files import CHUNK_OCTETS_MAX, SHOWN_OCTETS_MAX, WRITTEN_OCTETS_MAX, File
 from provisioning.simulators.routeros.menus import Missing, Row
+from provisioning.simulators.routeros.policies import POLICIES
 from provisioning.simulators.routeros.scripting import ScriptError
 from provisioning.simulators.routeros.shown import date_and_time
 
