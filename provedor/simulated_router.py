@@ -7,21 +7,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import typer
 
 from aaa.bras import Box, Runner
 from aaa.bras.subscriber import State, Subscriber, TerminateCause
-from core.errors import ProvedorError
+from core.errors import InvalidInput, ProvedorError
 from provisioning.simulators.routeros import (
     ActiveSession,
     ApiServer,
     Online,
     Router,
     Version,
+    load,
     router_of,
     self_signed,
+    ticking,
 )
+from provisioning.simulators.routeros.scripting import ScriptError
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class ApiOptions:
     users: Mapping[str, str] = field(repr=False)
     tls: bool = False
     version: Version = Version.V7_18
+    device_mode: str = "advanced"
+    #: Where clients are taken to come from, for the router's own firewall; None: from where they do.
+    seen_as: str | None = None
 
 
 def bras_router(runner: Runner, options: ApiOptions) -> Router:
@@ -51,8 +58,18 @@ def bras_router(runner: Runner, options: ApiOptions) -> Router:
 def lone_router(online: Online, options: ApiOptions) -> Router:
     return router_of(
         online.read, online.end, clock=time.time, identity=options.identity, version=options.version,
-        users=options.users,
+        users=options.users, device_mode=options.device_mode, firewall=True,
     )  # fmt: skip
+
+
+def configure(router: Router, file: Path, user: str) -> None:
+    """What a router exported is what this one begins with; says what of it there is not here."""
+    try:
+        left_out = load(router, file.read_text(errors="surrogateescape"), user)
+    except ScriptError as error:
+        raise InvalidInput(f"is no export of a router: {error}", field=str(file)) from None
+    for line in left_out:
+        typer.echo(f"{file}: left out: {line}", err=True)
 
 
 @contextmanager
@@ -60,13 +77,16 @@ def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
     """Says where it listens, and which certificate it shows."""
     signed = self_signed(options.identity, options.address) if options.tls else None
     try:
-        server = ApiServer(router, options.address, options.port, signed.context if signed else None)
+        server = ApiServer(
+            router, options.address, options.port, signed.context if signed else None, seen_as=options.seen_as
+        )
     except OSError as error:
         raise ProvedorError(f"cannot use {options.address} port {options.port}: {error.strerror}") from None
     shown = f", certificate SHA-256 {signed.sha256}" if signed else ", without TLS"
     typer.echo(f"RouterOS {options.version} API on {options.address} port {server.port}{shown}")
     try:
-        yield server
+        with ticking([router]):
+            yield server
     finally:
         server.close()
 

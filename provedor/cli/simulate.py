@@ -21,8 +21,8 @@ from provedor.cli.common import read_rows
 from provedor.cli.erps import erp_app
 from provedor.cli.gateways import gateway_app
 from provedor.settings import load_settings
-from provedor.simulated_router import ApiOptions, bras_router, lone_router, serving
-from provisioning.simulators.routeros import ActiveSession, Online, Version
+from provedor.simulated_router import ApiOptions, bras_router, configure, lone_router, serving
+from provisioning.simulators.routeros import DEVICE_MODES, ActiveSession, Online, Version
 
 simulate_app = typer.Typer(
     no_args_is_help=True, help="a BRAS, a router's API, payment gateways, and other billing systems to try things with"
@@ -116,18 +116,31 @@ def routeros(
     user: ApiUser = "provedor",
     password: ApiPassword = "testing123",  # noqa: S107
     tls: ApiTls = False,
-    version: ApiVersion = Version.V7_18,
+    version: Annotated[Version, typer.Option("--version", "--api-version", help="of RouterOS")] = Version.V7_18,
+    config: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="what it begins with: a router's export, .rsc"),
+    ] = None,
+    seen_as: Annotated[
+        str | None, typer.Option(help="the address that its firewall takes clients to come from, instead of their own")
+    ] = None,
+    device_mode: Annotated[str, typer.Option(help=", ".join(DEVICE_MODES))] = "advanced",
 ) -> None:
-    """A RouterOS box's API alone: who is online can be read, and ended. Ctrl-C ends it.
+    """A RouterOS box's API alone: configured like a router, with sessions that can be seen and ended. Ctrl-C ends it.
 
     `simulate bras --api PORT` is the same of a simulated BRAS, whose sessions are real ones.
     """
-    options = ApiOptions(address, port, identity, {user: password}, tls, version)
+    if device_mode not in DEVICE_MODES:
+        raise typer.BadParameter(f"one of {', '.join(DEVICE_MODES)}", param_hint="--device-mode")
+    options = ApiOptions(address, port, identity, {user: password}, tls, version, device_mode, seen_as)
     online = Online(_active(active, users, time.time()))
+    router = lone_router(online, options)
+    if config is not None:
+        configure(router, config, user)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with serving(lone_router(online, options), options):
+    with serving(router, options):
         stopped.wait()
 
 

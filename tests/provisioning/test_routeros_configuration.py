@@ -8,7 +8,7 @@ from typing import Any
 import librouteros
 import pytest
 import routeros_api
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 from librouteros.exceptions import TrapError
@@ -20,6 +20,7 @@ from provisioning.routeros.schema import MENUS
 from provisioning.simulators.routeros import Router, Version
 from provisioning.simulators.routeros.command import Caller
 from provisioning.simulators.routeros.errors import Refused
+from provisioning.simulators.routeros.query import matches
 
 FILTER = "/ip/firewall/filter"
 
@@ -229,6 +230,23 @@ def test_an_entry_with_a_timeout_ends_with_the_clock() -> None:
     assert [row["address"] for row in rows(router, "/ip/firewall/address-list")] == ["10.0.0.2"]
 
 
+QUERIES = st.sampled_from([
+    "name=n1", "=name=n1", "name=gone", ".id=*2", ".id=2", ".id=*x", "-comment", "comment", "list=l",
+    "address=10.0.0.1", "", "#!", "#|", "disabled=false", "<name=n2", ">name=n1",
+])  # fmt: skip
+
+
+@given(st.lists(QUERIES, max_size=4))
+def test_a_query_finds_what_it_would_find_among_all_rows(queries: list[str]) -> None:
+    router = lone_router()
+    for number in range(3):
+        do(router, "/ppp/secret/add", name=f"n{number}", **({"comment": "x"} if number else {}))
+        do(router, "/ip/firewall/address-list/add", list="l", address=f"10.0.0.{number}")
+    for menu in ("/ppp/secret", "/ip/firewall/address-list", "/ppp/aaa"):
+        expected = [row for row in rows(router, menu) if matches(row, queries)]
+        assert rows(router, menu, where=tuple(queries)) == expected
+
+
 @pytest.mark.parametrize(
     ("version", "menu", "field", "known"),
     [
@@ -292,6 +310,19 @@ def test_who_may_only_read_changes_nothing_and_sees_no_secrets() -> None:
             do(router, word, by=reader)
     assert rows(router, "/ppp/secret")[0]["password"] == "s3nha"
     assert all("password" not in row for row in rows(router, "/user"))
+
+
+@pytest.mark.parametrize(
+    ("version", "last"), [(Version.V6_49, "romon,!dude,!tikapp"), (Version.V7_18, "romon,!rest-api")]
+)
+def test_a_group_shows_what_it_lacks_and_knows_only_policies(version: Version, last: str) -> None:
+    router = lone_router(version)
+    do(router, "/user/group/add", name="some", policy="romon,read,!write")
+    (shown,) = rows(router, "/user/group", where=("name=some",))
+    assert (shown["policy"][:18], shown["policy"].endswith(last)) == ("!local,!telnet,!ss", True)
+    assert {"read", "!write"} < set(shown["policy"].split(","))
+    with pytest.raises(Refused, match="input does not match any value of policy"):
+        do(router, "/user/group/set", numbers="some", policy="read,everything")
 
 
 def test_users_are_rows_and_only_some_come_in() -> None:

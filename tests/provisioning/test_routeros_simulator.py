@@ -242,6 +242,19 @@ def test_both_clients_come_in_by_tls() -> None:
             other(found, use_ssl=True).get_api()
 
 
+def test_a_session_goes_on_without_its_secret_until_it_is_removed_itself(router: Box) -> None:
+    api = libre(router)
+    secrets, active = api.path("ppp", "secret"), api.path("ppp", "active")
+    secret_id = secrets.add(name="ana", password="x")
+    tuple(api("/ppp/secret/disable", numbers="ana"))
+    secrets.remove(secret_id)
+    (online,) = active.select(Key(".id")).where(Key("name") == "ana")
+    with pytest.raises(TrapError, match="no such item"):
+        secrets.remove(online[".id"])  # its ids are others
+    active.remove(online[".id"])
+    assert [one.login for one in router.online.read()] == ["123", "josé"]
+
+
 class Wire:
     """Words by hand."""
 

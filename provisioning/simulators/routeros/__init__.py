@@ -8,6 +8,7 @@
     history                          what undoes what, and safe mode
     scripting, scripts, scheduler    the script language, and who runs it when
     export, storage, files           `/export`, backups, files
+    reach                            whether a client still reaches the API: services, users' addresses, input chain
     faults                           what goes wrong to order
     tables                           who is online
 
@@ -16,27 +17,30 @@ rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18 and 7.22, 
 it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files and backups; reboots.
 
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
-(the manual's console page and tik4net's tests on real routers), device mode, scheduler and scripts (the manual), and
-the words of `!trap`s as users report them: "input does not match any value of", "already have … with such name",
-"no such item", "not enough permissions (9)", "not allowed by device-mode".
+(the manual's console page and tik4net's tests on real routers; that it misses a connection which was cut off only after
+TCP's nine minutes is the manual's), device mode, scheduler and scripts (the manual), and the words of `!trap`s as users
+report them: "input does not match any value of", "already have … with such name", "no such item", "not enough
+permissions (9)", "not allowed by device-mode".
 Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
 builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
 several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
-not there; that a reboot cuts the connection before it answers.
+not there; that a reboot cuts the connection before it answers; that clients come in on the first interface.
 
-Not played: `listen` (so `/cancel` finds nothing to cancel), traffic and counters, routing, and whatever needs packets.
+Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
+those of the API's own clients, and those only where the router is made with `firewall`.
 Nothing of the protocol is shared with our own client, so that neither can be wrong in the other's way; the schema is.
 """
 
 from provisioning.simulators.routeros.certificate import SelfSigned, self_signed
 from provisioning.simulators.routeros.faults import Fault, FaultKind, When
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
-from provisioning.simulators.routeros.router import SYSTEM, Router
+from provisioning.simulators.routeros.router import DEVICE_MODES, SYSTEM, Router
+from provisioning.simulators.routeros.scripts import load
 from provisioning.simulators.routeros.server import ApiServer, Fleet, ticking
 from provisioning.simulators.routeros.tables import ActiveSession, Online, router_of
 from provisioning.simulators.routeros.versions import Version
 
 __all__ = [
-    "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online", "Router", "Row",
-    "SelfSigned", "Single", "Version", "When", "router_of", "self_signed", "ticking",
+    "DEVICE_MODES", "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online",
+    "Router", "Row", "SelfSigned", "Single", "Version", "When", "load", "router_of", "self_signed", "ticking",
 ]  # fmt: skip

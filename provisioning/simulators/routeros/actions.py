@@ -45,7 +45,7 @@ def listings(router: Router) -> Mapping[str, Menu]:
         "/system/routerboard": Single(lambda: {"routerboard": "false"}),
         "/system/package": Listing(lambda: [_package(router)]),
         "/system/history": Listing(lambda: _history(router)),
-        "/log": Listing(lambda: list(router.log)),
+        "/log": Listing(lambda: _log_lines(router)),
         "/file": storage.FileMenu(router),
         faults.MENU: router.faults,
     }
@@ -134,18 +134,6 @@ def _clear_faults(router: Router, _command: Command, _caller: Caller) -> Answer:
     return NOTHING
 
 
-def _import(router: Router, command: Command, caller: Caller) -> Answer:
-    name = command.arguments.get("file-name", "")
-    file = router.files.get(name)
-    if file is None:
-        raise Refused(f"file {name} not found", ARGUMENT)
-    try:
-        scripts.begin(router, scripts.importing(router, file.contents, caller), name)
-    except Refused as refused:
-        raise Refused(f"Script Error: {refused.message}", refused.category) from None
-    return NOTHING
-
-
 # What is shown
 
 
@@ -169,14 +157,21 @@ def _package(router: Router) -> Row:
     return {".id": "*1", "name": "routeros", "version": str(router.version), "disabled": "false"}
 
 
+def _log_lines(router: Router) -> list[Row]:
+    with router.lock:
+        return list(router.log)
+
+
 def _history(router: Router) -> list[Row]:
     """The newest first."""
+    with router.lock:
+        actions = list(reversed(router.history.actions))
     return [
         {
             ".id": f"*{action.number:X}", "action": action.text, "by": action.by, "policy": "write",
             "time": date_and_time(action.at, iso=router.version.iso_dates), "undoable": "true",
         }
-        for action in reversed(router.history.actions)
+        for action in actions
     ]  # fmt: skip
 
 
@@ -199,10 +194,11 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "/system/reboot": Action(_reboot, ("reboot",)),
     "/system/script/run": Action(_run_script, ("read",)),
     "/execute": Action(_execute, ("write",)),
-    "/import": Action(_import, ("write",)),
+    "/import": Action(storage.import_file, ("write",)),
     **{f"/log/{topic}": Action(_log, ("write",)) for topic in ("debug", "error", "info", "warning")},
     f"{faults.MENU}/add": Action(_order_fault, ()),
     f"{faults.MENU}/clear": Action(_clear_faults, ()),
+    "/system/reset-configuration": Action(storage.reset, ("write", "policy", "reboot")),
     "/export": Action(storage.export, ("read",)),
     "/system/backup/save": Action(storage.save_backup, ("read", "ftp")),
     "/system/backup/load": Action(storage.load_backup, ("write", "reboot")),

@@ -14,6 +14,7 @@ from typing import Final
 from provisioning.routeros.schema import Field, Kind, canonical
 from provisioning.routeros.values import mac_address, parse_duration
 from provisioning.simulators.routeros.errors import ARGUMENT, Refused, invalid, no_match
+from provisioning.simulators.routeros.policies import POLICIES
 
 #: Inclusive. Of the fields that somebody gets wrong; others take any number.
 _RANGES: Final[Mapping[str, tuple[int, int]]] = {
@@ -23,6 +24,8 @@ _RANGES: Final[Mapping[str, tuple[int, int]]] = {
 _RATE: Final = re.compile(r"\d+[kMG]?(/\d+[kMG]?)?")
 _HOST: Final = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_-]{1,63}\.)+[A-Za-z0-9_-]{1,63}")
 _WORDS_FOR_DURATION: Final = frozenset({"none", "auto", "infinite", "received", "none-static", "none-dynamic"})
+#: Menus whose addresses are of one version of IP.
+_OF_ONE_VERSION: Final = ("/ip/address", "/ip/dhcp-server", "/ip/firewall", "/ip/pool", "/ipv6/")
 _INTERFACES: Final = ("/interface",)
 #: Fields that the schema has as text, and whose words must be names of rows: where, and what else they may say.
 NAMED: Final[Mapping[str, tuple[tuple[str, ...], frozenset[str]]]] = {
@@ -94,15 +97,17 @@ def _address(menu: str, field: Field, value: str, _exists: Exists) -> bool:
         value = value.removeprefix("!")
         if field.name == "address" and _HOST.fullmatch(value):
             return True
-        return all(map(_is_address, value.split("-", 1)))
-    return _is_address(value)
+        return all(_is_address(menu, end) for end in value.split("-", 1))
+    return _is_address(menu, value)
 
 
 def _ranges(menu: str, field: Field, value: str, exists: Exists) -> bool:
     words = value.split(",") if value else []
     by_name = (menu, field.name) == ("/queue/simple", "target")
     return all(
-        all(map(_is_address, one.split("-", 1))) or (by_name and exists("/interface", one)) or one == "none"
+        all(_is_address(menu, end) for end in one.split("-", 1))
+        or (by_name and exists("/interface", one))
+        or one == "none"
         for one in words
     )
 
@@ -116,22 +121,24 @@ def _choice(_menu: str, field: Field, value: str, _exists: Exists) -> bool:
 
 
 def _set(_menu: str, field: Field, value: str, _exists: Exists) -> bool:
+    if field.name == "policy":
+        return not value or POLICIES.issuperset(value.split(","))
     return not field.choices or not value or field.choices.issuperset(value.split(","))
 
 
-def _reference(_menu: str, field: Field, value: str, exists: Exists) -> bool:
+def _reference(menu: str, field: Field, value: str, exists: Exists) -> bool:
     """An address where a pool may be named, too."""
     if value == field.default or exists(field.refers_to or "", value):
         return True
-    return field.refers_to in {"/ip/pool", "/ipv6/pool"} and field.name != "next-pool" and _is_address(value)
+    return field.refers_to in {"/ip/pool", "/ipv6/pool"} and field.name != "next-pool" and _is_address(menu, value)
 
 
-def _is_address(value: str) -> bool:
+def _is_address(menu: str, value: str) -> bool:
     try:
-        ip_interface(value)
+        version = ip_interface(value).version
     except ValueError:
         return False
-    return True
+    return version == (6 if menu.startswith("/ipv6/") else 4) if menu.startswith(_OF_ONE_VERSION) else True
 
 
 #: What is refused as matching no value of a list.

@@ -42,15 +42,6 @@ class Configuration:
         }
         #: Of single rows, what nobody configures: counters, when it ran last.
         self.volatile: dict[tuple[str, int], dict[str, str]] = {}
-        self._naming = {
-            path: [
-                (table, name)
-                for table in self.tables.values()
-                for name, field in table.fields.items()
-                if field.refers_to == path
-            ]
-            for path in MENUS
-        }
 
     def __contains__(self, path: str) -> bool:
         return path in self.tables
@@ -67,7 +58,7 @@ class Configuration:
     def find(self, path: str, given: str) -> Place:
         """By `*1F` or by name. Raises Refused."""
         for real, table in self._tables(path):
-            item = _by_id(table, given) if given.startswith("*") else None
+            item = table.with_id(given) if given.startswith("*") else None
             if item is None and table.schema.key == ("name",):
                 item = table.with_key(given)
             if item is not None:
@@ -79,7 +70,9 @@ class Configuration:
 
     def naming(self, path: str) -> list[tuple[Table, str]]:
         """Tables and their fields that name rows of this menu."""
-        return [*self._naming[path], *(self._naming[INTERFACE] if path in INTERFACE_MENUS else ())]
+        naming = _naming(self.release)
+        named = [*naming[path], *(naming[INTERFACE] if path in INTERFACE_MENUS else ())]
+        return [(self.tables[menu], name) for menu, name in named]
 
     def snapshot(self) -> dict[str, tuple[Item, ...]]:
         """All static rows in their order, as a backup keeps them."""
@@ -97,8 +90,12 @@ def _fields(path: str, release: Release) -> Mapping[str, Field]:
     return MENUS[path].known_to(release)
 
 
-def _by_id(table: Table, given: str) -> Item | None:
-    try:
-        return table.get(int(given[1:], 16))
-    except ValueError:
-        return None
+@lru_cache(16)
+def _naming(release: Release) -> Mapping[str, list[tuple[str, str]]]:
+    """By menu, the menus and fields that name its rows."""
+    found: dict[str, list[tuple[str, str]]] = {path: [] for path in MENUS}
+    for path in MENUS:
+        for name, field in _fields(path, release).items():
+            if field.refers_to is not None:
+                found[field.refers_to].append((path, name))
+    return found

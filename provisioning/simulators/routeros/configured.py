@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import shown
@@ -20,6 +20,7 @@ _CHANGING: Final = frozenset({"set", "unset"})
 #: And the field that they are about.
 _OF_ROWS: Final = {"comment": "comment", "enable": "disabled", "disable": "disabled"}
 _OF_LISTS: Final = frozenset({"add", "remove"})
+_OF_COMMANDS: Final = frozenset({".id", "destination", "from", "numbers", "place-before", "value-name"})
 _DONE: Final = {"add": "added", "remove": "removed", "move": "moved"}
 #: Menus in which device-mode home and basic forbid every change, from 7.17 on.
 _BY_DEVICE_MODE: Final = frozenset({"/system/scheduler"})
@@ -31,7 +32,7 @@ def run(router: Router, command: Command, caller: Caller) -> Answer:
         raise Refused("no such command", MISSING)
     _check_policies(command, caller)
     if command.verb in {"print", "getall"}:
-        return print_rows(rows(router, command.menu, caller), command)
+        return print_rows(rows(router, command.menu, caller, command.queries), command)
     if command.verb == "get":
         return _get(router, command, caller)
     if command.verb.startswith("reset-counters"):
@@ -56,8 +57,18 @@ def verbs(router: Router, menu: str) -> frozenset[str]:
     return found
 
 
-def rows(router: Router, menu: str, caller: Caller) -> list[dict[str, str]]:
-    return list(shown.rows(router.configuration, menu, router.now, secrets=caller.may("sensitive")))
+def parameters(router: Router, menu: str, verb: str) -> frozenset[str]:
+    fields = router.configuration.tables[menu].fields.values()
+    if verb in {"find", "print"}:
+        return frozenset({".id", *(field.name for field in fields)})
+    if verb in {"add", "set"}:
+        return frozenset({*_OF_COMMANDS, *(field.name for field in fields if not field.read_only)})
+    return _OF_COMMANDS | {"comment"}
+
+
+def rows(router: Router, menu: str, caller: Caller, queries: Sequence[str] = ()) -> list[dict[str, str]]:
+    secrets = caller.may("sensitive")
+    return list(shown.rows(router.configuration, menu, router.now, secrets=secrets, queries=queries))
 
 
 def change(router: Router, command: Command, caller: Caller) -> Answer:
@@ -88,6 +99,8 @@ def _get(router: Router, command: Command, caller: Caller) -> Answer:
         (place,) = _places(router, command)[:1]
         found = [row for row in found if row[".id"] == place.item.row_id]
     name = command.arguments.get("value-name")
+    if not name and router.configuration.tables[command.menu].schema.single:
+        name = ",".join(command.numbers)
     if not name:
         return Answer([], {"ret": ";".join(f"{key}={value}" for key, value in found[0].items())})
     if name not in router.configuration.tables[command.menu].fields:

@@ -22,6 +22,7 @@ from provisioning.simulators.routeros.command import NOTHING, Answer, Command, C
 from provisioning.simulators.routeros.errors import Ended, Refused
 from provisioning.simulators.routeros.faults import Fault, FaultKind, When
 from provisioning.simulators.routeros.menus import Row
+from provisioning.simulators.routeros.reach import Client, Verdict
 from provisioning.simulators.routeros.router import Router
 from provisioning.simulators.routeros.words import Decoder, Malformed, encode_sentence
 
@@ -41,9 +42,11 @@ Piece = bytes | Wait
 class Dialogue:
     """`over` once the router has ended it. Whoever carries its octets calls `close` when the connection is gone."""
 
-    def __init__(self, router: Router, random: Callable[[int], bytes]) -> None:
+    def __init__(self, router: Router, random: Callable[[int], bytes], client: Client | None = None) -> None:
         self._router = router
         self._random = random
+        self._client = client
+        self._cut_off = False
         self._decoder = Decoder()
         self._challenge: bytes | None = None
         self._user: str | None = None
@@ -60,11 +63,27 @@ class Dialogue:
         for words in sentences:
             if self.over:
                 return
+            if not self._reaches():
+                continue
             command = _parse(words)
             yield from self._faulty(command, self._router.faults.due(command))
 
+    def _reaches(self) -> bool:
+        """A firewall lets it through."""
+        if self._client is None:
+            return True
+        found = self._router.verdict(self._client, established=self._user is not None)
+        self._cut_off = found is Verdict.DROP
+        self.over = self.over or found is Verdict.REFUSE
+        return found is Verdict.ACCEPT
+
     def close(self) -> None:
-        self._router.dropped(self._connection)
+        if self._client is not None:
+            self._reaches()
+        if self._cut_off:
+            self._router.lost(self._connection)
+        else:
+            self._router.dropped(self._connection)
 
     def _faulty(self, command: Command, due: list[Fault]) -> Iterator[Piece]:
         """The answer, as far as what is ordered lets it come."""
@@ -124,7 +143,7 @@ class Dialogue:
         if "response" not in given and (by_challenge or "name" not in given):
             self._challenge = self._random(CHALLENGE_OCTETS)
             return Answer([], {"ret": self._challenge.hex()})
-        password = self._router.password_of(given.get("name", ""))
+        password = self._router.password_of(given.get("name", ""), self._client)
         if password is None or not self._proven(password, given):
             raise Refused("cannot log in" if by_challenge else "invalid user name or password (6)")
         self._user = given["name"]

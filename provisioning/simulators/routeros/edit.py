@@ -20,7 +20,8 @@ from provisioning.simulators.routeros.configuration import INTERFACE, INTERFACE_
 from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure, no_match, not_permitted
 from provisioning.simulators.routeros.table import Inverse, Item, Table
 
-_ETHERNET: Final = "/interface/ethernet"
+#: Rows that keep their names.
+_SERVICES: Final = "/ip/service"
 FILTER: Final = "/ip/firewall/filter"
 FASTTRACK_DUMMY: Final[Mapping[str, str]] = {
     "chain": "forward",
@@ -59,15 +60,19 @@ class Edit:
         return item
 
     def set(self, places: Iterable[Place], given: Mapping[str, str]) -> None:
-        for place in places:
-            item = place.item
+        touched = set()
+        for path, table, before in places:
+            item = table.get(before.number) or before  # who is renamed before may be named here
             if item.dynamic:
                 raise failure("can not change dynamic")
-            values = self._values(place.path, place.table, item.values, given)
+            values = self._values(path, table, item.values, given)
             if item.builtin and values.get("name") != item.values.get("name"):
                 raise failure("can not change name of default")
-            self._put(place.path, place.table, replace(item, values=values), old=item)
-            self._settle(place.path)
+            if values != item.values:
+                self._put(path, table, replace(item, values=values), old=item)
+                touched.add(path)
+        for path in touched:
+            self._settle(path)
 
     def remove(self, places: Iterable[Place]) -> None:
         gone: dict[str, dict[int, Place]] = {}
@@ -91,10 +96,6 @@ class Edit:
         if before not in numbers:
             self.inverses.append(table.place(numbers, before))
 
-    def replace(self, place: Place, item: Item) -> None:
-        """What a router changes by itself."""
-        self.inverses.append(place.table.put(item))
-
     def _destination(self, table: Table, path: str, given: str | None) -> int | None:
         if not given:
             return None
@@ -111,11 +112,7 @@ class Edit:
         for name, value in given.items():
             plain = name.removeprefix("!")
             field = table.fields.get(plain)
-            if (
-                field is None
-                or field.read_only
-                or (table.schema.fixed and plain == "name" and path != "/interface/ethernet")
-            ):
+            if field is None or field.read_only or (plain == "name" and path == _SERVICES):
                 raise Refused("unknown parameter")
             if plain != name:
                 self._unset(found, field)
@@ -204,19 +201,10 @@ class Edit:
             self._rename(path, before, after)
 
     def _refuse_if_taken(self, path: str, table: Table, item: Item, key: tuple[str, ...]) -> None:
-        other = table.with_key(*key)
-        taken = other is not None and other.number != item.number
-        if path in INTERFACE_MENUS and not taken:
-            taken = any(
-                one.item.number != item.number
-                for name in INTERFACE_MENUS
-                if (found := self.configuration.tables[name].with_key(*key)) is not None
-                for one in (Place(name, table, found),)
-            )
-        if not taken:
+        among = [self.configuration.tables[one] for one in INTERFACE_MENUS] if path in INTERFACE_MENUS else [table]
+        others = (one.with_key(*key) for one in among)
+        if all(other is None or other.number == item.number for other in others):
             return
-        if path in INTERFACE_MENUS:
-            raise failure("already have interface with such name")
         by_name = table.schema.key == ("name",)
         raise failure(f"already have {_noun(path)} with such name" if by_name else "already have such entry")
 

@@ -32,7 +32,7 @@ def export_text(
 ) -> str:  # fmt: skip
     """`under` a path, or "" for everything."""
     moment = date_and_time(now, iso=version.iso_dates)
-    lines = [f"# {moment} by RouterOS {version}", "# software id = ", "#"]
+    lines = [f"# {moment} by RouterOS {version}", "# software id =", "#"]
     for path in _menus():
         if path not in _NOT_EXPORTED and (not under or path == under or path.startswith(f"{under}/")):
             lines += _of_menu(configuration, path, secrets=secrets, verbose=verbose, terse=terse)

@@ -7,14 +7,10 @@ from typing import Final
 
 from provisioning.routeros.schema import MENUS, Release
 from provisioning.simulators.routeros.configuration import Configuration
+from provisioning.simulators.routeros.policies import POLICIES
 from provisioning.simulators.routeros.table import Item
 
 ETHERNETS: Final = 5
-#: Of user groups; what a release does not know yet is no harm.
-POLICIES: Final = frozenset({
-    "api", "ftp", "local", "password", "policy", "read", "reboot", "rest-api", "romon", "sensitive", "sniff", "ssh",
-    "telnet", "test", "web", "winbox", "write",
-})  # fmt: skip
 _WRITE: Final = POLICIES - {"ftp", "policy"}
 _READ: Final = _WRITE - {"write"}
 _SERVICES: Final = {

@@ -9,10 +9,11 @@ from typing import Final
 
 from provisioning.simulators.routeros.table import Item
 
-#: What one /file/read returns at most, and what `print` shows of a file at all; what is longer shows no contents.
+#: What one /file/read returns at most.
 CHUNK_OCTETS_MAX: Final = 32768
+#: A longer file shows no contents, before 7.13.
 SHOWN_OCTETS_MAX: Final = 4095
-#: What /file/set and /file/add take, as users report (`contents too long` from about 60 KiB on).
+#: What /file/set and /file/add take, and later releases show, as users report ("contents too long", from about 60 KiB).
 WRITTEN_OCTETS_MAX: Final = 61440
 
 Snapshot = Mapping[str, tuple[Item, ...]]

@@ -18,6 +18,8 @@ def run(menu: Menu, command: Command) -> Answer:
     if command.verb == "remove":
         _remove(menu, command)
         return NOTHING
+    if command.verb == "get":
+        return Answer([], {"ret": next(iter(menu.rows())).get(_property(command), "")})
     return print_rows(menu.rows(), command)
 
 
@@ -39,6 +41,11 @@ def print_rows(rows: Iterable[Row], command: Command) -> Answer:
         return Answer(found)
     names = properties.split(",")
     return Answer([{name: row[name] for name in names if name in row} for row in found])
+
+
+def _property(command: Command) -> str:
+    """A menu without rows is asked for a property at once."""
+    return command.arguments.get("value-name") or ",".join(command.numbers)
 
 
 def _remove(menu: Menu, command: Command) -> None:

@@ -51,7 +51,7 @@ class Single:
 
     @property
     def commands(self) -> frozenset[str]:
-        return frozenset({"print", "getall"})
+        return frozenset({"print", "getall", "get"})
 
     def rows(self) -> Iterable[Row]:
         return [self.read()]

@@ -17,17 +17,21 @@ from provisioning.simulators.routeros.command import Answer, Caller, Command, Co
 from provisioning.simulators.routeros.configuration import Configuration
 from provisioning.simulators.routeros.edit import FASTTRACK_DUMMY
 from provisioning.simulators.routeros.errors import MISSING, Refused, failure, not_permitted
-from provisioning.simulators.routeros.factory import POLICIES, new_configuration
+from provisioning.simulators.routeros.factory import new_configuration
 from provisioning.simulators.routeros.faults import Faults
 from provisioning.simulators.routeros.files import Files
 from provisioning.simulators.routeros.history import History
 from provisioning.simulators.routeros.menus import Menu, Row
+from provisioning.simulators.routeros.policies import POLICIES
+from provisioning.simulators.routeros.reach import Client, Verdict, allows, verdict
 from provisioning.simulators.routeros.scheduler import Scheduler
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 from provisioning.simulators.routeros.versions import Version
 
 LOG_LINES_MAX: Final = 1000
+#: After so long safe mode ends whose connection is cut off, as the manual says.
+TCP_TIMEOUT_S: Final = 540.0
 #: What a router may forbid until somebody pushes its button; "advanced" is how a CHR comes.
 DEVICE_MODES: Final = ("advanced", "basic", "home", "rose")
 _WITHOUT_SCHEDULER: Final = frozenset({"basic", "home"})
@@ -38,12 +42,14 @@ SYSTEM: Final = Caller("*sys", POLICIES)
 class Router:
     def __init__(
         self, version: Version, users: Mapping[str, str], *, clock: Callable[[], float], identity: str = "MikroTik",
-        listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
+        listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced", firewall: bool = False,
     ) -> None:  # fmt: skip
+        """With `firewall`, what is configured decides who reaches the API."""
         self.version = version
         self.clock = clock
         self.device_mode = device_mode
         self.configuration: Configuration = new_configuration(version.release, identity, users)
+        self.firewall = firewall
         self.history = History()
         self.files = Files()
         self.faults = Faults()
@@ -57,16 +63,26 @@ class Router:
         self.now = self.booted = clock()
         self.menus: dict[str, Menu] = {**actions.listings(self), **(listings or {})}
         self.prefixes = _prefixes([*self.configuration.tables, *self.menus, *actions.menus(self)])
+        self._lost: list[tuple[float, Connection]] = []
         #: How many scripts are running one another.
         self.depth = 0
 
     # Who is there
 
-    def password_of(self, name: str) -> str | None:
+    def verdict(self, client: Client, *, established: bool) -> Verdict:
+        if not self.firewall:
+            return Verdict.ACCEPT
+        with self.lock:
+            return verdict(self.configuration, client, established=established)
+
+    def password_of(self, name: str, client: Client | None = None) -> str | None:
         """None for whom the API does not let in."""
         with self.lock:
             user = self.configuration.tables["/user"].with_key(name)
             if user is None or "disabled" in user.values or not self.policies_of(name) >= {"api"}:
+                return None
+            addresses = user.values.get("address", "")
+            if self.firewall and client is not None and not allows(addresses, client.address):
                 return None
             return user.values.get("password", "")
 
@@ -105,6 +121,19 @@ class Router:
         with self.lock:
             return configured.run(self, command, caller)
 
+    def knows(self, menu: str, verb: str) -> bool:
+        """There is such a command."""
+        if actions.find(self, Command(f"{menu}/{verb}")) is not None:
+            return True
+        if (shown := self.menus.get(menu)) is not None:
+            return verb in shown.commands
+        return menu in self.configuration and verb in configured.verbs(self, menu)
+
+    def parameters(self, menu: str, verb: str) -> frozenset[str] | None:
+        """What a script may give this command; None where that is not known."""
+        known = menu in self.configuration and menu not in self.menus
+        return configured.parameters(self, menu, verb) if known and verb != "export" else None
+
     def is_down(self) -> bool:
         """It reboots, and nobody gets in."""
         return self.clock() < self.down_until
@@ -128,12 +157,25 @@ class Router:
         with self.lock:
             self.now = max(self.now, self.clock())
             self._expire()
-            self.scheduler.tick()
+            self._miss()
+            if not self.is_down():
+                self.scheduler.tick()
 
     def _expire(self) -> None:
         for path in ("/ip/firewall/address-list", "/ipv6/firewall/address-list"):
             table = self.configuration.tables[path]
             table.drop([number for number, expires_at in table.timed.items() if expires_at <= self.now])
+
+    def _miss(self) -> None:
+        lost = [one for one in self._lost if one[0] <= self.now]
+        self._lost = [one for one in self._lost if one[0] > self.now]
+        for _, connection in lost:
+            self.dropped(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """That it is gone the router does not hear: it misses it when TCP gives up."""
+        with self.lock:
+            self._lost.append((self.now + TCP_TIMEOUT_S, connection))
 
     def dropped(self, connection: Connection) -> None:
         """That connection is gone, whoever ended it."""
@@ -152,11 +194,18 @@ class Router:
         """Any rows may be others now."""
         self.scheduler.plan()
 
+    def settle(self) -> None:
+        """What is configured is what it came up with."""
+        with self.lock:
+            self.history.clear()
+            self.scheduler.restart()
+
     def reboot(self, down_s: float = 0.0) -> None:
         """What is configured stays; safe mode undoes, what was dynamic is gone, and startup jobs run."""
         with self.lock:
             self.history.unroll()
             self.history.clear()
+            self._lost.clear()
             for table in self.configuration.tables.values():
                 table.drop([item.number for item in table if item.dynamic and item.values != FASTTRACK_DUMMY])
             self.configuration.volatile.clear()

@@ -37,6 +37,7 @@ class Scheduler:
         self._due: dict[int, float] = {}
         self._planned: dict[int, Item] = {}
         self._waiting: list[tuple[float, Waiting, str]] = []
+        self._booting = False
 
     @property
     def _table(self) -> Table:
@@ -60,7 +61,9 @@ class Scheduler:
         self._waiting.clear()
         self._due.clear()
         self._planned.clear()
+        self._booting = True
         self.plan()
+        self._booting = False
 
     def resume(self, waiting: Waiting, at: float, name: str) -> None:
         self._waiting.append((at, waiting, name))
@@ -95,7 +98,7 @@ class Scheduler:
         router, interval_s = self._router, self._interval_s(item)
         if item.values.get("start-time") == "startup":
             at = router.booted + STARTUP_S
-            return at if at > router.now else self._aligned(at, interval_s)
+            return at if self._booting else self._aligned(at, interval_s)
         start = self._start(item)
         if start is None:
             return None
@@ -127,6 +130,8 @@ class Scheduler:
             volatile["next-run"] = date_and_time(at, iso=self._router.version.iso_dates)
 
     def _run(self, number: int) -> None:
+        if number not in self._due:
+            return  # one that was due as well took it away
         item = self._planned[number]
         scripts.note_run(self._router, MENU, item, {})
         interval_s = self._interval_s(item)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from provisioning.simulators.routeros.command import Answer, Caller, Command
 from provisioning.simulators.routeros.errors import SCRIPT, Refused, not_permitted
 from provisioning.simulators.routeros.menus import Row
+from provisioning.simulators.routeros.policies import POLICIES
 from provisioning.simulators.routeros.scripting import Interpreter, ScriptError, read, statements
-from provisioning.simulators.routeros.scripting.interpreter import Waiting
+from provisioning.simulators.routeros.scripting.interpreter import Value, Waiting
+from provisioning.simulators.routeros.scripting.syntax import Statement
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 
@@ -33,6 +35,12 @@ class RouterDoors:
     def is_prefix(self, path: str) -> bool:
         return path in self._router.prefixes
 
+    def is_command(self, menu: str, verb: str) -> bool:
+        return self._router.knows(menu, verb)
+
+    def parameters(self, menu: str, verb: str) -> frozenset[str] | None:
+        return self._router.parameters(menu, verb)
+
     def run(self, command: Command) -> Answer:
         return self._router.obey(command, self._caller)
 
@@ -44,13 +52,47 @@ class RouterDoors:
 
 
 def running(router: Router, source: str, caller: Caller) -> Waiting:
-    """A whole script. Raises ScriptError."""
-    return (yield from Interpreter(RouterDoors(router, caller)).do(read(source)))
+    """A whole script, of which nothing is done if it cannot be one. Raises ScriptError."""
+    script = checked(router, source, caller)
+    return (yield from Interpreter(RouterDoors(router, caller)).do(script))
 
 
-def importing(router: Router, source: str, caller: Caller) -> Waiting:
-    """Line by line: what comes before a line that fails is done."""
-    return (yield from Interpreter(RouterDoors(router, caller)).do(statements(source)))
+def checked(router: Router, source: str, caller: Caller) -> tuple[Statement, ...]:
+    """Raises ScriptError."""
+    script = read(source)
+    Interpreter(RouterDoors(router, caller)).check(script)
+    return script
+
+
+def load(router: Router, source: str, user: str) -> list[str]:
+    """A router's export as what this one begins with; what is not played is left out, and said by its line.
+
+    Raises ScriptError where the text is no script.
+    """
+    interpreter = Interpreter(RouterDoors(router, Caller(user, POLICIES)))
+    left_out, path = [], ""
+    lost = False
+    for statement in statements(source):
+        begins = statement.source.startswith("/")
+        if lost and not begins:
+            continue
+        lost = False
+        try:
+            path, _ = _at_once(interpreter.step(statement, path))
+        except ScriptError as error:
+            lost = begins
+            left_out.append(f"line {statement.line}: {error}")
+    router.settle()
+    return left_out
+
+
+def _at_once(steps: Generator[float, None, tuple[str, Value]]) -> tuple[str, Value]:
+    try:
+        while True:
+            next(steps)  # nobody waits
+    except StopIteration as done:
+        found: tuple[str, Value] = done.value
+        return found
 
 
 def begin(router: Router, waiting: Waiting, name: str) -> str:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from provisioning.simulators.routeros.dialogue import Dialogue, Wait
+from provisioning.simulators.routeros.reach import Client, Verdict
 from provisioning.simulators.routeros.router import Router
 
 CONNECTIONS_MAX: Final = 64
@@ -55,7 +56,8 @@ class Fleet:
     def _change(self, listener: socket.socket, serve: Callable[[socket.socket], None] | None) -> None:
         with self._lock:
             self._changes.append((listener, serve))
-        self._waking.send(b"\x00")
+        with contextlib.suppress(OSError):  # it may be over
+            self._waking.send(b"\x00")
 
     def _run(self) -> None:
         while not self._over:
@@ -96,10 +98,12 @@ class ApiServer:
 
     def __init__(
         self, router: Router, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None,
-        fleet: Fleet | None = None,
+        fleet: Fleet | None = None, seen_as: str | None = None,
     ) -> None:  # fmt: skip
+        """`seen_as`: the address that clients are taken to come from."""
         self.router = router
         self._tls = tls
+        self._seen_as = seen_as
         self._listener = socket.create_server((address, port), backlog=CONNECTIONS_MAX)
         self.port: int = self._listener.getsockname()[1]
         self._connections: set[socket.socket] = set()
@@ -125,6 +129,7 @@ class ApiServer:
 
     def close(self) -> None:
         self._closed.set()
+        self.router.on_reboot.remove(self.drop)
         if self._fleet is not None:
             self._fleet.remove(self._listener)
         if self._own_fleet is not None:
@@ -139,12 +144,16 @@ class ApiServer:
 
     def _serve(self, plain: socket.socket) -> None:
         try:
+            client = self._client(plain)
+            if self.router.verdict(client, established=False) is Verdict.REFUSE:
+                plain.close()
+                return
             connection = self._encrypted(plain)
         except OSError:
             return  # the client is none, or does not like our certificate
         with self._lock:
             self._connections.add(connection)
-        dialogue = Dialogue(self.router, secrets.token_bytes)
+        dialogue = Dialogue(self.router, secrets.token_bytes, client)
         try:
             self._talk(connection, dialogue)
         except OSError:
@@ -154,6 +163,9 @@ class ApiServer:
                 self._connections.discard(connection)
             dialogue.close()
             connection.close()
+
+    def _client(self, connection: socket.socket) -> Client:
+        return Client(self._seen_as or connection.getpeername()[0], self._tls is not None)
 
     def _encrypted(self, plain: socket.socket) -> socket.socket:
         if self._tls is None:

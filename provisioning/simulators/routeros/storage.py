@@ -6,11 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioning.simulators.routeros import scripts
 from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
-from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure, invalid, no_such_item, not_permitted
+from provisioning.simulators.routeros.errors import (
+    ARGUMENT,
+    SCRIPT,
+    Refused,
+    failure,
+    invalid,
+    no_such_item,
+    not_permitted,
+)
 from provisioning.simulators.routeros.export import export_text
+from provisioning.simulators.routeros.factory import new_configuration
 from provisioning.simulators.routeros.files import CHUNK_OCTETS_MAX, SHOWN_OCTETS_MAX, WRITTEN_OCTETS_MAX, File
 from provisioning.simulators.routeros.menus import Missing, Row
+from provisioning.simulators.routeros.policies import POLICIES
+from provisioning.simulators.routeros.scripting import ScriptError
 from provisioning.simulators.routeros.shown import date_and_time
 
 if TYPE_CHECKING:
@@ -43,7 +55,8 @@ def _row(router: Router, file: File) -> Row:
             file.at, iso=router.version.iso_dates
         ),
     }  # fmt: skip
-    if file.snapshot is None and len(file.octets) <= SHOWN_OCTETS_MAX:
+    shown = WRITTEN_OCTETS_MAX if router.version.reads_files else SHOWN_OCTETS_MAX
+    if file.snapshot is None and len(file.octets) <= shown:
         row["contents"] = file.contents
     return row
 
@@ -77,7 +90,8 @@ def save_backup(router: Router, command: Command, _caller: Caller) -> Answer:
 
 def load_backup(router: Router, command: Command, _caller: Caller) -> Answer:
     """And reboot."""
-    file = router.files.get(command.arguments.get("name", ""))
+    name = command.arguments.get("name", "")
+    file = router.files.get(name) or router.files.get(f"{name}.backup")
     if file is None or file.snapshot is None:
         raise failure("backup file not found")
     if file.password != command.arguments.get("password", ""):
@@ -85,6 +99,52 @@ def load_backup(router: Router, command: Command, _caller: Caller) -> Answer:
     router.history.release()
     router.configuration.load(file.snapshot)
     router.reboot()
+    return NOTHING
+
+
+def import_file(router: Router, command: Command, caller: Caller) -> Answer:
+    """What comes before a command that fails stays done. With `dry-run` (7.16) nothing is, and it must be `verbose`."""
+    given = command.arguments
+    if not {"dry-run", "file-name", "from-line", "verbose"}.issuperset(given):
+        raise Refused("unknown parameter")
+    dry = given.get("dry-run", "no") not in {"no", "false"}
+    if "dry-run" in given and not router.version.imports_dry:
+        raise Refused("unknown parameter")
+    if dry and given.get("verbose", "no") in {"no", "false"}:
+        raise failure("dry-run is only available in verbose mode")
+    file = router.files.get(given.get("file-name", ""))
+    if file is None:
+        raise Refused(f"file {given.get('file-name', '')} not found", ARGUMENT)
+    try:
+        if dry:
+            scripts.checked(router, file.contents, caller)
+        else:
+            scripts.begin(router, scripts.running(router, file.contents, caller), file.name)
+    except ScriptError as error:
+        raise Refused(f"Script Error: {error}", SCRIPT) from None
+    except Refused as refused:
+        raise Refused(f"Script Error: {refused.message}", refused.category) from None
+    return NOTHING
+
+
+def reset(router: Router, command: Command, caller: Caller) -> Answer:
+    """A new router, that does what a file says when it is up again. Safe mode does not help."""
+    given = command.arguments
+    file = router.files.get(given["run-after-reset"]) if "run-after-reset" in given else None
+    if "run-after-reset" in given and file is None:
+        raise Refused(f"file {given['run-after-reset']} not found", ARGUMENT)
+    users = router.configuration.snapshot()
+    router.history.release()
+    router.configuration.load(new_configuration(router.version.release, "MikroTik", {"admin": ""}).snapshot())
+    if given.get("keep-users", "no") not in {"no", "false"}:
+        router.configuration.load({menu: users[menu] for menu in ("/user/group", "/user")})
+    router.reboot()
+    if file is not None:
+        after = Caller(caller.user, POLICIES)
+        try:
+            scripts.begin(router, scripts.running(router, file.contents, after), file.name)
+        except Refused as refused:
+            router.note("script,error", f"run-after-reset failed: {refused.message}")
     return NOTHING
 
 

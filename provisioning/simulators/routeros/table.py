@@ -79,6 +79,13 @@ class Table:
     def get(self, number: int) -> Item | None:
         return self._items.get(number)
 
+    def with_id(self, row_id: str) -> Item | None:
+        """As it is printed: `*1F`."""
+        try:
+            return self._items.get(int(row_id.removeprefix("*"), 16))
+        except ValueError:
+            return None
+
     def value(self, item: Item, name: str) -> str | None:
         """What the router goes by: what was said, or the default."""
         known = self.fields.get(name)

@@ -63,6 +63,7 @@ def router_of(
     read: Callable[[], Iterable[ActiveSession]], end: Callable[[ActiveSession], bool], *, clock: Callable[[], float],
     identity: str = "MikroTik", version: Version = Version.V7_18, users: Mapping[str, str],
     others: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
+    firewall: bool = False,
 ) -> Router:  # fmt: skip
     """`others` are menus instead of those that are here."""
 
@@ -75,5 +76,11 @@ def router_of(
         "/ip/hotspot/active": Listing(list, lambda _: False),
     }
     return Router(
-        version, users, clock=clock, identity=identity, listings={**listings, **(others or {})}, device_mode=device_mode
+        version,
+        users,
+        clock=clock,
+        identity=identity,
+        listings={**listings, **(others or {})},
+        device_mode=device_mode,
+        firewall=firewall,
     )

@@ -45,6 +45,10 @@ class Version(StrEnum):
         return self.release >= (7, 13)
 
     @property
+    def imports_dry(self) -> bool:
+        return self.release >= (7, 16)
+
+    @property
     def iso_dates(self) -> bool:
         return self.release >= (7, 10)
 

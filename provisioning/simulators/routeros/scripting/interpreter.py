@@ -5,7 +5,6 @@ Whoever gives the commands to the router is passed in; so the interpreter knows 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import ClassVar, Final, Protocol
 
@@ -13,6 +12,7 @@ from provisioning.routeros.values import parse_duration
 from provisioning.simulators.routeros.command import Answer, Command
 from provisioning.simulators.routeros.errors import Refused
 from provisioning.simulators.routeros.menus import Row
+from provisioning.simulators.routeros.scripting.comparing import compare, holds, is_true, total, word_of
 from provisioning.simulators.routeros.scripting.syntax import (
     Argument,
     Block,
@@ -28,16 +28,18 @@ from provisioning.simulators.routeros.scripting.syntax import (
 
 Value = str | list[str]
 Waiting = Generator[float, None, Value]
+_Builtin = Callable[["Interpreter", Statement, Sequence[Argument], str], Waiting]
 NOTHING: Final = ""
 STATEMENTS_MAX: Final = 100_000
 #: What unnamed words of a command are, in their order.
 _UNNAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "get": ("numbers", "value-name"), "move": ("numbers", "destination"), "unset": ("numbers", "value-name"),
-    "import": ("file-name",), "add": (),
+    "import": ("file-name",), **dict.fromkeys(("debug", "error", "info", "warning"), ("message",)), "add": (),
 }  # fmt: skip
+#: How something is printed, beside which rows.
+_OF_PRINT: Final = tuple(map(Text, ("as-value", "brief", "count-only", "detail", "stats", "terse", "without-paging")))
 #: Without their colon, in a menu, they are the menu's.
 _ALSO_OF_MENUS: Final = frozenset({"error", "len", "log", "set"})
-_TOPICS: Final = frozenset({"debug", "error", "info", "warning"})
 
 
 class Doors(Protocol):
@@ -47,6 +49,11 @@ class Doors(Protocol):
 
     def is_prefix(self, path: str) -> bool:
         """There is a menu here, or below."""
+
+    def is_command(self, menu: str, verb: str) -> bool: ...
+
+    def parameters(self, menu: str, verb: str) -> frozenset[str] | None:
+        """What this command may be given; None where that is not known."""
 
     def run(self, command: Command) -> Answer:
         """Raises Refused."""
@@ -64,6 +71,50 @@ class Interpreter:
         self._variables: dict[str, Value] = {} if variables is None else variables
         self._left = STATEMENTS_MAX
 
+    def check(self, statements: Iterable[Statement], path: str = "") -> None:
+        """Every command is one, and knows what it is given: as RouterOS sees before it begins. Raises ScriptError.
+
+        So `on-error` does not help against a parameter that this release does not know.
+        """
+        for statement in statements:
+            path = self._check(statement, path)
+
+    def _check(self, statement: Statement, path: str) -> str:
+        if self._builtin(statement, path) is not None:
+            for argument in statement.arguments[1:]:
+                self._check_value(argument.value, path)
+            return path
+        menu, verb, rest = self._resolve(statement, path)
+        if verb is None:
+            return menu
+        word = self._known(menu, verb)
+        known = self._doors.parameters(menu, word)
+        for argument in rest:
+            if argument.name is not None and known is not None and argument.name.removeprefix("!") not in known:
+                raise ScriptError("expected end of command", argument.line, argument.column)
+            if not isinstance(argument.value, Block):
+                self._check_value(argument.value, menu)
+        return path
+
+    def _check_value(self, value: Expression, path: str) -> None:
+        match value:
+            case Bracketed(statements):
+                self.check(statements, path)
+            case Block(statements):
+                self.check(statements, path)
+            case Joined(parts):
+                for part in parts:
+                    self._check_value(part, path)
+            case Operation(_, left, right):
+                for one in (left, right) if left is not None else (right,):
+                    self._check_value(one, path)
+
+    def _known(self, menu: str, verb: Argument) -> str:
+        word = verb.value.text if isinstance(verb.value, Text) else ""
+        if word != "find" and not self._doors.is_command(menu, word):
+            raise ScriptError(f"bad command name {word}", verb.line, verb.column)
+        return word
+
     def do(self, statements: Iterable[Statement], path: str = "") -> Waiting:
         """Raises ScriptError. A statement that is only a path is where the next ones begin."""
         found: Value = NOTHING
@@ -71,20 +122,25 @@ class Interpreter:
             self._left -= 1
             if self._left < 0:
                 raise ScriptError("it does not end", statement.line)
-            path, found = yield from self._statement(statement, path)
+            path, found = yield from self.step(statement, path)
         return found
 
-    def _statement(self, statement: Statement, path: str) -> Generator[float, None, tuple[str, Value]]:
-        first = statement.arguments[0]
-        word = first.value.text if first.bare and isinstance(first.value, Text) else ""
-        name = word.removeprefix(":")
-        builtin = self._BUILTINS.get(name)
-        if builtin is not None and (word != name or not path or name not in _ALSO_OF_MENUS):
+    def step(self, statement: Statement, path: str) -> Generator[float, None, tuple[str, Value]]:
+        """One statement, and where the next one begins. Raises ScriptError."""
+        builtin = self._builtin(statement, path)
+        if builtin is not None:
             return path, (yield from builtin(self, statement, statement.arguments[1:], path))
         menu, verb, rest = self._resolve(statement, path)
         if verb is None:
             return menu, NOTHING
-        return path, (yield from self._command(statement, menu, verb, rest, path))
+        return path, (yield from self._command(statement, menu, verb, rest))
+
+    def _builtin(self, statement: Statement, path: str) -> _Builtin | None:
+        """A command of the language itself."""
+        first = statement.arguments[0]
+        word = first.value.text if first.bare and isinstance(first.value, Text) else ""
+        name = word.removeprefix(":")
+        return self._BUILTINS.get(name) if word != name or not path or name not in _ALSO_OF_MENUS else None
 
     def _resolve(self, statement: Statement, path: str) -> tuple[str, Argument | None, Sequence[Argument]]:
         """The menu, the command, and what it is given."""
@@ -109,15 +165,18 @@ class Interpreter:
             return menu, named, arguments[number + 1 :]
         return at, None, ()
 
-    def _command(self, statement: Statement, menu: str, verb: Argument, rest: Sequence[Argument], path: str) -> Waiting:
-        word = verb.value.text if isinstance(verb.value, Text) else ""
+    def _command(self, statement: Statement, menu: str, verb: Argument, rest: Sequence[Argument]) -> Waiting:
+        """Commands within its arguments begin in its own menu."""
+        word = self._known(menu, verb)
         if word == "find":
-            return (yield from self._find(menu, rest, path))
+            return (yield from self._find(menu, rest))
+        if word == "print":
+            shown = [argument for argument in rest if not (argument.bare and argument.value in _OF_PRINT)]
+            counted = any(argument.value == Text("count-only") for argument in rest)
+            found = yield from self._find(menu, shown)
+            return str(len(found)) if counted else NOTHING
         arguments = yield from self._arguments(word, rest, menu)
         if arguments is None:
-            return NOTHING
-        if menu == "/log" and word in _TOPICS:
-            self._doors.say(f"script,{word}", arguments.get("message", arguments.get("numbers", "")))
             return NOTHING
         try:
             answer = self._doors.run(Command(f"{menu}/{word}", arguments))
@@ -129,9 +188,6 @@ class Interpreter:
 
     @staticmethod
     def _failed(refused: Refused, menu: str, verb: Argument, statement: Statement) -> ScriptError:
-        if refused.message.startswith("no such command"):
-            word = verb.value.text if isinstance(verb.value, Text) else ""
-            return ScriptError(f"bad command name {word}", verb.line, verb.column)
         if refused.message == "unknown parameter":
             return ScriptError("expected end of command", statement.line, verb.column)
         word = verb.value.text if isinstance(verb.value, Text) else ""
@@ -159,17 +215,17 @@ class Interpreter:
 
     @staticmethod
     def _name_of(verb: str, argument: Argument, value: Value, unnamed: list[str], found: dict[str, str]) -> str:
-        if argument.bare and isinstance(value, str) and (verb in {"print", "export"} or value.startswith("!")):
+        if argument.bare and isinstance(value, str) and (verb == "export" or value.startswith("!")):
             found[value] = ""
             return value
         if not unnamed:
             raise ScriptError("expected end of command", argument.line, argument.column)
         return unnamed.pop(0)
 
-    def _find(self, menu: str, given: Sequence[Argument], path: str) -> Waiting:
+    def _find(self, menu: str, given: Sequence[Argument]) -> Waiting:
         conditions: list[tuple[str, str, str]] = []
         for argument in given:
-            value = _text((yield from self._value(argument.value, path)))
+            value = _text((yield from self._value(argument.value, menu)))
             if argument.name is not None:
                 conditions.append((argument.name, argument.operator, value))
             elif value not in {"where", "and"}:
@@ -178,7 +234,7 @@ class Interpreter:
             rows = list(self._doors.rows(menu))
         except Refused as refused:
             raise ScriptError(refused.message) from None
-        return [row[".id"] for row in rows if ".id" in row and all(_holds(row, *one) for one in conditions)]
+        return [row[".id"] for row in rows if ".id" in row and all(holds(row, *one) for one in conditions)]
 
     def _value(self, expression: Expression, path: str) -> Waiting:
         match expression:
@@ -200,20 +256,20 @@ class Interpreter:
 
     def _operation(self, operator: str, left: Expression | None, right: Expression, path: str) -> Waiting:
         first = "" if left is None else _text((yield from self._value(left, path)))
-        if (operator == "&&" and not _true(first)) or (operator == "||" and _true(first)):
-            return _word(_true(first))
+        if (operator == "&&" and not is_true(first)) or (operator == "||" and is_true(first)):
+            return word_of(is_true(first))
         second = _text((yield from self._value(right, path)))
         match operator:
             case "!":
-                return _word(not _true(second))
+                return word_of(not is_true(second))
             case "&&" | "||":
-                return _word(_true(second))
+                return word_of(is_true(second))
             case ".":
                 return first + second
             case "+" | "-":
-                return _sum(first, second if operator == "+" else f"-{second}")
+                return total(first, second if operator == "+" else f"-{second}")
             case _:
-                return _word(_compare(first, operator, second))
+                return word_of(compare(first, operator, second))
 
     # Commands of the language itself
 
@@ -231,7 +287,7 @@ class Interpreter:
     def _if(self, statement: Statement, given: Sequence[Argument], path: str) -> Waiting:
         if not given or given[0].name is not None:
             raise ScriptError("syntax error", statement.line, statement.column)
-        holds = _true(_text((yield from self._value(given[0].value, path))))
+        holds = is_true(_text((yield from self._value(given[0].value, path))))
         block = _block(given, "do" if holds else "else")
         return (yield from self.do(block.statements, path)) if block else NOTHING
 
@@ -287,7 +343,7 @@ class Interpreter:
             found += [_text((yield from self._value(one.value, path)))]
         return found
 
-    _BUILTINS: ClassVar[Mapping[str, Callable[[Interpreter, Statement, Sequence[Argument], str], Waiting]]] = {
+    _BUILTINS: ClassVar[Mapping[str, _Builtin]] = {
         "local": _local, "global": _local, "set": _local, "if": _if, "do": _do, "foreach": _foreach, "delay": _delay,
         "log": _log, "put": _put, "error": _error, "len": _len, "tostr": _put,
     }  # fmt: skip
@@ -300,44 +356,3 @@ def _block(given: Sequence[Argument], name: str | None) -> Block | None:
 
 def _text(value: Value) -> str:
     return ";".join(value) if isinstance(value, list) else value
-
-
-def _true(text: str) -> bool:
-    return text in {"true", "yes"}
-
-
-def _word(holds: bool) -> str:
-    return "true" if holds else "false"
-
-
-def _sum(first: str, second: str) -> str:
-    try:
-        return str(int(first or "0") + int(second.replace("--", "")))
-    except ValueError:
-        raise ScriptError(f"cannot add {first} and {second}") from None
-
-
-def _compare(first: str, operator: str, second: str) -> bool:
-    if operator == "~":
-        return _matches(second, first)
-    if operator in {"=", "!="}:
-        return (first == second) is (operator == "=")
-    both = (int(first), int(second)) if first.isdecimal() and second.isdecimal() else None
-    less, equal = (both[0] < both[1], both[0] == both[1]) if both else (first < second, first == second)
-    return {"<": less, ">": not less and not equal, "<=": less or equal, ">=": not less}[operator]
-
-
-def _holds(row: Row, name: str, operator: str, value: str) -> bool:
-    """`yes` is what `print` calls true; a property that is not there is like an empty one."""
-    have = row.get(name, "")
-    if have in {"true", "false"}:
-        value = {"yes": "true", "no": "false"}.get(value, value)
-    return _compare(have, operator, value)
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """POSIX extended, near enough to Python's."""
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        raise ScriptError(f"bad regular expression {pattern}") from None
