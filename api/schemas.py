@@ -768,6 +768,8 @@ class GatewayAccountOut(Output):
     #: When its API was last read for what no webhook told; what is wrong with it now, and what soon will be.
     reconciled_at: datetime | None
     alarm: str | None
+    alarm_pt: str | None
     warning: str | None
+    warning_pt: str | None
     previous_valid_until: datetime | None
     version: int

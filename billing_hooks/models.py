@@ -84,10 +84,12 @@ class GatewayAccount(Versioned, Base):
     credentials_encrypted: Mapped[bytes | None]
     enabled: Mapped[bool] = mapped_column(default=True, server_default="true")
     #: Until when its API was read for what no webhook told; what is wrong with it now, which keeps runs from being
-    #: believed; and what will be wrong if nobody does something. In words for people.
+    #: believed; and what will be wrong if nobody does something. In words for people, in both languages.
     reconciled_at: Mapped[datetime | None]
     alarm: Mapped[str | None]
+    alarm_pt: Mapped[str | None]
     warning: Mapped[str | None]
+    warning_pt: Mapped[str | None]
 
 
 class InboxEntry(Base):

@@ -176,7 +176,8 @@ def _account_view(account: GatewayAccount) -> schemas.GatewayAccountOut:
     return schemas.GatewayAccountOut(
         id=str(account.id), gateway=account.gateway, name=account.name, settings=account.settings,
         has_credentials=account.credentials_encrypted is not None, enabled=account.enabled,
-        reconciled_at=account.reconciled_at, alarm=account.alarm, warning=account.warning,
+        reconciled_at=account.reconciled_at, alarm=account.alarm, alarm_pt=account.alarm_pt,
+        warning=account.warning, warning_pt=account.warning_pt,
         previous_valid_until=account.previous_valid_until, version=account.version,
     )  # fmt: skip
 

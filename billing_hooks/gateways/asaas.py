@@ -41,6 +41,7 @@ from billing_hooks.gateways.checks import check_base_url, check_plain_secret
 from billing_hooks.gateways.http import GatewayRefused, Http
 from billing_hooks.gateways.reading import BRASILIA, Id, cents, day, decode, surcharge_and_discount
 from billing_hooks.gateways.writing import present
+from billing_hooks.invoicing.words import Words
 
 TOKEN_HEADER: Final = "asaas-access-token"  # noqa: S105
 TOKEN_LENGTH_MIN: Final = 32
@@ -201,9 +202,15 @@ class AsaasApi:
             if refused.status_code != 404 and self._payment(charge_id).is_open:
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         stopped = [queue.url for queue in self.queues() if queue.interrupted]
-        return f"Asaas has stopped sending events to {', '.join(stopped)}; resume it there" if stopped else None
+        if not stopped:
+            return None
+        urls = ", ".join(stopped)
+        return Words(
+            pt=f"o Asaas parou de enviar eventos para {urls}; reative a fila lá",
+            en=f"Asaas has stopped sending events to {urls}; resume it there",
+        )
 
     def queues(self) -> list[Queue]:
         return decode(self._call("GET", "/webhooks"), _Queues).data

@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from billing_hooks.gateways.http import Http
+from billing_hooks.invoicing.words import Words
 from core.errors import InvalidInput, Unauthenticated
 
 EVENT_ID_LENGTH_MAX = 255
@@ -215,8 +216,8 @@ class GatewayApi(Protocol):
     def since(self, moment: datetime) -> Iterable[Fact]:
         """Facts of everything that was paid, given back or closed since, for reconciliation."""
 
-    def queue_alarm(self) -> str | None:
-        """What is wrong with the gateway's sending of events to us, where it tells; in words for people."""
+    def queue_alarm(self) -> Words | None:
+        """What is wrong with the gateway's sending of events to us, where it tells."""
 
     def create(self, order: ChargeOrder) -> Charge: ...
 

@@ -51,6 +51,7 @@ from billing_hooks.gateways.oauth import Token
 from billing_hooks.gateways.reading import decode
 from billing_hooks.gateways.writing import decimals, digits, present
 from billing_hooks.invoicing.br_code import check_key
+from billing_hooks.invoicing.words import Words
 from core.clock import Clock, utc_now
 from core.errors import InvalidInput
 
@@ -201,7 +202,7 @@ class PixApi:
             if known is not None and known.status == "ATIVA":
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         """A bank gives an event up after its last try and tells nobody; that it has no URL of ours to tell, it does."""
         key = self._access.settings["pix_key"]
         if not key:
@@ -216,7 +217,10 @@ class PixApi:
             registered = ""
         if OUR_PATH in registered:
             return None
-        return f"the bank has no webhook of ours for the key {key}: provedor gateway register"
+        return Words(
+            pt=f"o banco não tem webhook nosso para a chave {key}: provedor gateway register",
+            en=f"the bank has no webhook of ours for the key {key}: provedor gateway register",
+        )
 
     def register(self, receiver_url: str) -> None:
         """Have what comes to our key told to this URL, https://HOST/hooks/pix. A bank that adds its `/pix` at the end

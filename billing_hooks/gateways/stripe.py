@@ -44,6 +44,7 @@ from billing_hooks.gateways.checks import check_base_url, check_choice, check_fo
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused, Http
 from billing_hooks.gateways.reading import BRASILIA, Id, decode
 from billing_hooks.gateways.stripe_money import smallest_units
+from billing_hooks.invoicing.words import Words
 
 OUR_PATH: Final = "/hooks/stripe"
 SIGNATURE_HEADER: Final = "stripe-signature"
@@ -248,14 +249,20 @@ class StripeApi:
             if refused.status_code != 404 and self._intent(charge_id).status not in _ENDED:
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         """Of the endpoints that look like ours: by their path, because Stripe does not know which is."""
         try:
             endpoints = decode(self._call("GET", "/v1/webhook_endpoints", params={"limit": PAGE}), _Endpoints).data
         except GatewayDenied:  # a restricted key need not know of them
             return None
         stopped = [one.url for one in endpoints if one.status == "disabled" and OUR_PATH in one.url]
-        return f"Stripe has disabled the endpoint {', '.join(stopped)}; enable it there" if stopped else None
+        if not stopped:
+            return None
+        urls = ", ".join(stopped)
+        return Words(
+            pt=f"o Stripe desativou o endpoint {urls}; ative-o lá",
+            en=f"Stripe has disabled the endpoint {urls}; enable it there",
+        )
 
     def _facts(self, intent: shown.Intent) -> list[Fact]:
         if intent.status == "canceled" or shown.expired(intent):

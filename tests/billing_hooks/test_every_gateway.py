@@ -31,6 +31,7 @@ from billing_hooks.gateways.base import (
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused
 from billing_hooks.invoicing import br_code
 from billing_hooks.invoicing.boleto_line import read_line
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount, InboxEntry
 from billing_hooks.simulators.web import Refused
 from core.audit import Actor
@@ -86,7 +87,7 @@ def told(driver: Driver, type_: str) -> list[str]:
     return [one.subject for one in events(driver.provider.database, type_)]
 
 
-def read_the_api(driver: Driver) -> list[str]:
+def read_the_api(driver: Driver) -> list[Words]:
     """As the schedule does; returns the alarms."""
     with driver.provider.database.transaction() as session:
         reconciliation.owe_due(session, driver.clock())
@@ -372,7 +373,12 @@ def test_a_lost_webhook_is_found_and_marked_and_is_an_alarm_when_none_comes_late
     with driver.provider.database.transaction() as session:
         assert session.scalars(select(InboxEntry.found).order_by(InboxEntry.id)).all()[-1] is True
     clock.advance(reconciliation.EVERY)
-    assert read_the_api(driver) == ["simulated: 1 payments came that no webhook told of"]
+    assert read_the_api(driver) == [
+        Words(
+            "simulated: pagamentos que vieram sem que nenhum webhook avisasse: 1",
+            "simulated: 1 payments came that no webhook told of",
+        )
+    ]
     for _ in range(2):
         clock.advance(reconciliation.EVERY)
         read_the_api(driver)
@@ -405,7 +411,9 @@ def test_a_queue_that_the_gateway_has_stopped_is_an_alarm_until_somebody_resumes
     assert driver.client().post(f"{BASE_URL}/_simulate/interrupt").status_code == 200
     clock.advance(reconciliation.EVERY)
     (alarm,) = read_the_api(driver)
-    assert f"/hooks/{driver.gateway}" in alarm
+    assert f"/hooks/{driver.gateway}" in alarm.en
+    assert f"/hooks/{driver.gateway}" in alarm.pt
+    assert alarm.pt != alarm.en
     assert driver.client().post(f"{BASE_URL}/_simulate/resume").status_code == 200
     clock.advance(reconciliation.EVERY)
     assert read_the_api(driver) == []
