@@ -48,6 +48,8 @@ TOKEN_LENGTH_MIN: Final = 32
 #: Asaas asks for a User-Agent that names the application.
 USER_AGENT: Final = "Provedor"
 PAGE: Final = 100
+#: However it is paid (UNVERIFIED: what users report that it answers).
+CHARGE_CENTS_MIN: Final = 500
 _PAYS: Final = frozenset({"PAYMENT_CONFIRMED", "PAYMENT_RECEIVED", "PAYMENT_RECEIVED_IN_CASH"})
 #: The states of money that came, and of these the ones in which it is there.
 _PAID: Final = frozenset({"CONFIRMED", "RECEIVED", "RECEIVED_IN_CASH", "DUNNING_RECEIVED"})
@@ -142,6 +144,9 @@ class Asaas:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
         token = delivery.headers.get(TOKEN_HEADER, "")

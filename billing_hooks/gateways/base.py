@@ -236,6 +236,9 @@ class GatewayAdapter(Protocol):
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """Refuse values that no charge could be made with; all names are known. Raises InvalidInput."""
 
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:
+        """The smallest amount that it makes a charge for, by an account's settings, all of them."""
+
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> Sequence[Message]:
         """The events of a delivery. Raises WebhookNotAuthentic or WebhookMalformed."""
 

@@ -64,6 +64,8 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]+")
 #: It becomes part of a path.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 PAGE: Final = 100
+#: Of a boleto (UNVERIFIED: public code).
+CHARGE_CENTS_MIN: Final = 500
 #: How far back a charge is looked for before it is made: an order is not repeated after longer.
 ORDERED_WITHIN: Final = timedelta(days=90)
 #: Charges that are kept in mind between two readings.
@@ -123,6 +125,9 @@ class Efi:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         try:

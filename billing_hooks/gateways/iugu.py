@@ -56,6 +56,8 @@ from billing_hooks.gateways.writing import phone_digits, present
 
 SECRET_LENGTH_MIN: Final = 32
 PAGE: Final = 100
+#: UNVERIFIED: public code.
+CHARGE_CENTS_MIN: Final = 100
 #: An event, an id or a status, as they become an event's id.
 _WORD: Final = re.compile(r"[\x21-\x7e]{0,64}")
 #: An invoice's id becomes part of a path.
@@ -133,6 +135,9 @@ class Iugu:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         given = delivery.headers.get("authorization", "").encode()

@@ -139,6 +139,9 @@ class Pix:
         if settings.get("pix_key"):
             _check_key(settings["pix_key"])
 
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return 1
+
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
         """One message a Pix; none of a body without any, by which a bank tries the URL."""
         token = parse_qs(delivery.query).get("hmac", [""])[-1].removesuffix("/pix")

@@ -80,6 +80,9 @@ class StandardWebhooks:
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """There are none."""
 
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return 1
+
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         event_id = delivery.headers.get("webhook-id", "")
         _verify(secret, event_id, delivery, now)

@@ -64,6 +64,8 @@ _WRITTEN_SECONDS: Final = re.compile("0|[1-9][0-9]{0,11}")
 _BOLETO_DAYS_MAX: Final = 60
 _PIX_S_MIN, _PIX_S_MAX = 60, 14 * 24 * 3600
 _METHODS: Final = ("boleto", "pix", "card")
+#: In reais, not tried with the vendor; what it asks for in other currencies it says itself.
+CHARGE_CENTS_MIN: Final = {"boleto": 500, "pix": 50, "card": 50}
 
 _PAYS: Final = frozenset(
     {
@@ -167,6 +169,10 @@ class Stripe:
         check_form(settings, "account", "(acct_[A-Za-z0-9]{1,250})?", "a connected account's id, acct_…, or nothing")
         check_choice(settings, "payment_method", _METHODS)
         check_choice(settings, "livemode", ("", "true", "false"))
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:
+        in_reais = settings["currency"].lower() == "brl"
+        return CHARGE_CENTS_MIN[settings["payment_method"]] if in_reais else 1
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         _verify(secret, delivery, now)

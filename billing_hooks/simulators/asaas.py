@@ -1,7 +1,7 @@
 """A simulated Asaas: customers, charges and webhooks over its API v3, and its events (docs.asaas.com).
 
 It refuses what the real one refuses: a missing or wrong `access_token` (401), no User-Agent (403), an unknown customer,
-a value of nothing, a due date in the past (400, `{"errors": [{"code", "description"}]}`), an unknown charge (404). A
+a value below R$ 5,00, a due date in the past (400, `{"errors": [{"code", "description"}]}`), an unknown charge (404). A
 webhook is tried 15 times over some eleven hours; then its queue is interrupted until somebody resumes it.
 
     GET/POST /v3/customers                      POST /v3/payments          GET /v3/payments?…    GET /v3/payments/{id}
@@ -41,6 +41,7 @@ POLICY: Final = Policy(
     sequential=True,
     pauses_queue=True,
 )
+VALUE_MIN: Final = 5
 FEE: Final = {"PIX": Decimal("1.99"), "BOLETO": Decimal("1.99")}
 _PAYABLE: Final = frozenset({"PENDING", "OVERDUE"})
 
@@ -109,6 +110,8 @@ class Asaas:
         if body.get("customer") not in self.customers:
             raise refusal(400, "invalid_customer", "Customer inválido ou não informado.")
         value, due_date = _money(body.get("value"), "value"), _date(body.get("dueDate"))
+        if value < VALUE_MIN:
+            raise refusal(400, "invalid_value", f"O valor da cobrança não pode ser menor que R$ {VALUE_MIN},00.")
         if due_date < self.today():
             raise refusal(400, "invalid_dueDate", "Não é permitido data de vencimento inferior a hoje.")
         payment = Payment(

@@ -423,6 +423,15 @@ def test_a_queue_that_the_gateway_has_stopped_is_an_alarm_until_somebody_resumes
 
 
 @each(WITH_API)
+def test_less_than_the_gateway_charges_is_refused_there_and_that_is_not(driver: Driver) -> None:
+    adapter = ADAPTERS[driver.gateway]
+    least_cents = adapter.charge_cents_min({**adapter.settings, **driver.settings})
+    assert driver.api().create(driver.order(1, least_cents)).charge_id
+    with pytest.raises(GatewayRefused):
+        driver.api().create(driver.order(2, least_cents - 1))
+
+
+@each(WITH_API)
 def test_a_charge_that_is_ordered_here_can_be_paid_and_is_closed_then(driver: Driver) -> None:
     invoice_id = driver.provider.invoice()
     with driver.provider.database.transaction() as session:
