@@ -633,10 +633,14 @@ class ExternalOut(Output):
 
 
 class InvoiceOut(Output):
+    """Who pays the whole by `early_discount_until` pays `early_discount_cents` less."""
+
     id: str
     contract_id: str
     due_date: date
     amount_cents: int
+    early_discount_cents: int
+    early_discount_until: date | None
     currency: str
     description: str | None
     status: str

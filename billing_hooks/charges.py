@@ -17,9 +17,9 @@ from billing_hooks import accounts
 from billing_hooks.errands import Errand, Errands
 from billing_hooks.gateways import ADAPTERS, base
 from billing_hooks.gateways.base import ChargeOrder, GatewayApi, Payer
-from billing_hooks.invoicing.late import IsHoliday
+from billing_hooks.invoicing.late import Debt, IsHoliday, amount_due
 from billing_hooks.invoicing.words import money
-from billing_hooks.issuing.owed import owed_on
+from billing_hooks.issuing.owed import debt_of
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount
 from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
@@ -54,13 +54,15 @@ def order_charge(
             detail_pt="uma cobrança não pode vencer no passado; diga outro dia",
         )  # fmt: skip
     payer_of(session, invoice)
-    owed = owed_on(session, invoice, due, is_holiday)
+    debt = debt_of(session, invoice)
+    owed = amount_due(debt, due, is_holiday)
     surcharge_cents = 0 if waive_late else owed.fine_cents + owed.interest_cents
     amount_cents = owed.principal_cents + surcharge_cents
-    _refuse_too_little(account, amount_cents)
+    let_off, until = _early(account, debt, due, today)
+    _refuse_too_little(account, amount_cents - let_off)
     charge = Charge(
         invoice_id=invoice_id, account_id=account_id, amount_cents=amount_cents, surcharge_cents=surcharge_cents,
-        due_date=due,
+        early_discount_cents=let_off, early_discount_until=until, due_date=due,
     )  # fmt: skip
     session.add(charge)
     session.flush()
@@ -108,6 +110,14 @@ def payer_of(session: Session, invoice: Invoice) -> Payer:
         postal_code=str(address.get("postal_code") or ""), city=str(address.get("city") or ""),
         state=str(address.get("state") or ""),
     )  # fmt: skip
+
+
+def _early(account: GatewayAccount, debt: Debt, due: date, today: date) -> tuple[int, date | None]:
+    """The discount that the charge carries: none on a second copy."""
+    until = debt.terms.discount_until
+    if until is None or until < today or due > debt.due_date or not ADAPTERS[account.gateway].takes_discount:
+        return 0, None
+    return debt.terms.discount_cents, min(until, due)
 
 
 def _refuse_too_little(account: GatewayAccount, amount_cents: int) -> None:
@@ -163,6 +173,7 @@ class Charger:
             due_date=charge.due_date, description=invoice.description or f"Fatura {invoice.id}",
             payer=payer_of(session, invoice), fine_bp=0 if again else invoice.fine_bp,
             interest_bp_month=0 if again else invoice.interest_bp_month,
+            discount_cents=charge.early_discount_cents, discount_until=charge.early_discount_until,
             notify_url=f"{self.public_url}/hooks/{account.gateway}" if self.public_url else "",
         )  # fmt: skip
         charge_row_id = charge.id

@@ -138,6 +138,7 @@ class _Queues(msgspec.Struct):
 class Asaas:
     settings: Mapping[str, str] = {"base_url": "https://api.asaas.com/v3"}
     credentials: Sequence[str] = ("api_key",)
+    takes_discount = True
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the webhook's token", TOKEN_LENGTH_MIN)
@@ -238,7 +239,7 @@ class AsaasApi:
             "dueDate": order.due_date.isoformat(), "description": order.description,
             "externalReference": our_reference(order.invoice_id),
             "fine": {"value": order.fine_bp / 100, "type": "PERCENTAGE"},
-            "interest": {"value": order.interest_bp_month / 100},
+            "interest": {"value": order.interest_bp_month / 100}, **_early(order),
         }  # fmt: skip
         return decode(self._call("POST", "/payments", json=wanted), _Payment)
 
@@ -264,6 +265,14 @@ class AsaasApi:
 
     def _call(self, method: str, path: str, **more: Any) -> bytes:  # noqa: ANN401
         return self._http.call(method, path, headers=self._headers, **more)
+
+
+def _early(order: ChargeOrder) -> dict[str, Any]:
+    """`dueDateLimitDays`: how many days before the due date is the last on which it is given."""
+    if order.discount_until is None:
+        return {}
+    days = (order.due_date - order.discount_until).days
+    return {"discount": {"value": order.discount_cents / 100, "type": "FIXED", "dueDateLimitDays": days}}
 
 
 def facts_of(payment: _Payment) -> list[Fact]:

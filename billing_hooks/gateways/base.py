@@ -173,7 +173,8 @@ class Payer:
 class ChargeOrder:
     """A charge to be made. The key makes the same order twice one charge, where the gateway knows such keys.
 
-    `fine_percent` once and `interest_percent_month` pro rata after the due date, in hundredths of a percent.
+    `fine_bp` once and `interest_bp_month` pro rata after the due date, in hundredths of a percent. Who pays by
+    `discount_until` pays `discount_cents` less, where the gateway takes that.
     """
 
     key: str
@@ -184,6 +185,8 @@ class ChargeOrder:
     payer: Payer
     fine_bp: int = 0
     interest_bp_month: int = 0
+    discount_cents: int = 0
+    discount_until: date | None = None
     notify_url: str = ""
 
 
@@ -229,6 +232,8 @@ class GatewayAdapter(Protocol):
     #: The names of an account's settings with their defaults, and of what it must keep secret.
     settings: Mapping[str, str]
     credentials: Sequence[str]
+    #: Its charges can ask less of who pays early.
+    takes_discount: bool
 
     def check_secret(self, secret: str) -> None:
         """Refuse a secret that could verify nothing. Raises InvalidInput."""

@@ -112,6 +112,7 @@ class _Made(msgspec.Struct):
 class Efi:
     settings: Mapping[str, str] = {"base_url": "https://cobrancas.api.efipay.com.br/v1"}
     credentials: Sequence[str] = ("client_id", "client_secret")
+    takes_discount = True
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
@@ -262,12 +263,19 @@ def _wanted(order: ChargeOrder, hook_token: str) -> dict[str, Any]:
     billet = {
         "customer": _customer(order.payer), "expire_at": order.due_date.isoformat(), "message": "\n".join(message),
         "configurations": present({"fine": order.fine_bp, "interest": order.interest_bp_month * 10 // 30}),
+        "conditional_discount": _early(order),
     }  # fmt: skip
     return {
         "items": [{"name": order.description[:NAME_LENGTH_MAX], "value": order.amount_cents, "amount": 1}],
         "metadata": present(metadata),
         "payment": {"banking_billet": present(billet)},
     }
+
+
+def _early(order: ChargeOrder) -> dict[str, Any]:
+    if order.discount_until is None:
+        return {}
+    return {"type": "currency", "value": order.discount_cents, "until_date": order.discount_until.isoformat()}
 
 
 def _customer(payer: Payer) -> dict[str, Any]:

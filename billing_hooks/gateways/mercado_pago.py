@@ -144,6 +144,7 @@ class MercadoPago:
         "base_url": "https://api.mercadopago.com", "payment_method": "pix", "user_id": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("access_token",)
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the application's secret signature", SECRET_LENGTH_MIN)

@@ -116,6 +116,7 @@ class Pix:
         "webhook_ca": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("client_id", "client_secret", "certificate", "private_key")
+    takes_discount = True
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
@@ -271,6 +272,9 @@ class PixApi:
             value["multa"] = {"modalidade": 2, "valorPerc": decimals(order.fine_bp)}  # percent, once
         if order.interest_bp_month:
             value["juros"] = {"modalidade": 3, "valorPerc": decimals(order.interest_bp_month)}  # a month, by days
+        if order.discount_until is not None:
+            until = {"data": order.discount_until.isoformat(), "valorPerc": decimals(order.discount_cents)}
+            value["desconto"] = {"modalidade": 1, "descontoDataFixa": [until]}  # an amount, until a day
         return {
             "calendario": {
                 "dataDeVencimento": order.due_date.isoformat(),

@@ -67,6 +67,7 @@ class _Event(msgspec.Struct):
 class StandardWebhooks:
     settings: Mapping[str, str] = {}
     credentials: Sequence[str] = ()
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         """`whsec_` and 24 to 64 octets in base64, as the specification has it."""

@@ -158,6 +158,7 @@ class Stripe:
         "payment_method": "boleto", "livemode": "", "account": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("api_key",)
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the endpoint's secret", SECRET_LENGTH_MIN, prefix=SECRET_PREFIX)

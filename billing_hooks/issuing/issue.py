@@ -211,8 +211,10 @@ class Issuing:
         account, period = planned.account, planned.period
         late = terms.late_terms(account.terms, account.payer_kind)
         through = f"{words.day(period.start, 'pt_BR')} a {words.day(period.last, 'pt_BR')}"
+        let_off, until = terms.early_discount(account.terms, made.total_cents, planned.due_date)
         values = {
             "contract_id": account.contract_id, "due_date": planned.due_date, "amount_cents": made.total_cents,
+            "early_discount_cents": let_off, "early_discount_until": until,
             "description": f"Mensalidade de {through}", "fine_bp": late.fine_bp,
             "interest_bp_month": late.interest_bp_month,
         }  # fmt: skip

@@ -458,6 +458,37 @@ def test_a_charge_that_is_ordered_here_can_be_paid_and_is_closed_then(driver: Dr
         assert (made.status, made.error) == (ChargeStatus.CLOSED, None)
 
 
+@each([one for one in WITH_API if ADAPTERS[one.gateway].takes_discount])
+@pytest.mark.parametrize(("days_late", "paid_cents"), [(0, 9490), (1, 9990)])
+def test_who_pays_by_the_discounts_day_pays_the_invoice_exactly_and_afterwards_the_whole(
+    driver: Driver, clock: ManualClock, days_late: int, paid_cents: int
+) -> None:
+    invoice_id, until = driver.provider.invoice(due_date=DUE), DUE - timedelta(days=3)
+    with driver.provider.database.transaction() as session:
+        for customer in session.scalars(select(Customer)):
+            customer.document = "52998224725"
+            session.add(Contact(customer_id=customer.id, name="Maria", role=ContactRole.MAIN, email="m@example.com"))
+        invoice = session.get_one(Invoice, invoice_id)
+        invoice.early_discount_cents, invoice.early_discount_until = 500, until
+        account_id = session.scalars(select(GatewayAccount.id)).one()
+        session.flush()
+        row = charges.order_charge(session, invoice_id, account_id, ACTOR, clock().date(), no_holiday).id
+    driver.provider.work()
+    with driver.provider.database.transaction() as session:
+        charge_id = session.get_one(Charge, row).charge_id or ""
+    driver.tell()
+    clock.advance(timedelta(days=(until - clock().date()).days + days_late))
+    driver.pay(charge_id)
+    driver.tell()
+    (payment,) = driver.provider.payments(invoice_id)
+    assert (payment.amount_cents, payment.discount_cents, payment.surcharge_cents) == (paid_cents, 9990 - paid_cents, 0)
+    assert driver.provider.status(invoice_id) == "paid"
+    assert events(driver.provider.database, "invoice.overpaid") == []
+    with driver.provider.database.transaction() as session:
+        made = session.get_one(Charge, row)
+        assert (made.status, made.error) == (ChargeStatus.CLOSED, None)
+
+
 @each(WITH_API, "alone")
 def test_the_codes_of_a_charge_are_those_of_its_amount_and_due_date(alone: Driver) -> None:
     """The invoice's PDF draws them, and refuses what would ask for something else."""

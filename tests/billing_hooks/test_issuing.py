@@ -394,6 +394,13 @@ def test_an_invoice_is_charged_at_the_account_of_its_terms_and_one_that_cannot_b
     assert "não tem documento" in failed.payload["detail_pt"]
 
 
+def test_terms_with_a_discount_put_it_on_the_invoice(session: Session, issuing: Issuing, contract: Contract) -> None:
+    terms.create_terms(session, {**PERSONS, "early_discount_bp": 555, "early_discount_days": 5}, ACTOR)
+    issue_due(session, issuing)
+    (invoice,) = made(session, contract)
+    assert (invoice.early_discount_cents, invoice.early_discount_until) == (499, invoice.due_date - timedelta(days=5))
+
+
 def test_an_invoice_that_is_too_small_for_its_gateway_says_so_and_is_payable_by_a_static_code(
     session: Session, issuing: Issuing, keyring: Keyring
 ) -> None:
@@ -433,6 +440,8 @@ def test_terms_with_a_pix_key_put_a_static_code_on_the_invoice(
     ("values", "field"),
     [
         ({"lead_days": 4}, "lead_days"),
+        ({"early_discount_bp": 10_000}, "early_discount_bp"),
+        ({"early_discount_bp": 500, "early_discount_days": 11}, "early_discount_days"),
         ({"fine_bp": 201, "default_for": CustomerKind.PERSON}, "fine_bp"),
         ({"interest_bp_month": 101, "default_for": CustomerKind.PERSON}, "interest_bp_month"),
         ({"account_id": 99}, "account_id"),
