@@ -185,9 +185,9 @@ class ChargeOrder:
     payer: Payer
     fine_bp: int = 0
     interest_bp_month: int = 0
+    notify_url: str = ""
     discount_cents: int = 0
     discount_until: date | None = None
-    notify_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
