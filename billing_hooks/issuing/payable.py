@@ -74,16 +74,15 @@ def payable_on(session: Session, invoice: Invoice, today: date, holidays: Holida
     """Raises Conflict for an invoice that is not open."""
     if invoice.status is not InvoiceStatus.OPEN:
         raise Conflict(f"invoice {invoice.id} is {invoice.status.value}, not open")
-    debt = _offered(session, invoice, today)
+    debt = _offered(session, invoice, today, holidays)
     charge = _live_charge(session, invoice, today)
     if charge is not None:
         amount, until = _asked_by(charge, debt, today, holidays)
         return Payable(amount, until, invoice.pix_code, invoice.boleto_line, invoice.url)
     is_late = today > payable_until(invoice.due_date, holidays.closes_banks)
     until = today if is_late else max(today, invoice.due_date)
-    last = debt.terms.discount_until
-    if last is not None and today <= payable_until(last, holidays.closes_banks):
-        until = max(today, last)
+    if debt.terms.discount_until is not None:
+        until = max(today, debt.terms.discount_until)
     amount = amount_due(debt, until, holidays.closes_banks)
     code = static_code(terms_of(session, invoice.contract_id), invoice, amount.total_cents)
     if code is None and not is_late:
@@ -91,11 +90,15 @@ def payable_on(session: Session, invoice: Invoice, today: date, holidays: Holida
     return Payable(amount, until, code, None if is_late else invoice.boleto_line, invoice.url)
 
 
-def _offered(session: Session, invoice: Invoice, today: date) -> Debt:
-    """With its discount where there is a code that gives it, or none at all: then it is paid to a person."""
+def _offered(session: Session, invoice: Invoice, today: date, holidays: Holidays) -> Debt:
+    """With its discount while there is a code that gives it, or none at all: then it is paid to a person."""
     debt, charge = debt_of(session, invoice), _live_charge(session, invoice, today)
+    until = debt.terms.discount_until
     if charge is not None:
-        return debt if charge.early_discount_until is not None else debt.without_discount()
+        last = charge.early_discount_until
+        return debt if last is not None and today <= last else debt.without_discount()
+    if until is None or today > payable_until(until, holidays.closes_banks):
+        return debt.without_discount()
     has_key = terms_of(session, invoice.contract_id).pix_key is not None
     has_code = invoice.pix_code is not None or invoice.boleto_line is not None
     return debt if has_key or not has_code else debt.without_discount()
@@ -119,7 +122,7 @@ def sheet_of(session: Session, invoice: Invoice, today: date, zone: tzinfo, holi
     pix_code, boleto_line = (paid.pix_code, paid.boleto_line) if paid else (None, None)
     if paid is not None and copy is None and paid.until > invoice.due_date:  # late, and as it was made
         pix_code, boleto_line = invoice.pix_code, invoice.boleto_line
-    debt = _offered(session, invoice, today)
+    debt = _offered(session, invoice, today, holidays)
     total_cents = copy.amount.total_cents if copy else debt.principal_cents
     early_code = pix_code if paid is not None and _is_less(pix_code, paid, total_cents) else None
     if early_code is not None:
