@@ -265,11 +265,12 @@ def follow(
     source: Annotated[str, typer.Argument(help="the source's name or id")],
     dry_run: Annotated[bool, typer.Option(help="read it and list the differences, change nothing")] = False,
     force: Annotated[bool, typer.Option(help="go on although many would be restricted, or are gone there")] = False,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """Read another billing system now: what it says and what is done here, side by side."""
     given = runtime()
-    language = given.settings.language
+    spoken = language or given.settings.language
     forced_by = actor().name if force else None
     with given.database.transaction() as session:
         row = sources.find_source(session, source)
@@ -285,18 +286,18 @@ def follow(
             given.reader.conclude(session, asked, reading, forced_by=forced_by)
         elif not dry_run:
             restrict(session, given.billing, row, forced_by=forced_by)
-        outcome = "dry run, nothing was changed" if dry_run else _told(session, row, language)
+        outcome = "dry run, nothing was changed" if dry_run else _told(session, row, spoken)
     if as_json:
         print_json([asdict(one) for one in found])
         return
     rows = [[one.kind.value, one.key or "", ", ".join(map(str, one.contract_ids)), one.customer,
-             "yes" if one.follows else "", words.Words(one.reason_pt, one.reason).of(language)]
+             "yes" if one.follows else "", words.Words(one.reason_pt, one.reason).of(spoken)]
             for one in found]  # fmt: skip
     print_table(["difference", "there", "contract", "customer", "follows", "why"], rows)
     counts = Counter(one.kind.value for one in found)
     typer.echo(", ".join(f"{count} {kind}" for kind, count in counts.items()) or "no differences")
     for one in reading.malformed if reading is not None else ():
-        typer.echo(one.words.of(language), err=True)
+        typer.echo(one.words.of(spoken), err=True)
     typer.echo(f"({outcome})")
 
 
