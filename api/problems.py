@@ -26,12 +26,14 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
-    """What every error looks like (RFC 9457). `field` names what to correct; `errors` names all of them."""
+    """What every error looks like (RFC 9457). `field` names what to correct; `errors` names all of them. `detail_pt`:
+    the same in Portuguese, of what is told to people rather than programs."""
 
     type: str
     title: str
     status: int
     detail: str
+    detail_pt: str | None = None
     field: str | None = None
     errors: list[FieldError] | None = None
 
@@ -53,11 +55,14 @@ def problem(
     title: str,
     detail: str,
     *,
+    detail_pt: str | None = None,
     field: str | None = None,
     headers: dict[str, str] | None = None,
     errors: list[FieldError] | None = None,
 ) -> JSONResponse:
-    body = Problem(type="about:blank", title=title, status=status, detail=detail, field=field, errors=errors)
+    body = Problem(
+        type="about:blank", title=title, status=status, detail=detail, detail_pt=detail_pt, field=field, errors=errors
+    )
     return JSONResponse(body.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
@@ -77,7 +82,9 @@ def _ours(_: Request, error: Exception) -> JSONResponse:
     headers = {"Retry-After": str(int(error.retry_after_s))} if isinstance(error, Transient) else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(error.status, error.title, error.detail, field=error.field, headers=headers)
+    return problem(
+        error.status, error.title, error.detail, detail_pt=error.detail_pt, field=error.field, headers=headers
+    )
 
 
 def _validation(_: Request, error: Exception) -> JSONResponse:

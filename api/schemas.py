@@ -633,10 +633,14 @@ class ExternalOut(Output):
 
 
 class InvoiceOut(Output):
+    """Who pays the whole by `early_discount_until` pays `early_discount_cents` less."""
+
     id: str
     contract_id: str
     due_date: date
     amount_cents: int
+    early_discount_cents: int
+    early_discount_until: date | None
     currency: str
     description: str | None
     status: str
@@ -768,6 +772,8 @@ class GatewayAccountOut(Output):
     #: When its API was last read for what no webhook told; what is wrong with it now, and what soon will be.
     reconciled_at: datetime | None
     alarm: str | None
+    alarm_pt: str | None
     warning: str | None
+    warning_pt: str | None
     previous_valid_until: datetime | None
     version: int

@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from billing_hooks import accounts
 from billing_hooks.errands import Errand, Errands
-from billing_hooks.gateways import base
+from billing_hooks.gateways import ADAPTERS, base
 from billing_hooks.gateways.base import ChargeOrder, GatewayApi, Payer
-from billing_hooks.invoicing.late import IsHoliday
-from billing_hooks.issuing.owed import owed_on
+from billing_hooks.invoicing.late import Debt, IsHoliday, amount_due
+from billing_hooks.invoicing.words import money
+from billing_hooks.issuing.owed import debt_of
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount
 from core import audit, events, invoices, outbox, topics
 from core.audit import Actor
@@ -42,16 +43,26 @@ def order_charge(
         raise Conflict(f"invoice {invoice_id} is {invoice.status.value}, not open")
     account = accounts.get_account(session, account_id)
     if account.credentials_encrypted is None:
-        raise InvalidInput(f"account {account.name} has no credentials to order with", field="account_id")
+        raise InvalidInput(
+            f"account {account.name} has no credentials to order with", field="account_id",
+            detail_pt=f"a conta {account.name} não tem credenciais para mandar fazer cobranças",
+        )  # fmt: skip
     due = due_date or invoice.due_date
     if due < today:
-        raise InvalidInput("a charge cannot be due in the past; say a new day", field="due_date")
+        raise InvalidInput(
+            "a charge cannot be due in the past; say a new day", field="due_date",
+            detail_pt="uma cobrança não pode vencer no passado; diga outro dia",
+        )  # fmt: skip
     payer_of(session, invoice)
-    owed = owed_on(session, invoice, due, is_holiday)
+    debt = debt_of(session, invoice)
+    owed = amount_due(debt, due, is_holiday)
     surcharge_cents = 0 if waive_late else owed.fine_cents + owed.interest_cents
+    amount_cents = owed.principal_cents + surcharge_cents
+    let_off, until = _early(account, debt, due, today)
+    _refuse_too_little(account, amount_cents - let_off)
     charge = Charge(
-        invoice_id=invoice_id, account_id=account_id, amount_cents=owed.principal_cents + surcharge_cents,
-        surcharge_cents=surcharge_cents, due_date=due,
+        invoice_id=invoice_id, account_id=account_id, amount_cents=amount_cents, surcharge_cents=surcharge_cents,
+        early_discount_cents=let_off, early_discount_until=until, due_date=due,
     )  # fmt: skip
     session.add(charge)
     session.flush()
@@ -81,7 +92,10 @@ def payer_of(session: Session, invoice: Invoice) -> Payer:
     ).one()
     customer: Customer = row[0]
     if not customer.document:
-        raise InvalidInput(f"{customer.name} has no document (CPF or CNPJ)", field="customer.document")
+        raise InvalidInput(
+            f"{customer.name} has no document (CPF or CNPJ)", field="customer.document",
+            detail_pt=f"{customer.name} não tem documento (CPF ou CNPJ)",
+        )  # fmt: skip
     found = session.scalars(select(Contact).where(Contact.customer_id == customer.id).order_by(Contact.id)).all()
     contact = min(
         found, key=lambda one: (one.role is not ContactRole.BILLING, one.role is not ContactRole.MAIN), default=None
@@ -95,6 +109,27 @@ def payer_of(session: Session, invoice: Invoice) -> Payer:
         number=str(address.get("number") or ""), district=str(address.get("district") or ""),
         postal_code=str(address.get("postal_code") or ""), city=str(address.get("city") or ""),
         state=str(address.get("state") or ""),
+    )  # fmt: skip
+
+
+def _early(account: GatewayAccount, debt: Debt, due: date, today: date) -> tuple[int, date | None]:
+    """The discount that the charge carries: none on a second copy."""
+    until = debt.terms.discount_until
+    if until is None or until < today or due > debt.due_date or not ADAPTERS[account.gateway].takes_discount:
+        return 0, None
+    return debt.terms.discount_cents, min(until, due)
+
+
+def _refuse_too_little(account: GatewayAccount, amount_cents: int) -> None:
+    """The gateway would, and then it is told to nobody who is there."""
+    adapter = ADAPTERS[account.gateway]
+    least_cents = adapter.charge_cents_min({**adapter.settings, **account.settings})
+    if amount_cents >= least_cents:
+        return
+    asked, least = money(amount_cents), money(least_cents)
+    raise InvalidInput(
+        f"{asked} is too little for a charge: at least {least} at this gateway", field="amount_cents",
+        detail_pt=f"{asked} é pouco para uma cobrança: pelo menos {least} neste gateway",
     )  # fmt: skip
 
 
@@ -138,6 +173,7 @@ class Charger:
             due_date=charge.due_date, description=invoice.description or f"Fatura {invoice.id}",
             payer=payer_of(session, invoice), fine_bp=0 if again else invoice.fine_bp,
             interest_bp_month=0 if again else invoice.interest_bp_month,
+            discount_cents=charge.early_discount_cents, discount_until=charge.early_discount_until,
             notify_url=f"{self.public_url}/hooks/{account.gateway}" if self.public_url else "",
         )  # fmt: skip
         charge_row_id = charge.id

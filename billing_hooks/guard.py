@@ -56,13 +56,7 @@ def find_stops(
             placing[change.policy].add(change.contract_id)
     if not placing:
         return []
-    found = [
-        Stop(
-            StopKind.ALARM,
-            Words(pt=f"quem pagou pode parecer devedor: {one}", en=f"who paid may look like a debtor: {one}"),
-        )
-        for one in alarms.gather(session, calendar, now)
-    ]
+    found = [Stop(StopKind.ALARM, alarms.in_doubt(one)) for one in alarms.gather(session, calendar, now)]
     guards = {policy.name: policy.guard for policy in policies if policy.name in placing}
     for name, guard in guards.items():
         found += _too_many(session, name, guard, placing[name], now.astimezone(calendar.zone).date(), calendar.zone)

@@ -32,6 +32,8 @@ from billing_hooks.gateways.base import (
     WebhookMalformed,
     WebhookNotAuthentic,
 )
+from billing_hooks.gateways.reading import BRASILIA
+from billing_hooks.issuing.owed import parts_in
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
 from billing_hooks.same_money import Found
 from core import audit, events, invoices, outbox, payments, topics
@@ -286,13 +288,16 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
     charge = charges.find_charge(session, entry.account_id, notice.charge_id) if notice.charge_id else None
     invoice_id = charge.invoice_id if charge is not None else _invoice_id(session, entry, notice)
     surcharge_cents = notice.surcharge_cents
-    if charge is not None and notice.amount_cents >= charge.amount_cents:
+    if charge is not None and notice.amount_cents + notice.discount_cents >= charge.amount_cents:
         # The gateway takes a second copy's fine and interest for a part of its price.
         surcharge_cents += charge.surcharge_cents
         charges.close_paid(session, charge, now)
     invoice = invoices.get_invoice(session, invoice_id, lock=True)
     external = External(entry.gateway, entry.account_id, notice.payment_id)
-    terms = Terms(surcharge_cents, notice.discount_cents, notice.settled_at, notice.net_cents)
+    discount_cents = notice.discount_cents
+    if charge is None and not notice.so_far and not discount_cents:
+        discount_cents = _let_off(session, invoice, notice)
+    terms = Terms(surcharge_cents, discount_cents, notice.settled_at, notice.net_cents)
     found = _told_before(session, invoice, entry, notice)
     if found.payment_id is not None:
         payments.tell_again(session, {found.payment_id: (external, terms)}, actor)
@@ -303,6 +308,12 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
     )  # fmt: skip
     if found.doubt is not None:
         payments.doubt_payment(session, payment, found.doubt.en, found.doubt.pt)
+
+
+def _let_off(session: Session, invoice: Invoice, notice: PaymentReceived) -> int:
+    """Of what was paid by no charge of ours: a static code asks for less while the invoice's discount is given."""
+    paid_on = notice.paid_at.astimezone(BRASILIA).date()
+    return parts_in(session, invoice, notice.amount_cents, paid_on, lambda _: False).discount_cents
 
 
 def _told_before(session: Session, invoice: Invoice, entry: InboxEntry, notice: PaymentReceived) -> Found:

@@ -84,10 +84,12 @@ class GatewayAccount(Versioned, Base):
     credentials_encrypted: Mapped[bytes | None]
     enabled: Mapped[bool] = mapped_column(default=True, server_default="true")
     #: Until when its API was read for what no webhook told; what is wrong with it now, which keeps runs from being
-    #: believed; and what will be wrong if nobody does something. In words for people.
+    #: believed; and what will be wrong if nobody does something. In words for people, in both languages.
     reconciled_at: Mapped[datetime | None]
     alarm: Mapped[str | None]
+    alarm_pt: Mapped[str | None]
     warning: Mapped[str | None]
+    warning_pt: Mapped[str | None]
 
 
 class InboxEntry(Base):
@@ -276,6 +278,9 @@ class Charge(Base):
     )
     #: How much of the amount is fine and interest: the charge of a second copy asks for them as well.
     surcharge_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    #: What the gateway asks less of who pays by that day.
+    early_discount_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    early_discount_until: Mapped[date | None]
     #: The gateway's id, once it is made.
     charge_id: Mapped[str | None]
     error: Mapped[str | None]
@@ -466,6 +471,9 @@ class InvoicingTerms(Versioned, Base):
     #: Of what is paid late, in hundredths of a percent (see billing_hooks.invoicing.late).
     fine_bp: Mapped[int] = mapped_column(Integer)
     interest_bp_month: Mapped[int] = mapped_column(Integer)
+    #: Let off who pays so many days before the due date, in hundredths of a percent.
+    early_discount_bp: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    early_discount_days: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     #: Where each invoice is charged.
     account_id: Mapped[int | None] = mapped_column(ForeignKey("gateway_account.id"))
     #: For a static Pix code on the invoice, where no gateway makes one.

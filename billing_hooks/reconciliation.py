@@ -12,16 +12,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from sqlalchemy import func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from billing_hooks import accounts, inbox, silence
 from billing_hooks.errands import Errand, Errands
 from billing_hooks.gateways import mutual_tls
 from billing_hooks.gateways.base import Fact, GatewayApi, PaymentReceived, PaymentReversed
+from billing_hooks.invoicing.words import Words, columns, day, moment
 from billing_hooks.models import GatewayAccount, InboxEntry, InboxStatus
 from core import events, outbox, payments, topics
 from core.clock import Clock
@@ -51,7 +52,7 @@ class Reading:
     """What an API said, and what is wrong with the gateway's own queue, if it tells."""
 
     facts: Sequence[Fact]
-    queue_alarm: str | None
+    queue_alarm: Words | None
 
 
 def owe_due(session: Session, now: datetime) -> int:
@@ -65,47 +66,55 @@ def owe_due(session: Session, now: datetime) -> int:
         *readable, GatewayAccount.reconciled_at <= now - SILENT_AFTER, GatewayAccount.alarm.is_(None)
     )
     for account in session.scalars(silent).all():
-        set_alarm(session, account.id, f"its API could not be read since {account.reconciled_at:%Y-%m-%d %H:%M} UTC")
+        assert account.reconciled_at is not None  # noqa: S101  (it was asked for)
+        set_alarm(session, account.id, _unread_since(account.reconciled_at))
     unreadable = (GatewayAccount.enabled, GatewayAccount.credentials_encrypted.is_(None))
     for account_id in session.scalars(select(GatewayAccount.id).where(*unreadable)).all():
         set_alarm(session, account_id, silence.alarm_of(session, account_id, now))
     return len(account_ids)
 
 
-def alarms(session: Session) -> list[str]:
+def alarms(session: Session) -> list[Words]:
     """What keeps a run from being believed, account by account."""
     rows = session.execute(
-        select(GatewayAccount.name, GatewayAccount.alarm).where(
+        select(GatewayAccount.name, GatewayAccount.alarm, GatewayAccount.alarm_pt).where(
             GatewayAccount.enabled, GatewayAccount.alarm.is_not(None)
         )
     )
-    return [f"{name}: {alarm}" for name, alarm in rows]
+    return [Words(f"{name}: {pt}", f"{name}: {en}") for name, en, pt in rows]
 
 
-def set_alarm(session: Session, account_id: int, alarm: str | None) -> None:
+def set_alarm(session: Session, account_id: int, alarm: Words | None) -> None:
     """Told as an event when it changes. No edit of a person's: the account's version stays."""
-    if _changed(session, account_id, GatewayAccount.alarm, alarm):
+    if _changed(session, account_id, "alarm", alarm):
         told = "gateway_account.alarm" if alarm else "gateway_account.well"
-        events.record(session, told, "gateway_account", account_id, alarm=alarm)
+        events.record(session, told, "gateway_account", account_id, **columns("alarm", alarm))
 
 
-def set_warning(session: Session, account_id: int, warning: str | None) -> None:
+def set_warning(session: Session, account_id: int, warning: Words | None) -> None:
     """Told as an event when there is one, and when it says more."""
-    if _changed(session, account_id, GatewayAccount.warning, warning) and warning:
-        events.record(session, "gateway_account.warning", "gateway_account", account_id, warning=warning)
+    if _changed(session, account_id, "warning", warning) and warning:
+        events.record(session, "gateway_account.warning", "gateway_account", account_id, **columns("warning", warning))
 
 
-def certificate_warning(ends_at: datetime | None, now: datetime) -> str | None:
-    """The same words from one of CERTIFICATE_DAYS to the next, so that each is told once."""
+def certificate_warning(ends_at: datetime | None, now: datetime) -> Words | None:
+    """The same words from one of CERTIFICATE_DAYS to the next, so that each is told once. The day is UTC's."""
     if ends_at is None:
         return None
-    renew = "have the bank make another, and save it with its private key in the account's credentials"
+    pt, en = day(ends_at.date(), "pt_BR"), day(ends_at.date(), "en")
     if ends_at <= now:
-        return f"the certificate that its API is asked with ended on {ends_at:%Y-%m-%d}: {renew}"
-    within = next((days for days in CERTIFICATE_DAYS if ends_at <= now + timedelta(days=days)), None)
-    if within is None:
-        return None
-    return f"the certificate that its API is asked with ends on {ends_at:%Y-%m-%d}, in {within} days or less: {renew}"
+        ends = Words(f"venceu em {pt}", f"ended on {en}")
+    else:
+        within = next((days for days in CERTIFICATE_DAYS if ends_at <= now + timedelta(days=days)), None)
+        if within is None:
+            return None
+        ends = Words(f"vence em {pt}, em {within} dias ou menos", f"ends on {en}, in {within} days or less")
+    return Words(
+        pt=f"o certificado com que se consulta a API {ends.pt}: peça outro ao banco e guarde-o, com a chave privada, "
+        "nas credenciais da conta",
+        en=f"the certificate that its API is asked with {ends.en}: have the bank make another, and save it with its "
+        "private key in the account's credentials",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,7 @@ class Reconciler:
     def handle_reconcile(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of RECONCILE."""
         account = session.get(GatewayAccount, payload["account_id"])
-        if account is None or not account.enabled:
+        if account is None or not account.enabled or account.credentials_encrypted is None:
             return None
         now, account_id = self.clock(), account.id
         access = accounts.access_of(self.errands.connections.keyring, account)
@@ -127,7 +136,7 @@ class Reconciler:
             account_id, topics.RECONCILE, payload,
             go=lambda api: _read(api, since),
             conclude=lambda session, reading: self._conclude(session, account_id, reading, now),
-            refuse=lambda session, detail: set_alarm(session, account_id, detail),
+            refuse=lambda session, detail: set_alarm(session, account_id, _not_read(detail)),
         )  # fmt: skip
         return self.errands.begin(session, errand)
 
@@ -137,8 +146,8 @@ class Reconciler:
             self._apply(session, account, fact)
         session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(reconciled_at=read_at))
         lost = lost_webhooks(session, account_id, read_at)
-        alarm = f"{lost} payments came that no webhook told of" if lost else None
-        set_alarm(session, account_id, reading.queue_alarm or alarm or silence.alarm_of(session, account_id, read_at))
+        alarm = reading.queue_alarm or _lost(lost) or silence.alarm_of(session, account_id, read_at)
+        set_alarm(session, account_id, alarm)
 
     def _apply(self, session: Session, account: GatewayAccount, fact: Fact) -> None:
         if not _is_news(session, account.id, fact):
@@ -169,11 +178,31 @@ def lost_webhooks(session: Session, account_id: int, now: datetime) -> int:
     return session.scalar(select(func.count()).select_from(InboxEntry).where(*lost)) or 0
 
 
-def _changed(session: Session, account_id: int, column: InstrumentedAttribute[str | None], value: str | None) -> bool:
-    of_account = GatewayAccount.id == account_id
-    if session.scalar(select(column).where(of_account)) == value:
+def _unread_since(at: datetime) -> Words:
+    since = moment(at)
+    return Words(f"a API não pôde ser lida desde {since.pt}", f"its API could not be read since {since.en}")
+
+
+def _not_read(detail: str) -> Words:
+    """The gateway's own words stay as they came."""
+    return Words(f"a leitura da API falhou: {detail}", f"reading its API failed: {detail}")
+
+
+def _lost(payments_: int) -> Words | None:
+    if not payments_:
+        return None
+    return Words(
+        f"pagamentos que vieram sem que nenhum webhook avisasse: {payments_}",
+        f"{payments_} payments came that no webhook told of",
+    )
+
+
+def _changed(session: Session, account_id: int, name: Literal["alarm", "warning"], words: Words | None) -> bool:
+    of_account, values = GatewayAccount.id == account_id, columns(name, words)
+    kept = select(*(getattr(GatewayAccount, column) for column in values)).where(of_account)
+    if tuple(session.execute(kept).one()) == tuple(values.values()):
         return False
-    session.execute(update(GatewayAccount).where(of_account).values({column: value}))
+    session.execute(update(GatewayAccount).where(of_account).values(values))
     return True
 
 

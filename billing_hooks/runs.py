@@ -29,6 +29,7 @@ from billing_hooks.cases import Case, facts_of, read_cases
 from billing_hooks.days import Calendar, Holidays
 from billing_hooks.follow.models import FollowedContract
 from billing_hooks.guard import Stop, StopKind
+from billing_hooks.invoicing.words import Words, columns
 from billing_hooks.models import BillingDecision, BillingRun, Promise, PromiseKind, RunState
 from billing_hooks.policies import Policies
 from billing_hooks.policy import to_body
@@ -61,8 +62,11 @@ class RunUnsafe(Conflict):
     That run is kept by the transaction in which this was raised, so it is caught in there.
     """
 
-    def __init__(self, run_id: int, reason: str) -> None:
-        super().__init__(f"{reason}; look at the list of run {run_id}, then force it")
+    def __init__(self, run_id: int, reason: Words) -> None:
+        super().__init__(
+            f"{reason.en}; look at the list of run {run_id}, then force it",
+            detail_pt=f"{reason.pt}; olhe a lista da rodada {run_id} e depois mande fazê-la",
+        )
         self.run_id = run_id
 
 
@@ -146,9 +150,8 @@ class Billing:
             return Run(_owe(session, engine, plan, now), plan)
         _owe(session, engine, [change for change in plan if change.action in _GIVES_BACK], now)
         stopped = [change for change in plan if change.action not in _GIVES_BACK]
-        run = _keep_stopped(session, engine, stopped, stops, now)
-        assert run.stopped_reason is not None  # noqa: S101  (it was stopped)
-        raise RunUnsafe(run.id, run.stopped_reason)
+        reason = Words("; ".join(stop.words.pt for stop in stops), "; ".join(stop.words.en for stop in stops))
+        raise RunUnsafe(_keep_stopped(session, engine, stopped, stops, reason, now), reason)
 
     def force(self, session: Session, run_id: int, actor: Actor) -> BillingRun:
         """A person has looked at the list of a run that was stopped: owe it. Raises NotFound or Conflict."""
@@ -160,7 +163,10 @@ class Billing:
         engine = self._engine(session)
         if StopKind.ALARM not in (run.stopped_for or "").split(","):
             for alarm in alarms.gather(session, engine.calendar, self.clock()):
-                raise Conflict(f"since that list was made, who paid may look like a debtor: {alarm}")
+                why = alarms.in_doubt(alarm)
+                raise Conflict(
+                    f"since that list was made, {why.en}", detail_pt=f"depois que essa lista foi feita, {why.pt}"
+                )
         run.state, run.forced_by = RunState.RUNNING, actor.name
         decided = select(BillingDecision.action, BillingDecision.contract_id).where(BillingDecision.run_id == run_id)
         _owe_chunks(
@@ -302,31 +308,27 @@ def _owe_chunks(session: Session, run: BillingRun, decided: Sequence[tuple[str, 
 
 
 def _keep_stopped(
-    session: Session, engine: Engine, plan: Sequence[Change], stops: Sequence[Stop], now: datetime
-) -> BillingRun:
-    """The run that a person is asked about: today's for the same kinds of reasons as long as nothing was added to its
-    list, so that it can be looked at in peace; else a new one in its place."""
+    session: Session, engine: Engine, plan: Sequence[Change], stops: Sequence[Stop], reason: Words, now: datetime
+) -> int:
+    """The id of the run that a person is asked about: today's for the same kinds of reasons as long as nothing was
+    added to its list, so that it can be looked at in peace; else a new one in its place."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("billing run stopped", 0))))
     kinds = ",".join(sorted({stop.kind for stop in stops}))
-    reason = "; ".join(stop.words.en for stop in stops)
-    reason_pt = "; ".join(stop.words.pt for stop in stops)
     midnight = begins_at(now.astimezone(engine.calendar.zone).date(), engine.calendar.zone)
     same = (BillingRun.state == RunState.STOPPED, BillingRun.stopped_for == kinds, BillingRun.at >= midnight)
     for earlier in session.scalars(select(BillingRun).where(*same).with_for_update()).all():
         if decisions.covers(session, earlier.id, plan):
-            earlier.stopped_reason, earlier.stopped_reason_pt = reason, reason_pt
-            return earlier
+            earlier.stopped_reason, earlier.stopped_reason_pt = reason.en, reason.pt
+            return earlier.id
         session.delete(earlier)
     stopped = BillingRun(
-        considered=len(plan), at=now, state=RunState.STOPPED, stopped_for=kinds, stopped_reason=reason,
-        stopped_reason_pt=reason_pt,
+        considered=len(plan), at=now, state=RunState.STOPPED, stopped_for=kinds, **columns("stopped_reason", reason)
     )  # fmt: skip
     run = _record(session, engine, plan, stopped)
     events.record(
-        session, "billing.run_stopped", "billing_run", run.id, detail=reason, detail_pt=reason_pt,
-        decisions=run.considered,
-    )  # fmt: skip
-    return run
+        session, "billing.run_stopped", "billing_run", run.id, **columns("detail", reason), decisions=run.considered
+    )
+    return run.id
 
 
 def _candidates(session: Session, engine: Engine, now: datetime) -> Iterator[int]:

@@ -16,14 +16,15 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from billing_hooks.invoicing.words import Words, moment
 from billing_hooks.models import InboxEntry
 
 LOOKED_BACK: Final = 28
 TELLING_DAYS_MIN: Final = 7
 
 
-def alarm_of(session: Session, account_id: int, now: datetime) -> str | None:
-    """In words for people. Days are UTC's."""
+def alarm_of(session: Session, account_id: int, now: datetime) -> Words | None:
+    """Days are UTC's."""
     told = (InboxEntry.account_id == account_id, ~InboxEntry.found)
     last = session.scalar(select(func.max(InboxEntry.received_at)).where(*told))
     if last is None or (now.date() - last.date()).days <= 1:
@@ -32,8 +33,12 @@ def alarm_of(session: Session, account_id: int, now: datetime) -> str | None:
     longest = longest_silence(telling)
     if longest is None or silent_days(last.date(), now.date()) <= 2 * longest + 1:
         return None
-    before = f"{longest} days" if longest else "a day"
-    return f"it told nothing since {last:%Y-%m-%d %H:%M} UTC, and was never silent for more than {before} before"
+    since = moment(last)
+    before = Words(f"{longest} dias", f"{longest} days") if longest else Words("um dia", "a day")
+    return Words(
+        pt=f"não avisa nada desde {since.pt}, e antes nunca ficou em silêncio por mais de {before.pt}",
+        en=f"it told nothing since {since.en}, and was never silent for more than {before.en} before",
+    )
 
 
 def longest_silence(telling: Sequence[bool]) -> int | None:

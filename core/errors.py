@@ -7,15 +7,19 @@ from __future__ import annotations
 
 
 class ProvedorError(Exception):
-    """Root of everything this program raises on purpose."""
+    """Root of everything this program raises on purpose.
+
+    `detail_pt` says the same in Portuguese where it is kept for, or told to, whoever runs the provider.
+    """
 
     status = 500
     title = "Internal error"
 
-    def __init__(self, detail: str, *, field: str | None = None) -> None:
+    def __init__(self, detail: str, *, field: str | None = None, detail_pt: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.detail_pt = detail_pt
 
 
 class InvalidInput(ProvedorError, ValueError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from validate_docbr import CPF
 
 from aaa.bras import BoxOptions, Credential, Runner
 from billing_hooks import accounts, contracts
@@ -34,7 +35,11 @@ NAS_NAME = "bras-demo"
 ACTOR = Actor("system:demo")
 _FIRST = ("Ana", "Bruno", "Carla", "Diego", "Elisa", "Fábio", "Gabriela", "Heitor", "Inês", "João", "Larissa", "Marcos")
 _LAST = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Lima", "Moreira", "Pereira")
-_CITIES = (("Campina Grande", "PB", "2504009"), ("Sobral", "CE", "2312908"), ("Chapecó", "SC", "4204202"))
+_CITIES = (
+    ("Campina Grande", "PB", "2504009", "58400-000"),
+    ("Sobral", "CE", "2312908", "62010-000"),
+    ("Chapecó", "SC", "4204202", "89801-000"),
+)
 _PLANS = (
     ("Fibra 200", 200_000, 100_000, 8990),
     ("Fibra 500", 500_000, 250_000, 10990),
@@ -84,9 +89,12 @@ def _seed(runtime: Runtime) -> None:
 def _seed_customer(runtime: Runtime, session: Session, chance: random.Random, number: int, company_id: int,
                    plan_ids: list[int]) -> None:  # fmt: skip
     name = f"{chance.choice(_FIRST)} {chance.choice(_LAST)} {number:03d}"
-    city, state, ibge = chance.choice(_CITIES)
+    city, state, ibge, postal_code = chance.choice(_CITIES)
+    address = {"street": "Rua de Exemplo", "number": str(number + 1), "district": "Centro", "city": city,
+               "state": state, "ibge_code": ibge, "postal_code": postal_code}  # fmt: skip
     contact = {"role": "main", "name": name, "email": f"assinante{number}@example.com", "language": "pt_BR"}
-    customer = parties.create_customer(session, {"name": name, "kind": "person"}, [contact], ACTOR)
+    person = {"name": name, "kind": "person", "document": made_up_cpf(number + 1)}
+    customer = parties.create_customer(session, person, [contact], ACTOR)
     due_day = chance.choice((5, 10, 15, 20))
     contract = parties.create_contract(session, {
         "customer_id": customer.id, "company_id": company_id, "due_day": due_day, "started_on": date(2026, 1, 5),
@@ -94,7 +102,7 @@ def _seed_customer(runtime: Runtime, session: Session, chance: random.Random, nu
     plan_id = chance.choice(plan_ids)
     services.create_service(session, runtime.keyring, {
         "contract_id": contract.id, "plan_id": plan_id, "kind": "pppoe", "login": f"assinante{number:04d}",
-        "password": f"{chance.randrange(10**8):08d}", "address": {"city": city, "state": state, "ibge_code": ibge},
+        "password": f"{chance.randrange(10**8):08d}", "address": address,
         }, ACTOR)  # fmt: skip
     today = datetime.now(UTC).date()
     own = {"invoiced_since": cycle_of(due_day, today).end}
@@ -102,6 +110,12 @@ def _seed_customer(runtime: Runtime, session: Session, chance: random.Random, nu
     invoices.create_invoice(session, {
         "contract_id": contract.id, "due_date": today + timedelta(days=chance.randrange(-25, 25)),
         "amount_cents": chance.choice(_PLANS)[3], "description": "Mensalidade"}, ACTOR, runtime.clock())  # fmt: skip
+
+
+def made_up_cpf(number: int) -> str:
+    """Valid, so that gateways take it, and seen to be made up: it begins with zeros. Numbers are 1 to 999,999."""
+    candidates = (f"{number:09d}{check_digits:02d}" for check_digits in range(100))
+    return next(one for one in candidates if CPF().validate(one))
 
 
 def _run_bras(runtime: Runtime, ready: Callable[[], None]) -> None:

@@ -34,6 +34,7 @@ from billing_hooks.bank_files.matching import Match
 from billing_hooks.bank_files.spreadsheet import DEBIT_SIGNS, CsvMapping
 from billing_hooks.bank_files.store import How
 from billing_hooks.days import Calendar
+from billing_hooks.invoicing.words import columns
 from billing_hooks.models import BankFile, BankFileLine, BankFileStatus, BankLineStatus, BankMapping, ExpectedBankFile
 
 file_routes = APIRouter(prefix="/bank-files", tags=["bank-files"])
@@ -236,7 +237,7 @@ class ExpectedIn(Input):
 
 
 class ExpectedOut(Output):
-    """`missing`: what of it is missing now, in words."""
+    """`missing`: what of it is missing now, in words; `missing_pt` in Portuguese."""
 
     id: str
     bank: str
@@ -245,6 +246,7 @@ class ExpectedOut(Output):
     hour: int
     since: date
     missing: str | None
+    missing_pt: str | None
     version: int
 
 
@@ -488,7 +490,8 @@ def _expectation(body: ExpectedIn, given: Given) -> dict[str, Any]:
 
 
 def _expected_view(session: Session, row: ExpectedBankFile, given: Given) -> ExpectedOut:
+    missing = expected.missing_of(session, row, _calendar(session, given), given.clock())
     return ExpectedOut(
         id=str(row.id), bank=row.bank, account=row.account, weekdays=row.weekdays, hour=row.hour, since=row.since,
-        missing=expected.missing_of(session, row, _calendar(session, given), given.clock()), version=row.version,
+        version=row.version, **columns("missing", missing),
     )  # fmt: skip

@@ -166,7 +166,7 @@ def start_run(_: RunIn, session: Db, __: Who, given: Given) -> RunOut | Response
         run = billing_of(given).run(session)
     except RunUnsafe as unsafe:  # an answer and no exception, or what it keeps would be rolled back
         at = {"Location": f"{API_PREFIX}/billing-runs/{unsafe.run_id}"}
-        return problem(unsafe.status, unsafe.title, unsafe.detail, headers=at)
+        return problem(unsafe.status, unsafe.title, unsafe.detail, detail_pt=unsafe.detail_pt, headers=at)
     return Response(status_code=204) if run.id is None else _run_view(session.get_one(BillingRun, run.id))
 
 

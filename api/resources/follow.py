@@ -84,8 +84,11 @@ class SourceOut(Output):
     every_s: int | None
     read_at: datetime | None
     error: str | None
+    error_pt: str | None
     alarm: str | None
+    alarm_pt: str | None
     stopped: str | None
+    stopped_pt: str | None
     malformed: dict[str, Any]
     contracts_following: int
     version: int
@@ -322,8 +325,9 @@ def _source_view(session: Session, row: FollowSource) -> SourceOut:
     return SourceOut(
         id=str(row.id), kind=row.kind, name=row.name, settings=row.settings,
         has_credentials=row.credentials_encrypted is not None, enabled=row.enabled, mode=row.mode,
-        calendar=row.calendar, every_s=row.every_s, read_at=row.read_at, error=row.error, alarm=row.alarm,
-        stopped=row.stopped, malformed=row.malformed, version=row.version,
+        calendar=row.calendar, every_s=row.every_s, read_at=row.read_at, error=row.error, error_pt=row.error_pt,
+        alarm=row.alarm, alarm_pt=row.alarm_pt, stopped=row.stopped, stopped_pt=row.stopped_pt,
+        malformed=row.malformed, version=row.version,
         contracts_following=sources.count_following(session, row.id),
     )  # fmt: skip
 

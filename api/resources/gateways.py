@@ -41,11 +41,16 @@ class ChargeIn(Input):
 
 
 class ChargeOut(Output):
+    """`surcharge_cents` of the amount are fine and interest; who pays by `early_discount_until` pays
+    `early_discount_cents` less."""
+
     id: str
     invoice_id: str
     account_id: str
     amount_cents: int
     surcharge_cents: int
+    early_discount_cents: int
+    early_discount_until: date | None
     due_date: date
     status: ChargeStatus
     charge_id: str | None
@@ -101,7 +106,9 @@ def _entry_view(entry: InboxEntry) -> InboxOut:
 def _charge_view(charge: Charge) -> ChargeOut:
     return ChargeOut(
         id=str(charge.id), invoice_id=str(charge.invoice_id), account_id=str(charge.account_id),
-        amount_cents=charge.amount_cents, surcharge_cents=charge.surcharge_cents, due_date=charge.due_date,
+        amount_cents=charge.amount_cents, surcharge_cents=charge.surcharge_cents,
+        early_discount_cents=charge.early_discount_cents, early_discount_until=charge.early_discount_until,
+        due_date=charge.due_date,
         status=charge.status, charge_id=charge.charge_id, error=charge.error, created_at=charge.created_at,
         closed_at=charge.closed_at,
     )  # fmt: skip

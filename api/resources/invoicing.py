@@ -36,6 +36,7 @@ LeadDays = Annotated[int, Field(ge=terms.NOTICE_DAYS, le=terms.LEAD_DAYS_MAX), N
 
 class TermsIn(Input):
     """`fine_bp` once and `interest_bp_month` a month, in hundredths of a percent: of a person at most 200 and 100.
+    `early_discount_bp` is let off who pays the whole at least `early_discount_days` before the due date.
 
     `account_id`: the gateway account that charges each invoice. Without one, `pix_key`, `pix_name` and `pix_city` make
     a static Pix code.
@@ -47,6 +48,8 @@ class TermsIn(Input):
     lead_days: LeadDays = 10
     fine_bp: BasisPoints = 200
     interest_bp_month: BasisPoints = 100
+    early_discount_bp: Annotated[int, Field(ge=0, lt=10_000), Number] = 0
+    early_discount_days: Annotated[int, Field(ge=0, le=terms.LEAD_DAYS_MAX), Number] = 0
     account_id: Ref | None = None
     pix_key: Text | None = None
     pix_name: Name | None = None
@@ -68,6 +71,8 @@ class TermsOut(Output):
     lead_days: int
     fine_bp: int
     interest_bp_month: int
+    early_discount_bp: int
+    early_discount_days: int
     account_id: str | None
     pix_key: str | None
     pix_name: str | None
@@ -153,6 +158,7 @@ class PayableOut(Output):
     invoice_id: str
     until: date
     principal_cents: int
+    discount_cents: int
     fine_cents: int
     interest_cents: int
     total_cents: int
@@ -258,8 +264,8 @@ def get_payable(invoice_id: str, session: Db, _: Who, given: Given) -> PayableOu
     amount = found.amount
     return PayableOut(
         invoice_id=str(invoice.id), until=found.until, principal_cents=amount.principal_cents,
-        fine_cents=amount.fine_cents, interest_cents=amount.interest_cents, total_cents=amount.total_cents,
-        pix_code=found.pix_code, boleto_line=found.boleto_line, url=found.url,
+        discount_cents=amount.discount_cents, fine_cents=amount.fine_cents, interest_cents=amount.interest_cents,
+        total_cents=amount.total_cents, pix_code=found.pix_code, boleto_line=found.boleto_line, url=found.url,
     )  # fmt: skip
 
 
@@ -290,7 +296,8 @@ def _values(values: dict[str, Any]) -> dict[str, Any]:
 def _terms_view(row: InvoicingTerms) -> TermsOut:
     return TermsOut(
         id=str(row.id), name=row.name, default_for=row.default_for, timing=row.timing, lead_days=row.lead_days,
-        fine_bp=row.fine_bp, interest_bp_month=row.interest_bp_month, account_id=text_id(row.account_id),
+        fine_bp=row.fine_bp, interest_bp_month=row.interest_bp_month, early_discount_bp=row.early_discount_bp,
+        early_discount_days=row.early_discount_days, account_id=text_id(row.account_id),
         pix_key=row.pix_key, pix_name=row.pix_name, pix_city=row.pix_city, notice=row.notice, version=row.version,
     )  # fmt: skip
 

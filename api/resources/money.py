@@ -28,7 +28,7 @@ from api.idempotency import OnceOnly
 from api.resources.views import invoice_view, payment_view
 from billing_hooks import accounts, policies
 from billing_hooks.issuing import issue
-from billing_hooks.issuing.owed import surcharge_in
+from billing_hooks.issuing.owed import parts_in
 from billing_hooks.models import GatewayAccount
 from core import invoices, payments
 from core.models.billing import Invoice, InvoiceStatus, Payment
@@ -106,14 +106,15 @@ def list_payments(
 
 @payment_routes.post("", status_code=201, response_model=schemas.PaymentOut)
 def record_payment(body: schemas.PaymentIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
-    """What is more than missing of a late invoice, and no more than it had come to, is its fine and interest."""
+    """What is more than missing of a late invoice, and no more than it had come to, is its fine and interest; what is
+    less, and no more than its discount for who pays early, was let off."""
     invoice = invoices.get_invoice(session, reference(body.invoice_id, "invoice_id") or 0)
     closes_banks = policies.load_holidays(session, given.country).closes_banks
     paid_on = body.paid_at.astimezone(given.zone).date()
-    surcharge_cents = surcharge_in(session, invoice, body.amount_cents, paid_on, closes_banks)
+    terms = parts_in(session, invoice, body.amount_cents, paid_on, closes_banks)
     payment = payments.record_payment(
         session, invoice.id, amount_cents=body.amount_cents, paid_at=body.paid_at, method=body.method,
-        currency=body.currency, actor=caller.actor, now=given.clock(), terms=payments.Terms(surcharge_cents),
+        currency=body.currency, actor=caller.actor, now=given.clock(), terms=terms,
     )  # fmt: skip
     return once.created(payment_view(payment))
 
@@ -176,7 +177,8 @@ def _account_view(account: GatewayAccount) -> schemas.GatewayAccountOut:
     return schemas.GatewayAccountOut(
         id=str(account.id), gateway=account.gateway, name=account.name, settings=account.settings,
         has_credentials=account.credentials_encrypted is not None, enabled=account.enabled,
-        reconciled_at=account.reconciled_at, alarm=account.alarm, warning=account.warning,
+        reconciled_at=account.reconciled_at, alarm=account.alarm, alarm_pt=account.alarm_pt,
+        warning=account.warning, warning_pt=account.warning_pt,
         previous_valid_until=account.previous_valid_until, version=account.version,
     )  # fmt: skip
 

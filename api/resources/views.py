@@ -179,7 +179,8 @@ def invoice_view(invoice: Invoice, today: date) -> schemas.InvoiceOut:
     overdue = invoice.status is InvoiceStatus.OPEN and invoice.due_date < today
     return schemas.InvoiceOut(
         id=str(invoice.id), contract_id=str(invoice.contract_id), due_date=invoice.due_date,
-        amount_cents=invoice.amount_cents, currency=invoice.currency, description=invoice.description,
+        amount_cents=invoice.amount_cents, early_discount_cents=invoice.early_discount_cents,
+        early_discount_until=invoice.early_discount_until, currency=invoice.currency, description=invoice.description,
         status="overdue" if overdue else invoice.status, paid_at=invoice.paid_at, notified_at=invoice.notified_at,
         contested=invoice.contested,
         external=_external(invoice.external_gateway, invoice.external_account_id, invoice.external_id),

@@ -9,13 +9,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files.base import PAYS, Kind
-from billing_hooks.bank_files.working import external_of, lock_accounts, settle_title, terms_of
+from billing_hooks.bank_files.facts import known_invoices
+from billing_hooks.bank_files.matching import parts_in
+from billing_hooks.bank_files.working import as_read, external_of, lock_accounts, settle_title, terms_of
 from billing_hooks.gateways.reading import day
 from billing_hooks.models import BankFileLine, BankLineStatus
 from core import audit, events, invoices, payments
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput, NotFound
-from core.models.billing import Payment
+from core.models.billing import Invoice, Payment
 
 REASON_LENGTH_MAX: Final = 500
 _CLOSED: Final = frozenset({BankLineStatus.RECORDED, BankLineStatus.DISMISSED})
@@ -88,9 +90,13 @@ def dismiss_line(session: Session, line_id: int, reason: str, actor: Actor, *, n
 def _record(session: Session, line: BankFileLine, invoice_id: int, actor: Actor, now: datetime) -> None:
     if line.occurred_on is None or line.paid_cents <= 0:
         raise InvalidInput(f"line {line.id} says no amount or no day", field="line_id")
+    invoices.get_invoice(session, invoice_id, lock=True)
+    (known,) = known_invoices(session, Invoice.id == invoice_id)
+    parts = parts_in(as_read(line), known)
     payment = payments.record_payment(
         session, invoice_id, amount_cents=line.paid_cents, paid_at=day(line.occurred_on, "occurred_on"),
-        method=line.method, actor=actor, now=now, currency="BRL", external=external_of(line), terms=terms_of(line),
+        method=line.method, actor=actor, now=now, currency="BRL", external=external_of(line),
+        terms=terms_of(line, late_cents=parts.late_cents, discount_cents=parts.discount_cents),
     )  # fmt: skip
     line.invoice_id, line.payment_id, line.status = invoice_id, payment.id, BankLineStatus.RECORDED
 

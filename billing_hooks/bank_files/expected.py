@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files.base import same_account
 from billing_hooks.days import Calendar
+from billing_hooks.invoicing.words import Language, Words, day
 from billing_hooks.models import BankFile, BankFileStatus, ExpectedBankFile
 from core import audit
 from core.audit import Actor
@@ -44,30 +45,29 @@ class Told:
         return in_period or self.written_on == day
 
 
-def alarms(session: Session, calendar: Calendar, now: datetime) -> list[str]:
-    """What is missing now, in words: each account once."""
+def alarms(session: Session, calendar: Calendar, now: datetime) -> list[Words]:
+    """What is missing now: each account once."""
     wanted = session.scalars(select(ExpectedBankFile).order_by(ExpectedBankFile.id)).all()
     files = _files(session, now) if wanted else []
     return [words for one in wanted if (words := missing(one, files, calendar, now)) is not None]
 
 
-def missing_of(session: Session, one: ExpectedBankFile, calendar: Calendar, now: datetime) -> str | None:
+def missing_of(session: Session, one: ExpectedBankFile, calendar: Calendar, now: datetime) -> Words | None:
     """Of one account."""
     return missing(one, _files(session, now), calendar, now)
 
 
-def missing(one: ExpectedBankFile, files: Sequence[Told], calendar: Calendar, now: datetime) -> str | None:
-    """In words, what of this account is missing. Pure."""
+def missing(one: ExpectedBankFile, files: Sequence[Told], calendar: Calendar, now: datetime) -> Words | None:
+    """What of this account is missing. Pure."""
     own = [file for file in files if file.bank == one.bank and same_account(file.account, one.account)]
     days = [day for day in _due_days(one, calendar, now) if not any(file.tells_of(day) for file in own if file.done)]
     if not days:
         return None
-    read = [day for day in days if any(file.tells_of(day) for file in own)]
-    if read == days:
-        return f"bank {one.bank}, account {one.account}: the file of {_listed(days)} is still being read"
-    absent = [day for day in days if day not in read]
-    due = f"expected by {one.hour} h of {_next_bank_day(absent[-1], calendar)}"
-    return f"bank {one.bank}, account {one.account}: no file tells of {_listed(absent)}, {due}"
+    absent = [day for day in days if not any(file.tells_of(day) for file in own)]
+    what = _absent(absent, one.hour, _next_bank_day(absent[-1], calendar)) if absent else _being_read(days)
+    return Words(
+        f"banco {one.bank}, conta {one.account}: {what.pt}", f"bank {one.bank}, account {one.account}: {what.en}"
+    )
 
 
 def create_expectation(session: Session, values: Mapping[str, Any], actor: Actor) -> ExpectedBankFile:
@@ -144,5 +144,19 @@ def _files(session: Session, now: datetime) -> list[Told]:
     return [Told(*row[:5], done=row[5] is BankFileStatus.DONE) for row in session.execute(query)]
 
 
-def _listed(days: Sequence[date]) -> str:
-    return ", ".join(day.isoformat() for day in days)
+def _being_read(days: Sequence[date]) -> Words:
+    return Words(
+        f"o arquivo de {_listed(days, 'pt_BR')} ainda está sendo lido",
+        f"the file of {_listed(days, 'en')} is still being read",
+    )
+
+
+def _absent(days: Sequence[date], hour: int, deadline: date) -> Words:
+    return Words(
+        f"nenhum arquivo fala de {_listed(days, 'pt_BR')}, esperado até as {hour} h de {day(deadline, 'pt_BR')}",
+        f"no file tells of {_listed(days, 'en')}, expected by {hour} h of {day(deadline, 'en')}",
+    )
+
+
+def _listed(days: Sequence[date], language: Language) -> str:
+    return ", ".join(day(one, language) for one in days)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from billing_hooks import same_money
@@ -22,7 +22,7 @@ from billing_hooks.bank_files.matching import Candidates, Known, ids_named, numb
 from billing_hooks.invoicing.late import LateTerms, PayerKind
 from billing_hooks.models import BankFileLine, BankLineStatus
 from core import invoices
-from core.models.billing import Invoice
+from core.models.billing import Invoice, Payment
 from core.models.party import Contract, Customer
 
 #: How far from its due date an invoice may lie to be thought of.
@@ -61,6 +61,7 @@ def candidates(session: Session, lines: Sequence[BankLine]) -> Candidates:
 
 
 def known_invoices(session: Session, *where: ColumnElement[bool], limit: int | None = None) -> list[Known]:
+    paid = exists().where(Payment.invoice_id == Invoice.id, Payment.reversed_at.is_(None))
     query = (
         select(
             Invoice.id,
@@ -70,6 +71,9 @@ def known_invoices(session: Session, *where: ColumnElement[bool], limit: int | N
             Customer.document,
             Invoice.fine_bp,
             Invoice.interest_bp_month,
+            Invoice.early_discount_cents,
+            Invoice.early_discount_until,
+            and_(Invoice.early_discount_cents > 0, paid),
         )
         .join(Contract, Contract.id == Invoice.contract_id)
         .join(Customer, Customer.id == Contract.payer_id)
@@ -77,9 +81,15 @@ def known_invoices(session: Session, *where: ColumnElement[bool], limit: int | N
         .order_by(Invoice.due_date, Invoice.id)
         .limit(limit)
     )
-    return [
-        Known(*row[:4], row[4] or "", LateTerms(row[5], row[6], PayerKind.BUSINESS)) for row in session.execute(query)
-    ]
+    return [Known(*row[:4], row[4] or "", _terms(*row[5:9], is_paid=row[9])) for row in session.execute(query)]
+
+
+def _terms(
+    fine_bp: int, interest_bp_month: int, let_off_cents: int, until: date | None, *, is_paid: bool
+) -> LateTerms:  # fmt: skip
+    """Who paid a part of it has no discount on the rest."""
+    early = (0, None) if is_paid else (let_off_cents, until)
+    return LateTerms(fine_bp, interest_bp_month, PayerKind.BUSINESS, *early)
 
 
 def _by_number(session: Session, lines: Iterable[BankLine]) -> dict[tuple[str, str], set[int]]:

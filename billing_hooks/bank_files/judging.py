@@ -63,10 +63,12 @@ def title_of(line: BankLine | BankFileLine) -> Title:
 
 @dataclass(frozen=True, slots=True)
 class Pay:
-    """`late_cents`: what of it is fine and interest, where the line does not say so itself."""
+    """`late_cents` and `discount_cents`: what of it is fine and interest, or was let off, where the line does not say
+    so itself."""
 
     invoice_id: int
     late_cents: int = 0
+    discount_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def judge_payment(line: BankLine, facts: Facts, today: date) -> Pay | Same | Wai
         return Wait(
             Words(f"fatura {found.invoice_id}: {told.doubt.pt}", f"invoice {found.invoice_id}: {told.doubt.en}")
         )
-    return _as_payment(line, facts, Pay(found.invoice_id, found.late_cents))
+    return _as_payment(line, facts, Pay(found.invoice_id, *found.parts))
 
 
 def judge_reversal(line: BankLine, facts: Facts) -> Wait | None:

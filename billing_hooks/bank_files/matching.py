@@ -16,7 +16,7 @@ from typing import Final
 
 from billing_hooks.bank_files.base import BankLine, is_number, same_document
 from billing_hooks.gateways.base import OUR_REFERENCE, OUR_TXID, invoice_of_reference
-from billing_hooks.invoicing.late import Debt, LateTerms, amount_due
+from billing_hooks.invoicing.late import Debt, LateTerms, Parts, amount_due
 from billing_hooks.invoicing.words import Words
 
 _REFERENCE: Final = re.compile(rf"(?<![\w-])(?:{re.escape(OUR_REFERENCE)}|{OUR_TXID})(\d{{1,18}})(?!\d)")
@@ -25,6 +25,7 @@ _NUMBER: Final = Words("o número do título", "the title's number")
 _BOLETO: Final = Words("o boleto", "the boleto")
 _OUR_REFERENCE: Final = Words("a referência", "the reference")
 _DOCUMENT: Final = Words("o número do documento", "the document number")
+_NO_PARTS: Final = Parts()
 UNKNOWN: Final = Words("nenhuma fatura tem este número ou referência", "no invoice has this number or reference")
 
 
@@ -37,17 +38,17 @@ class Known:
     due_on: date
     payer_name: str
     payer_document: str
-    #: Of what is paid late.
+    #: Of what is paid late, or early.
     terms: LateTerms = field(default_factory=LateTerms)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The invoice, or why there is none that is proved. `late_cents`: of a statement's entry, fine and interest."""
+    """The invoice, or why there is none that is proved. `parts`: of a statement's entry."""
 
     invoice_id: int | None
     reason: Words = UNKNOWN
-    late_cents: int = 0
+    parts: Parts = _NO_PARTS
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ def match(line: BankLine, among: Candidates) -> Match:
     known = among.by_id[next(iter(named))]
     objection = _objection(line, known, is_bare=how is _DOCUMENT)
     if objection is None:
-        return Match(known.id, late_cents=_late_cents(line, known))
+        return Match(known.id, parts=parts_in(line, known))
     return Match(None, Words(
         f"{how.pt} indica a fatura {known.id}, {objection.pt}", f"{how.en} names invoice {known.id}, {objection.en}"
     ))  # fmt: skip
@@ -91,6 +92,14 @@ def numbers_of(line: BankLine) -> set[str]:
 def ids_named(line: BankLine) -> set[int]:
     """Invoices' ids that it may mean."""
     return _references(line) | _document_ids(line)
+
+
+def parts_in(line: BankLine, known: Known) -> Parts:
+    """Of a statement's entry: a static Pix code asks for the amount of its day, and the statement says the sum only."""
+    if line.nominal_cents or line.occurrence or line.occurred_on is None:
+        return _NO_PARTS
+    owed = amount_due(Debt(known.amount_cents, known.due_on, known.terms), line.occurred_on, lambda _: False)
+    return owed.parts_of(line.paid_cents)
 
 
 def _named(line: BankLine, among: Candidates) -> tuple[set[int], Words]:
@@ -111,21 +120,13 @@ def _objection(line: BankLine, known: Known, *, is_bare: bool) -> Words | None:
     """What speaks against it. A bare number may be any program's: it counts where the rest is the invoice's too."""
     if line.payer_document and known.payer_document and not same_document(line.payer_document, known.payer_document):
         return Words("cujo pagador tem outro documento", "whose payer has another document")
-    told_cents = line.nominal_cents or line.paid_cents - _late_cents(line, known)
+    parts = parts_in(line, known)
+    told_cents = line.nominal_cents or line.paid_cents - parts.late_cents + parts.discount_cents
     if told_cents != known.amount_cents and (line.nominal_cents or is_bare or not line.occurrence):
         return Words("de outro valor", "of another amount")
     if is_bare and line.due_on is not None and line.due_on != known.due_on:
         return Words("de outro vencimento", "due on another day")
     return None
-
-
-def _late_cents(line: BankLine, known: Known) -> int:
-    """A static Pix code asks for the amount of its day, and the statement says the sum only."""
-    more_cents = line.paid_cents - known.amount_cents
-    if line.nominal_cents or line.occurrence or line.occurred_on is None or more_cents <= 0:
-        return 0
-    owed = amount_due(Debt(known.amount_cents, known.due_on, known.terms), line.occurred_on, lambda _: False)
-    return more_cents if more_cents <= owed.fine_cents + owed.interest_cents else 0
 
 
 def _references(line: BankLine) -> set[int]:

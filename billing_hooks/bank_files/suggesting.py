@@ -86,14 +86,15 @@ def _by_amount(line: BankLine, known: Known, is_holiday: IsHoliday) -> _Reasons:
     paid_cents = abs(line.paid_cents)
     if known.amount_cents in {line.nominal_cents, paid_cents}:
         return [(2, Words("o mesmo valor", "same amount"))]
-    if line.occurred_on is None or paid_cents <= known.amount_cents:
+    if line.occurred_on is None:
         return []
-    due_cents = amount_due(
-        Debt(known.amount_cents, known.due_on, known.terms), line.occurred_on, is_holiday
-    ).total_cents
-    if abs(due_cents - paid_cents) > _ROUNDING_CENTS or due_cents == known.amount_cents:
+    due = amount_due(Debt(known.amount_cents, known.due_on, known.terms), line.occurred_on, is_holiday)
+    if abs(due.total_cents - paid_cents) > _ROUNDING_CENTS or due.total_cents == known.amount_cents:
         return []
     said = money(known.amount_cents)
+    if due.discount_cents:
+        return [(1.8, Words(f"o valor daquele dia: {said} com o desconto",
+                            f"the amount of that day: {said} with the discount"))]  # fmt: skip
     return [(1.8, Words(f"o valor daquele dia: {said} com multa e juros",
                         f"the amount of that day: {said} with fine and interest"))]  # fmt: skip
 
@@ -155,6 +156,7 @@ def _ways(session: Session, line: BankLine) -> list[ColumnElement[bool]]:
         amounts = or_(
             Invoice.amount_cents.in_({line.nominal_cents, paid_cents} - {0}),
             and_(Invoice.amount_cents.between(int(paid_cents / _GROWS_TO), paid_cents), Invoice.due_date < about),
+            and_(Invoice.amount_cents - Invoice.early_discount_cents == paid_cents, Invoice.due_date >= about),
         )
         ways.append(and_(amounts, Invoice.due_date.between(about - NEAR, about + NEAR)))
     payers = _payers(session, line)

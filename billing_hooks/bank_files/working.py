@@ -17,7 +17,7 @@ nobody else's.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -140,11 +140,12 @@ def external_of(line: BankFileLine) -> External:
     return External(gateway_name(line.bank), BANK_ACCOUNT, line.identity)
 
 
-def terms_of(line: BankFileLine) -> Terms:
+def terms_of(line: BankFileLine, *, late_cents: int = 0, discount_cents: int = 0) -> Terms:
+    """`late_cents` and `discount_cents`: fine and interest, or what was let off, beside what the line says itself."""
     parts, settled = parts_of(as_read(line)), line.credited_on
     return Terms(
-        parts.surcharge_cents, parts.discount_cents, day(settled, "credited_on") if settled else None,
-        line.net_cents if settled else None,
+        parts.surcharge_cents + late_cents, parts.discount_cents + discount_cents,
+        day(settled, "credited_on") if settled else None, line.net_cents if settled else None,
     )  # fmt: skip
 
 
@@ -276,8 +277,7 @@ def _record(session: Session, chunk: _Chunk, actor: Actor) -> None:
 def _receipt(line: BankFileLine, pay: Pay) -> Receipt:
     assert line.occurred_on is not None  # noqa: S101  (readers give no payment without its day)
     paid_at = day(line.occurred_on, "occurred_on")
-    terms = terms_of(line)
-    terms = replace(terms, surcharge_cents=terms.surcharge_cents + pay.late_cents)
+    terms = terms_of(line, late_cents=pay.late_cents, discount_cents=pay.discount_cents)
     return Receipt(pay.invoice_id, line.paid_cents, paid_at, line.method, external_of(line), terms)
 
 

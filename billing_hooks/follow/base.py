@@ -11,6 +11,7 @@ import msgspec
 
 from billing_hooks.bank_files.base import clean, plain_document
 from billing_hooks.gateways.base import Access
+from billing_hooks.invoicing.words import Words, name
 from core.access import HoldEffect
 from core.errors import InvalidInput, ProvedorError
 
@@ -22,6 +23,9 @@ SUBSCRIBERS_MAX: Final = 1_000_000
 LOGINS_MAX: Final = 20
 FULL: Final = "full"
 _BY_HAND: Final = "!"
+_TWICE: Final = Words(
+    "é listado duas vezes, com dois estados ou donos", "is listed twice, with two standings or owners"
+)
 
 
 class Unreadable(ProvedorError):
@@ -29,6 +33,9 @@ class Unreadable(ProvedorError):
 
     status = 502
     title = "The other billing system cannot be read"
+
+    def __init__(self, words: Words) -> None:
+        super().__init__(words.en, detail_pt=words.pt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,17 @@ class Word:
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A row that says nothing that can be understood. `key` is None where not even whose it is."""
+    """A row that says nothing that can be understood, in both languages. `key` is None where not even whose it is."""
 
     row: str
+    row_pt: str
     detail: str
+    detail_pt: str
     key: str | None = None
+
+    @property
+    def words(self) -> Words:
+        return Words(f"{self.row_pt}: {self.detail_pt}", f"{self.row}: {self.detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,10 @@ class Standings:
         """(effect, by hand). Raises InvalidInput for a code without a meaning."""
         found = self.meanings.get(_code(code))
         if found is None:
-            raise InvalidInput(f"nothing says what the standing {code[:40]!r} means: name it in `standings`")
+            raise InvalidInput(
+                f"nothing says what the standing {code[:40]!r} means: name it in `standings`",
+                detail_pt=f"nada diz o que significa o estado {code[:40]!r}: dê um significado em `standings`",
+            )
         return found
 
 
@@ -122,7 +138,7 @@ def make_word(
     """With texts as they can be stored and compared. Raises InvalidInput for a subscriber without a key."""
     plain = clean(key)
     if not plain:
-        raise InvalidInput("there is no id of the subscriber")
+        raise InvalidInput("there is no id of the subscriber", detail_pt="falta o id do assinante")
     effect, by_hand = standing
     found = dict.fromkeys(login for login in map(clean, logins) if login)
     return Word(
@@ -131,16 +147,21 @@ def make_word(
     )  # fmt: skip
 
 
+def malformed(row: Words, why: Words, key: str = "") -> Malformed:
+    """With texts of a length that can be shown."""
+    return Malformed(row.en[:200], row.pt[:200], why.en, why.pt, key[:255] or None)
+
+
 def gather(found: Sequence[Word | Malformed], *, identified: bool = True) -> Reading:
     """One word a subscriber: of one that is listed twice, saying two things, nothing is believed."""
     words: dict[str, Word] = {}
-    malformed = [one for one in found if isinstance(one, Malformed)]
+    not_understood = [one for one in found if isinstance(one, Malformed)]
     doubtful: set[str] = set()
     for one in found:
         if isinstance(one, Word) and words.setdefault(one.key, one) != one:
             doubtful.add(one.key)
-    malformed += [Malformed(key, "is listed twice, with two standings or owners", key) for key in sorted(doubtful)]
-    return Reading([word for key, word in words.items() if key not in doubtful], malformed, identified)
+    not_understood += [malformed(name(key), _TWICE, key) for key in sorted(doubtful)]
+    return Reading([word for key, word in words.items() if key not in doubtful], not_understood, identified)
 
 
 def _code(text: str) -> str:

@@ -17,11 +17,20 @@ from billing_hooks.follow.base import MakeClient, Reading, Unreadable, parse_sta
 from billing_hooks.follow.mapped import COLUMNS, REQUIRED, STANDINGS, read_rows
 from billing_hooks.gateways.base import Access
 from billing_hooks.gateways.http import Http
+from billing_hooks.invoicing.words import Words
 from core.errors import InvalidInput
 
 OCTETS_MAX: Final = 16 * 1024 * 1024
 #: What a local file may be called: whoever names one here is to read no other.
 SUFFIXES: Final = (".csv", ".txt")
+_HALF: Final = Words(
+    "a última linha não tem fim de linha: pode ser meio arquivo",
+    "the last line has no line end: the file may be half of one",
+)
+_EMPTY: Final = Words(
+    "o arquivo está vazio: não há linha com os nomes das colunas",
+    "the file is empty: there is no line with the names of its columns",
+)
 
 
 class CsvFile:
@@ -57,9 +66,10 @@ def read_octets(octets: bytes, settings: Mapping[str, str]) -> Reading:
     try:
         text = decode(octets, settings["encoding"] or None)
     except BankFileMalformed as error:
-        raise Unreadable(f"the file {error.detail.rpartition(': ')[2]}") from None
+        said = error.detail.rpartition(": ")[2]
+        raise Unreadable(Words(f"o arquivo não pode ser lido: {said}", f"the file {said}")) from None
     if not ended(text):
-        raise Unreadable("the last line has no line end: the file may be half of one")
+        raise Unreadable(_HALF)
     return read_rows(_rows(text, settings), settings["standings"])
 
 
@@ -75,9 +85,12 @@ def _rows(text: str, settings: Mapping[str, str]) -> Iterator[tuple[int, Mapping
                 continue
             yield reader.line_num, {name: row[place] for name, place in places.items() if place < len(row)}
     except csv.Error as error:
-        raise Unreadable(f"line {reader.line_num} of the file is no CSV: {error}") from None
+        line = reader.line_num
+        raise Unreadable(Words(
+            f"a linha {line} do arquivo não é CSV: {error}", f"line {line} of the file is no CSV: {error}"
+        )) from None  # fmt: skip
     if places is None:
-        raise Unreadable("the file is empty: there is no line with the names of its columns")
+        raise Unreadable(_EMPTY)
 
 
 def _places(names: Sequence[str], settings: Mapping[str, str]) -> Mapping[str, int]:
@@ -88,7 +101,8 @@ def _places(names: Sequence[str], settings: Mapping[str, str]) -> Mapping[str, i
         if column in plain:
             places[name] = plain.index(column)
         elif name in REQUIRED:
-            raise Unreadable(f"the file has no column {settings[f'column_{name}']!r}")
+            wanted = settings[f"column_{name}"]
+            raise Unreadable(Words(f"o arquivo não tem a coluna {wanted!r}", f"the file has no column {wanted!r}"))
     return places
 
 
@@ -105,7 +119,9 @@ def _read_local(path: Path) -> bytes:
         with real.open("rb") as file:
             return file.read(OCTETS_MAX + 1)
     except OSError as error:
-        raise Unreadable(f"the file {path} cannot be read: {error.strerror}") from None
+        raise Unreadable(Words(
+            f"o arquivo {path} não pode ser lido: {error.strerror}", f"the file {path} cannot be read: {error.strerror}"
+        )) from None  # fmt: skip
 
 
 def _check_local(path: Path) -> None:

@@ -29,10 +29,12 @@ from billing_hooks.follow.base import (
     Word,
     gather,
     make_word,
+    malformed,
     parse_standings,
 )
 from billing_hooks.gateways.base import Access
 from billing_hooks.gateways.http import Http
+from billing_hooks.invoicing.words import Words, said_by
 from core.errors import InvalidInput
 
 #: CM is "Bloqueio Manual"; D, "Desativado", is also set by a person. AA waits for a signature and is no debt.
@@ -85,12 +87,12 @@ class Ixc:
         standings = parse_standings(access.settings["standings"])
         with rest.opened(access, make_client) as http:
             listing = partial(_list, http, access)
-            contracts, malformed = _rows(listing("cliente_contrato", ("status", "A")), _Contract)
-            rest.distinct((str(contract.id) for contract in contracts), "contract")
+            contracts, not_understood = _rows(listing("cliente_contrato", ("status", "A")), _Contract)
+            rest.distinct((str(contract.id) for contract in contracts), _contract)
             new = not {str(contract.id) for contract in contracts} <= set(known)
             who = _identities(listing) if new else None
         words = [_word(contract, standings, who) for contract in contracts]
-        return gather([*words, *malformed], identified=new)
+        return gather([*words, *not_understood], identified=new)
 
 
 class _Identities:
@@ -127,21 +129,22 @@ def _list(http: Http, access: Access, table: str, equals: tuple[str, str] = ("id
     return rest.read_pages(ask, size)
 
 
-def _complaint(table: str, said: Mapping[str, Any]) -> str:
-    return f"IXC does not list {table}: {str(said.get('message', 'it gives no reason'))[:200]}"
+def _complaint(table: str, said: Mapping[str, Any]) -> Words:
+    why = rest.reason_of(said, "message")
+    return Words(f"o IXC não lista {table}: {why.pt}", f"IXC does not list {table}: {why.en}")
 
 
 _Row = Any
 
 
 def _rows(raws: list[msgspec.Raw], type_: type[_Row]) -> tuple[list[_Row], list[Malformed]]:
-    rows, malformed = [], []
+    rows, not_understood = [], []
     for number, raw in enumerate(raws, 1):
         try:
             rows.append(rest.convert(raw, type_))
         except InvalidInput as error:
-            malformed.append(Malformed(f"row {number}", error.detail))
-    return rows, malformed
+            not_understood.append(malformed(Words(f"linha {number}", f"row {number}"), said_by(error)))
+    return rows, not_understood
 
 
 def _word(contract: _Contract, standings: Standings, who: _Identities | None) -> Word | Malformed:
@@ -156,4 +159,8 @@ def _word(contract: _Contract, standings: Standings, who: _Identities | None) ->
             logins=who.logins.get(key, ()) if who else (),
         )  # fmt: skip
     except InvalidInput as error:
-        return Malformed(f"contract {key}"[:200], error.detail, key[:255] or None)
+        return malformed(_contract(key), said_by(error), key)
+
+
+def _contract(key: str) -> Words:
+    return Words(f"contrato {key}", f"contract {key}")

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from billing_hooks.follow.base import Malformed, Reading, Word, gather, make_word, parse_standings
+from billing_hooks.follow.base import Malformed, Reading, Word, gather, make_word, malformed, parse_standings
+from billing_hooks.invoicing.words import Words, said_by
 from core.errors import InvalidInput
 
 COLUMNS: Final = ("id", "standing", "by_hand", "reason", "name", "document", "customer", "login")
@@ -35,7 +36,7 @@ def read_rows(rows: Iterable[tuple[int, Mapping[str, str]]], standings_text: str
                 logins=row.get("login", "").split(),
             )  # fmt: skip
         except InvalidInput as error:
-            word = Malformed(f"row {number}", error.detail, key[:255] or None)
+            word = malformed(Words(f"linha {number}", f"row {number}"), said_by(error), key)
         found.append(word)
     return gather(found)
 
@@ -43,5 +44,7 @@ def read_rows(rows: Iterable[tuple[int, Mapping[str, str]]], standings_text: str
 def _is_yes(text: str) -> bool:
     plain = text.strip().casefold()
     if plain not in _YES | _NO:
-        raise InvalidInput(f"by_hand is yes or no, not {text[:40]!r}")
+        raise InvalidInput(
+            f"by_hand is yes or no, not {text[:40]!r}", detail_pt=f"by_hand é sim ou não, e não {text[:40]!r}"
+        )
     return plain in _YES

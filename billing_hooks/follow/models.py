@@ -54,11 +54,14 @@ class FollowSource(Versioned, Base):
     #: The last time that also names, documents and logins were read.
     identified_at: Mapped[datetime | None]
     #: Why the last attempt failed; what is wrong, in words for people, while no run restricts by itself; and what the
-    #: guard of a run said of its word.
+    #: guard of a run said of its word; each in both languages.
     error: Mapped[str | None]
+    error_pt: Mapped[str | None]
     alarm: Mapped[str | None]
+    alarm_pt: Mapped[str | None]
     stopped: Mapped[str | None]
-    #: Of the last reading: {"count", "rows": [{"row", "detail", "key"}]}, the first ones.
+    stopped_pt: Mapped[str | None]
+    #: Of the last reading: {"count", "rows": [{"row", "row_pt", "detail", "detail_pt", "key"}]}, the first ones.
     malformed: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
 
 

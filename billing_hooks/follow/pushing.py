@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.follow import sources, words
 from billing_hooks.follow.adapters import PUSH
-from billing_hooks.follow.base import Malformed, Word, gather
+from billing_hooks.follow.base import Word, gather
 from billing_hooks.follow.reader import restrict
 from billing_hooks.runs import Billing
 from core.errors import Conflict, InvalidInput
@@ -24,12 +24,11 @@ def push(session: Session, billing: Billing, source_id: int, said: Sequence[Word
         raise Conflict(f"{source.name} is disabled")
     reading = gather(said)
     if reading.malformed:
-        raise InvalidInput(_detail(reading.malformed[0]), field="subscribers")
+        why = reading.malformed[0].words
+        raise InvalidInput(why.en, detail_pt=why.pt, field="subscribers")
     changed = words.keep_pushed(session, source, reading.words, now)
-    sources.note(session, source.id, read_at=now, alarm=None, error=None)
+    sources.note(session, source.id, read_at=now)
+    sources.set_error(session, source.id, None)
+    sources.set_alarm(session, source.id, None)
     restrict(session, billing, source)
     return changed
-
-
-def _detail(malformed: Malformed) -> str:
-    return f"{malformed.row}: {malformed.detail}"

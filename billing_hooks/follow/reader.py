@@ -27,6 +27,7 @@ from billing_hooks.follow.adapters import PUSH
 from billing_hooks.follow.base import MakeClient, Reading, SourceAdapter
 from billing_hooks.follow.models import FollowedContract, FollowSource, Mode
 from billing_hooks.gateways.base import Access
+from billing_hooks.invoicing.words import Words, moment, of_columns, said_by
 from billing_hooks.models import BillingDecision, BillingRun, RunState
 from billing_hooks.runs import Billing, RunUnsafe
 from core import outbox, topics
@@ -80,9 +81,24 @@ def _raise_alarms(session: Session, now: datetime) -> None:
         since = sources.unreadable_since(source)
         patience = max(sources.UNREADABLE_AFTER, timedelta(seconds=2 * (source.every_s or 0)))
         if since + patience <= now:
-            what = "has told nothing" if source.kind == PUSH else "could not be read"
-            because = f" ({source.error})" if source.error else ""
-            sources.note(session, source.id, alarm=f"it {what} since {since:%Y-%m-%d %H:%M} UTC{because}")
+            sources.set_alarm(session, source.id, _silent_since(source, since))
+
+
+def _silent_since(source: FollowSource, at: datetime) -> Words:
+    since, error = moment(at), of_columns(source.error, source.error_pt)
+    because = Words(f" ({error.pt})", f" ({error.en})") if error else Words("", "")
+    if source.kind == PUSH:
+        return Words(f"não diz nada desde {since.pt}{because.pt}", f"it has told nothing since {since.en}{because.en}")
+    return Words(
+        f"não pôde ser lido desde {since.pt}{because.pt}", f"it could not be read since {since.en}{because.en}"
+    )
+
+
+def _why(error: ProvedorError) -> Words:
+    """What it is that failed on the way stays as it came."""
+    if error.detail_pt is not None:
+        return said_by(error)
+    return Words(f"não responde como deve: {error.detail}", f"it does not answer as it should: {error.detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +151,20 @@ class Reader:
             return None
         now = self.clock()
         kept = words.keep_reading(session, source, reading, now, accept=forced_by is not None)
-        sources.note(session, source.id, read_at=now, claimed_until=None, error=None, alarm=kept.alarm)
+        sources.note(session, source.id, read_at=now, claimed_until=None)
+        sources.set_error(session, source.id, None)
+        sources.set_alarm(session, source.id, kept.alarm)
         if reading.identified:
             sources.note(session, source.id, identified_at=now)
         restrict(session, self.billing, source, forced_by=forced_by)
         return kept
 
-    def fail(self, session: Session, asked: Asked, detail: str) -> None:
+    def fail(self, session: Session, asked: Asked, error: ProvedorError) -> None:
         """It could not be read; it is tried again at its pace."""
         source = session.get(FollowSource, asked.source_id)
         if source is not None and source.asked_at == asked.asked_at:
-            sources.note(session, source.id, claimed_until=None, error=detail[:500])
+            sources.note(session, source.id, claimed_until=None)
+            sources.set_error(session, source.id, _why(error))
 
     def _submit(self, asked: Asked) -> None:
         self.threads.submit(self._run, asked)
@@ -154,10 +173,9 @@ class Reader:
         try:
             reading = asked.read(self.make_client)
         except ProvedorError as error:
-            detail = error.detail
-            log.warning("another billing system could not be read", source=asked.source_id, detail=detail)
+            log.warning("another billing system could not be read", source=asked.source_id, detail=error.detail)
             with self.database.transaction() as session:
-                self.fail(session, asked, detail)
+                self.fail(session, asked, error)
         except Exception as error:  # noqa: BLE001  (a thread has nobody to raise to; it comes again with its claim)
             log.error("reading another billing system failed", source=asked.source_id, error=type(error).__name__)
         else:
@@ -179,9 +197,9 @@ def restrict(session: Session, billing: Billing, source: FollowSource, *, forced
         if forced_by is not None:
             billing.force(session, refused.run_id, Actor(forced_by))
         else:
-            stopped = refused.detail
-            log.warning("what another billing system says was not done", source=source.id, detail=stopped)
-    sources.note(session, source.id, stopped=stopped)
+            stopped = said_by(refused)
+            log.warning("what another billing system says was not done", source=source.id, detail=refused.detail)
+    sources.set_stopped(session, source.id, stopped)
 
 
 def _out_of_step(session: Session, source_id: int) -> list[int]:

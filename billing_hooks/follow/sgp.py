@@ -25,10 +25,12 @@ from billing_hooks.follow.base import (
     Word,
     gather,
     make_word,
+    malformed,
     parse_standings,
 )
 from billing_hooks.gateways.base import Access
 from billing_hooks.gateways.http import Http
+from billing_hooks.invoicing.words import Words, said_by
 from core.errors import InvalidInput
 
 STANDINGS: Final = (
@@ -87,8 +89,8 @@ class Sgp:
             try:
                 customers.append(rest.convert(raw, _Customer))
             except InvalidInput as error:
-                found.append(Malformed(f"customer {number}", error.detail))
-        rest.distinct((str(customer.id) for customer in customers), "customer")
+                found.append(malformed(_customer(number), said_by(error)))
+        rest.distinct((str(customer.id) for customer in customers), _customer)
         for customer in customers:
             found += [word for raw in customer.contratos or () if (word := _word(customer, raw, standings))]
         return gather(found)
@@ -103,9 +105,13 @@ def _ask(http: Http, access: Access, number: int) -> rest.Page:
     return rest.Page(found.paginacao.total, found.clientes)
 
 
-def _complaint(said: Mapping[str, Any]) -> str:
-    reason = rest.first_text(*(said.get(name) for name in ("msg", "detail", "mensagem", "error")))
-    return f"SGP does not list its customers: {reason[:200] or 'it gives no reason'}"
+def _customer(number: rest.Scalar) -> Words:
+    return Words(f"cliente {number}", f"customer {number}")
+
+
+def _complaint(said: Mapping[str, Any]) -> Words:
+    why = rest.reason_of(said, "msg", "detail", "mensagem", "error")
+    return Words(f"o SGP não lista os seus clientes: {why.pt}", f"SGP does not list its customers: {why.en}")
 
 
 def _word(customer: _Customer, raw: msgspec.Raw, standings: Standings) -> Word | Malformed | None:
@@ -123,4 +129,5 @@ def _word(customer: _Customer, raw: msgspec.Raw, standings: Standings) -> Word |
             logins=[service.login for service in contract.servicos or () if service.login],
         )  # fmt: skip
     except InvalidInput as error:
-        return Malformed(f"contract {key} of customer {customer.id}"[:200], error.detail, key[:255] or None)
+        row = Words(f"contrato {key} do cliente {customer.id}", f"contract {key} of customer {customer.id}")
+        return malformed(row, said_by(error), key)

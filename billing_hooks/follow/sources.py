@@ -15,6 +15,7 @@ from billing_hooks.follow.adapters import ADAPTERS, PUSH
 from billing_hooks.follow.base import SourceAdapter
 from billing_hooks.follow.models import FollowedContract, FollowSource, Mode
 from billing_hooks.gateways.base import Access
+from billing_hooks.invoicing.words import Words, columns
 from core import audit, events
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
@@ -109,25 +110,39 @@ def open_credentials(keyring: Keyring, source: FollowSource) -> dict[str, str]:
     return opened
 
 
-def alarms(session: Session) -> list[str]:
+def alarms(session: Session) -> list[Words]:
     """What keeps a run from being believed, source by source; one that nothing follows says nothing."""
     heeded = (FollowSource.enabled, FollowSource.mode == Mode.LIVE, FollowSource.alarm.is_not(None))
-    rows = session.execute(select(FollowSource.name, FollowSource.alarm).where(*heeded).order_by(FollowSource.id))
-    return [f"{name}: {alarm}" for name, alarm in rows]
+    said = (FollowSource.name, FollowSource.alarm, FollowSource.alarm_pt)
+    rows = session.execute(select(*said).where(*heeded).order_by(FollowSource.id))
+    return [Words(f"{name}: {pt}", f"{name}: {en}") for name, en, pt in rows]
 
 
 def note(session: Session, source_id: int, **values: Any) -> None:  # noqa: ANN401  (columns of several types)
-    """What the reader found, which is no edit of a person's: the version stays. A new alarm, or what a run's guard
-    says, is told as an event."""
-    before = session.execute(
-        select(FollowSource.alarm, FollowSource.stopped).where(FollowSource.id == source_id)
-    ).one()  # fmt: skip
+    """What the reader found, which is no edit of a person's: the version stays."""
     session.execute(update(FollowSource).where(FollowSource.id == source_id).values(**values))
-    if "alarm" in values and values["alarm"] != before.alarm:
-        told = "follow_source.alarm" if values["alarm"] else "follow_source.well"
-        events.record(session, told, "follow_source", source_id, alarm=values["alarm"])
-    if values.get("stopped") and values["stopped"] != before.stopped:
-        events.record(session, "follow_source.stopped", "follow_source", source_id, detail=values["stopped"])
+
+
+def set_error(session: Session, source_id: int, error: Words | None) -> None:
+    """Why the last attempt to read failed."""
+    note(session, source_id, **columns("error", error))
+
+
+def set_alarm(session: Session, source_id: int, alarm: Words | None) -> None:
+    """Told as an event when it changes."""
+    before = session.scalars(select(FollowSource.alarm).where(FollowSource.id == source_id)).one()
+    note(session, source_id, **columns("alarm", alarm))
+    if before != (alarm.en if alarm else None):
+        told = "follow_source.alarm" if alarm else "follow_source.well"
+        events.record(session, told, "follow_source", source_id, **columns("alarm", alarm))
+
+
+def set_stopped(session: Session, source_id: int, stopped: Words | None) -> None:
+    """What a run's guard says of its word; told as an event when it says something new."""
+    before = session.scalars(select(FollowSource.stopped).where(FollowSource.id == source_id)).one()
+    note(session, source_id, **columns("stopped", stopped))
+    if stopped is not None and stopped.en != before:
+        events.record(session, "follow_source.stopped", "follow_source", source_id, **columns("detail", stopped))
 
 
 def count_following(session: Session, source_id: int) -> int:

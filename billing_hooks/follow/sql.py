@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from billing_hooks.follow.base import SUBSCRIBERS_MAX, MakeClient, Reading, Unreadable, parse_standings
 from billing_hooks.follow.mapped import COLUMNS, REQUIRED, STANDINGS, read_rows
 from billing_hooks.gateways.base import Access
+from billing_hooks.invoicing.words import Words
 from core.errors import InvalidInput
 
 CONNECT_S: Final = 10
@@ -124,7 +125,7 @@ def _connection(url: URL) -> Iterator[Connection]:
             yield connection
             connection.rollback()
     except SQLAlchemyError as error:
-        raise Unreadable(_detail(error, url)) from None
+        raise Unreadable(_why(error, url)) from None
 
 
 def _rows(connection: Connection, query: str) -> Iterator[dict[str, str]]:
@@ -133,12 +134,19 @@ def _rows(connection: Connection, query: str) -> Iterator[dict[str, str]]:
     names = [name.lower() for name in result.keys()]  # noqa: SIM118  (a result is no mapping)
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise Unreadable(f"the query gives no column {', '.join(missing)}; columns are {', '.join(COLUMNS)}")
+        lacks, known = ", ".join(missing), ", ".join(COLUMNS)
+        raise Unreadable(Words(
+            f"a consulta não dá a coluna {lacks}; as colunas são {known}",
+            f"the query gives no column {lacks}; columns are {known}",
+        ))  # fmt: skip
     count = 0
     while page := result.fetchmany(_PAGE):
         count += len(page)
         if count > SUBSCRIBERS_MAX:
-            raise Unreadable(f"the query gives more than {SUBSCRIBERS_MAX} rows")
+            raise Unreadable(Words(
+                f"a consulta dá mais de {SUBSCRIBERS_MAX} linhas",
+                f"the query gives more than {SUBSCRIBERS_MAX} rows",
+            ))  # fmt: skip
         for row in page:
             yield {name: _text(value) for name, value in zip(names, row, strict=True) if name in COLUMNS}
 
@@ -153,8 +161,9 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _detail(error: SQLAlchemyError, url: URL) -> str:
-    """The server's sentence, in one line; drivers may quote the host and the user, never the password."""
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()
-    detail = f"the database cannot be read: {said[0][:200] if said else type(error).__name__}"
-    return detail.replace(str(url.password), "…") if url.password else detail
+def _why(error: SQLAlchemyError, url: URL) -> Words:
+    """With the server's sentence, in one line; drivers may quote the host and the user, never the password."""
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    said = lines[0][:200] if lines else type(error).__name__
+    plain = said.replace(str(url.password), "…") if url.password else said
+    return Words(f"o banco de dados não pode ser lido: {plain}", f"the database cannot be read: {plain}")

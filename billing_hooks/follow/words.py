@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from billing_hooks.follow import matching, sources
 from billing_hooks.follow.base import Malformed, Reading, Word
 from billing_hooks.follow.models import FollowedContract, FollowedSubscriber, FollowSource, Mode
+from billing_hooks.invoicing.words import Words
 from core import outbox, topics
 from core.access import HoldEffect
 from core.models.party import Contract, ContractStatus
@@ -36,11 +37,11 @@ _STRENGTH: Final = (None, *HoldEffect)
 
 
 class Kept(NamedTuple):
-    """What was made of a reading. `alarm`: why it is not to be believed, in words."""
+    """What was made of a reading. `alarm`: why it is not to be believed."""
 
     listed: int
     changed: int
-    alarm: str | None
+    alarm: Words | None
 
 
 def keep_reading(
@@ -131,13 +132,19 @@ def _identity(word: Word) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _alarm(reading: Reading, gone: int, listed_before: int) -> str | None:
+def _alarm(reading: Reading, gone: int, listed_before: int) -> Words | None:
     rows = len(reading.words) + len(reading.malformed)
     if len(reading.malformed) > rows * MALFORMED_SHARE_MAX:
-        first = reading.malformed[0]
-        return f"{len(reading.malformed)} of its {rows} rows cannot be understood ({first.row}: {first.detail})"
+        count, first = len(reading.malformed), reading.malformed[0].words
+        return Words(
+            f"{count} das suas {rows} linhas não se entendem ({first.pt})",
+            f"{count} of its {rows} rows cannot be understood ({first.en})",
+        )
     if gone and gone >= listed_before * GONE_SHARE_MAX and (gone > GONE_FLOOR or gone == listed_before):
-        return f"{gone} of the {listed_before} subscribers that it listed are gone from its list"
+        return Words(
+            f"{gone} dos {listed_before} assinantes que listava sumiram da lista",
+            f"{gone} of the {listed_before} subscribers that it listed are gone from its list",
+        )
     return None
 
 

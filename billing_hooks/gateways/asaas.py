@@ -41,12 +41,15 @@ from billing_hooks.gateways.checks import check_base_url, check_plain_secret
 from billing_hooks.gateways.http import GatewayRefused, Http
 from billing_hooks.gateways.reading import BRASILIA, Id, cents, day, decode, surcharge_and_discount
 from billing_hooks.gateways.writing import present
+from billing_hooks.invoicing.words import Words
 
 TOKEN_HEADER: Final = "asaas-access-token"  # noqa: S105
 TOKEN_LENGTH_MIN: Final = 32
 #: Asaas asks for a User-Agent that names the application.
 USER_AGENT: Final = "Provedor"
 PAGE: Final = 100
+#: However it is paid (UNVERIFIED: what users report that it answers).
+CHARGE_CENTS_MIN: Final = 500
 _PAYS: Final = frozenset({"PAYMENT_CONFIRMED", "PAYMENT_RECEIVED", "PAYMENT_RECEIVED_IN_CASH"})
 #: The states of money that came, and of these the ones in which it is there.
 _PAID: Final = frozenset({"CONFIRMED", "RECEIVED", "RECEIVED_IN_CASH", "DUNNING_RECEIVED"})
@@ -135,12 +138,16 @@ class _Queues(msgspec.Struct):
 class Asaas:
     settings: Mapping[str, str] = {"base_url": "https://api.asaas.com/v3"}
     credentials: Sequence[str] = ("api_key",)
+    takes_discount = True
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the webhook's token", TOKEN_LENGTH_MIN)
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
         token = delivery.headers.get(TOKEN_HEADER, "")
@@ -201,9 +208,15 @@ class AsaasApi:
             if refused.status_code != 404 and self._payment(charge_id).is_open:
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         stopped = [queue.url for queue in self.queues() if queue.interrupted]
-        return f"Asaas has stopped sending events to {', '.join(stopped)}; resume it there" if stopped else None
+        if not stopped:
+            return None
+        urls = ", ".join(stopped)
+        return Words(
+            pt=f"o Asaas parou de enviar eventos para {urls}; reative a fila lá",
+            en=f"Asaas has stopped sending events to {urls}; resume it there",
+        )
 
     def queues(self) -> list[Queue]:
         return decode(self._call("GET", "/webhooks"), _Queues).data
@@ -226,7 +239,7 @@ class AsaasApi:
             "dueDate": order.due_date.isoformat(), "description": order.description,
             "externalReference": our_reference(order.invoice_id),
             "fine": {"value": order.fine_bp / 100, "type": "PERCENTAGE"},
-            "interest": {"value": order.interest_bp_month / 100},
+            "interest": {"value": order.interest_bp_month / 100}, **_early(order),
         }  # fmt: skip
         return decode(self._call("POST", "/payments", json=wanted), _Payment)
 
@@ -252,6 +265,14 @@ class AsaasApi:
 
     def _call(self, method: str, path: str, **more: Any) -> bytes:  # noqa: ANN401
         return self._http.call(method, path, headers=self._headers, **more)
+
+
+def _early(order: ChargeOrder) -> dict[str, Any]:
+    """`dueDateLimitDays`: how many days before the due date is the last on which it is given."""
+    if order.discount_until is None:
+        return {}
+    days = (order.due_date - order.discount_until).days
+    return {"discount": {"value": order.discount_cents / 100, "type": "FIXED", "dueDateLimitDays": days}}
 
 
 def facts_of(payment: _Payment) -> list[Fact]:

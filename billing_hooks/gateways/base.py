@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
 from billing_hooks.gateways.http import Http
+from billing_hooks.invoicing.words import Words
 from core.errors import InvalidInput, Unauthenticated
 
 EVENT_ID_LENGTH_MAX = 255
@@ -172,7 +173,8 @@ class Payer:
 class ChargeOrder:
     """A charge to be made. The key makes the same order twice one charge, where the gateway knows such keys.
 
-    `fine_percent` once and `interest_percent_month` pro rata after the due date, in hundredths of a percent.
+    `fine_bp` once and `interest_bp_month` pro rata after the due date, in hundredths of a percent. Who pays by
+    `discount_until` pays `discount_cents` less, where the gateway takes that.
     """
 
     key: str
@@ -184,6 +186,8 @@ class ChargeOrder:
     fine_bp: int = 0
     interest_bp_month: int = 0
     notify_url: str = ""
+    discount_cents: int = 0
+    discount_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +219,8 @@ class GatewayApi(Protocol):
     def since(self, moment: datetime) -> Iterable[Fact]:
         """Facts of everything that was paid, given back or closed since, for reconciliation."""
 
-    def queue_alarm(self) -> str | None:
-        """What is wrong with the gateway's sending of events to us, where it tells; in words for people."""
+    def queue_alarm(self) -> Words | None:
+        """What is wrong with the gateway's sending of events to us, where it tells."""
 
     def create(self, order: ChargeOrder) -> Charge: ...
 
@@ -228,12 +232,17 @@ class GatewayAdapter(Protocol):
     #: The names of an account's settings with their defaults, and of what it must keep secret.
     settings: Mapping[str, str]
     credentials: Sequence[str]
+    #: Its charges can ask less of who pays early.
+    takes_discount: bool
 
     def check_secret(self, secret: str) -> None:
         """Refuse a secret that could verify nothing. Raises InvalidInput."""
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """Refuse values that no charge could be made with; all names are known. Raises InvalidInput."""
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:
+        """The smallest amount that it makes a charge for, by an account's settings, all of them."""
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> Sequence[Message]:
         """The events of a delivery. Raises WebhookNotAuthentic or WebhookMalformed."""

@@ -64,6 +64,8 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]+")
 #: It becomes part of a path.
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 PAGE: Final = 100
+#: Of a boleto (UNVERIFIED: public code).
+CHARGE_CENTS_MIN: Final = 500
 #: How far back a charge is looked for before it is made: an order is not repeated after longer.
 ORDERED_WITHIN: Final = timedelta(days=90)
 #: Charges that are kept in mind between two readings.
@@ -110,6 +112,7 @@ class _Made(msgspec.Struct):
 class Efi:
     settings: Mapping[str, str] = {"base_url": "https://cobrancas.api.efipay.com.br/v1"}
     credentials: Sequence[str] = ("client_id", "client_secret")
+    takes_discount = True
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
@@ -123,6 +126,9 @@ class Efi:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         try:
@@ -257,12 +263,19 @@ def _wanted(order: ChargeOrder, hook_token: str) -> dict[str, Any]:
     billet = {
         "customer": _customer(order.payer), "expire_at": order.due_date.isoformat(), "message": "\n".join(message),
         "configurations": present({"fine": order.fine_bp, "interest": order.interest_bp_month * 10 // 30}),
+        "conditional_discount": _early(order),
     }  # fmt: skip
     return {
         "items": [{"name": order.description[:NAME_LENGTH_MAX], "value": order.amount_cents, "amount": 1}],
         "metadata": present(metadata),
         "payment": {"banking_billet": present(billet)},
     }
+
+
+def _early(order: ChargeOrder) -> dict[str, Any]:
+    if order.discount_until is None:
+        return {}
+    return {"type": "currency", "value": order.discount_cents, "until_date": order.discount_until.isoformat()}
 
 
 def _customer(payer: Payer) -> dict[str, Any]:

@@ -13,6 +13,7 @@ An invoice shows the sum of what was paid and no parts, so its payment grows. `t
 UNVERIFIED against the vendor: the status `partially_refunded` and the field `refunded_cents` (public code);
 `fines_on_occurrence_day_cents` as what was asked for on the day of payment; `financial_return_dates` as the days on
 which the money is there, each `pending` until then; `query` as a filter that finds `external_reference`; that a
+discount for who pays early may be of an amount (`value_cents`), until the due date itself (`days` 0); that a
 repeated `Idempotency-Key` is answered 409 and forgotten after a day (public code); the bounds of a trigger's
 `authorization`. The documents give no schedule of repetitions.
 """
@@ -56,6 +57,8 @@ from billing_hooks.gateways.writing import phone_digits, present
 
 SECRET_LENGTH_MIN: Final = 32
 PAGE: Final = 100
+#: UNVERIFIED: public code.
+CHARGE_CENTS_MIN: Final = 100
 #: An event, an id or a status, as they become an event's id.
 _WORD: Final = re.compile(r"[\x21-\x7e]{0,64}")
 #: An invoice's id becomes part of a path.
@@ -127,12 +130,16 @@ class _Page(msgspec.Struct):
 class Iugu:
     settings: Mapping[str, str] = {"base_url": "https://api.iugu.com/v1"}
     credentials: Sequence[str] = ("api_token",)
+    takes_discount = True
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the trigger's authorization", SECRET_LENGTH_MIN)
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         check_base_url(settings)
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return CHARGE_CENTS_MIN
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         given = delivery.headers.get("authorization", "").encode()
@@ -336,6 +343,7 @@ def _wanted(order: ChargeOrder) -> dict[str, Any]:
         "items": [{"description": order.description, "quantity": 1, "price_cents": order.amount_cents}],
         "payer": _payer(order.payer), "external_reference": our_reference(order.invoice_id),
         "ignore_due_email": True, "ignore_canceled_email": True, **_late(order),
+        **_early(order),
     }  # fmt: skip
 
 
@@ -350,6 +358,14 @@ def _late(order: ChargeOrder) -> dict[str, Any]:
     daily = round(Decimal(order.interest_bp_month) / 3000, 3)
     interest = {"per_day_interest": True, "per_day_interest_value": float(daily)} if daily else {}
     return {"fines": True, **fine, **interest}
+
+
+def _early(order: ChargeOrder) -> dict[str, Any]:
+    if order.discount_until is None:
+        return {}
+    days = (order.due_date - order.discount_until).days
+    discounts = [{"days": days, "value_cents": order.discount_cents}]
+    return {"early_payment_discount": True, "early_payment_discounts": discounts}
 
 
 def _payer(payer: Payer) -> dict[str, Any]:

@@ -63,6 +63,8 @@ _WRITTEN_MOMENT: Final = re.compile("[0-9]{1,15}")
 _QUERY_FIELDS_MAX: Final = 20
 PAGE: Final = 100
 _METHODS: Final = {"pix": "pix", "boleto": "bolbradesco"}
+#: UNVERIFIED: a boleto's is what /v1/payment_methods says in public code (`min_allowed_amount`).
+CHARGE_CENTS_MIN: Final = {"pix": 1, "boleto": 400}
 _CHARGEBACK: Final = "chargeback:"
 
 _OPEN: Final = frozenset({"pending", "in_process", "authorized"})
@@ -142,6 +144,7 @@ class MercadoPago:
         "base_url": "https://api.mercadopago.com", "payment_method": "pix", "user_id": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("access_token",)
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the application's secret signature", SECRET_LENGTH_MIN)
@@ -150,6 +153,9 @@ class MercadoPago:
         check_base_url(settings)
         check_choice(settings, "payment_method", tuple(_METHODS))
         check_form(settings, "user_id", "[0-9]{0,20}", "the account's number, digits only, or nothing")
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:
+        return CHARGE_CENTS_MIN[settings["payment_method"]]
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         signed_id = _verify(secret, delivery, now)

@@ -51,6 +51,7 @@ from billing_hooks.gateways.oauth import Token
 from billing_hooks.gateways.reading import decode
 from billing_hooks.gateways.writing import decimals, digits, present
 from billing_hooks.invoicing.br_code import check_key
+from billing_hooks.invoicing.words import Words
 from core.clock import Clock, utc_now
 from core.errors import InvalidInput
 
@@ -115,6 +116,7 @@ class Pix:
         "webhook_ca": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("client_id", "client_secret", "certificate", "private_key")
+    takes_discount = True
 
     def __init__(self, clock: Clock = utc_now) -> None:
         self._clock = clock
@@ -137,6 +139,9 @@ class Pix:
             authorities_of(settings["webhook_ca"])
         if settings.get("pix_key"):
             _check_key(settings["pix_key"])
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return 1
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:  # noqa: ARG002
         """One message a Pix; none of a body without any, by which a bank tries the URL."""
@@ -201,7 +206,7 @@ class PixApi:
             if known is not None and known.status == "ATIVA":
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         """A bank gives an event up after its last try and tells nobody; that it has no URL of ours to tell, it does."""
         key = self._access.settings["pix_key"]
         if not key:
@@ -216,7 +221,10 @@ class PixApi:
             registered = ""
         if OUR_PATH in registered:
             return None
-        return f"the bank has no webhook of ours for the key {key}: provedor gateway register"
+        return Words(
+            pt=f"o banco não tem webhook nosso para a chave {key}: provedor gateway register",
+            en=f"the bank has no webhook of ours for the key {key}: provedor gateway register",
+        )
 
     def register(self, receiver_url: str) -> None:
         """Have what comes to our key told to this URL, https://HOST/hooks/pix. A bank that adds its `/pix` at the end
@@ -264,6 +272,9 @@ class PixApi:
             value["multa"] = {"modalidade": 2, "valorPerc": decimals(order.fine_bp)}  # percent, once
         if order.interest_bp_month:
             value["juros"] = {"modalidade": 3, "valorPerc": decimals(order.interest_bp_month)}  # a month, by days
+        if order.discount_until is not None:
+            until = {"data": order.discount_until.isoformat(), "valorPerc": decimals(order.discount_cents)}
+            value["desconto"] = {"modalidade": 1, "descontoDataFixa": [until]}  # an amount, until a day
         return {
             "calendario": {
                 "dataDeVencimento": order.due_date.isoformat(),

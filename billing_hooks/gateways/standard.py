@@ -67,6 +67,7 @@ class _Event(msgspec.Struct):
 class StandardWebhooks:
     settings: Mapping[str, str] = {}
     credentials: Sequence[str] = ()
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         """`whsec_` and 24 to 64 octets in base64, as the specification has it."""
@@ -79,6 +80,9 @@ class StandardWebhooks:
 
     def check_settings(self, settings: Mapping[str, str]) -> None:
         """There are none."""
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:  # noqa: ARG002
+        return 1
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         event_id = delivery.headers.get("webhook-id", "")

@@ -44,6 +44,7 @@ from billing_hooks.gateways.checks import check_base_url, check_choice, check_fo
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused, Http
 from billing_hooks.gateways.reading import BRASILIA, Id, decode
 from billing_hooks.gateways.stripe_money import smallest_units
+from billing_hooks.invoicing.words import Words
 
 OUR_PATH: Final = "/hooks/stripe"
 SIGNATURE_HEADER: Final = "stripe-signature"
@@ -63,6 +64,8 @@ _WRITTEN_SECONDS: Final = re.compile("0|[1-9][0-9]{0,11}")
 _BOLETO_DAYS_MAX: Final = 60
 _PIX_S_MIN, _PIX_S_MAX = 60, 14 * 24 * 3600
 _METHODS: Final = ("boleto", "pix", "card")
+#: In reais, not tried with the vendor; what it asks for in other currencies it says itself.
+CHARGE_CENTS_MIN: Final = {"boleto": 500, "pix": 50, "card": 50}
 
 _PAYS: Final = frozenset(
     {
@@ -155,6 +158,7 @@ class Stripe:
         "payment_method": "boleto", "livemode": "", "account": "",
     }  # fmt: skip
     credentials: Sequence[str] = ("api_key",)
+    takes_discount = False
 
     def check_secret(self, secret: str) -> None:
         check_plain_secret(secret, "the endpoint's secret", SECRET_LENGTH_MIN, prefix=SECRET_PREFIX)
@@ -166,6 +170,10 @@ class Stripe:
         check_form(settings, "account", "(acct_[A-Za-z0-9]{1,250})?", "a connected account's id, acct_…, or nothing")
         check_choice(settings, "payment_method", _METHODS)
         check_choice(settings, "livemode", ("", "true", "false"))
+
+    def charge_cents_min(self, settings: Mapping[str, str]) -> int:
+        in_reais = settings["currency"].lower() == "brl"
+        return CHARGE_CENTS_MIN[settings["payment_method"]] if in_reais else 1
 
     def authenticate(self, secret: str, delivery: Delivery, now: datetime) -> list[Message]:
         _verify(secret, delivery, now)
@@ -248,14 +256,20 @@ class StripeApi:
             if refused.status_code != 404 and self._intent(charge_id).status not in _ENDED:
                 raise
 
-    def queue_alarm(self) -> str | None:
+    def queue_alarm(self) -> Words | None:
         """Of the endpoints that look like ours: by their path, because Stripe does not know which is."""
         try:
             endpoints = decode(self._call("GET", "/v1/webhook_endpoints", params={"limit": PAGE}), _Endpoints).data
         except GatewayDenied:  # a restricted key need not know of them
             return None
         stopped = [one.url for one in endpoints if one.status == "disabled" and OUR_PATH in one.url]
-        return f"Stripe has disabled the endpoint {', '.join(stopped)}; enable it there" if stopped else None
+        if not stopped:
+            return None
+        urls = ", ".join(stopped)
+        return Words(
+            pt=f"o Stripe desativou o endpoint {urls}; ative-o lá",
+            en=f"Stripe has disabled the endpoint {urls}; enable it there",
+        )
 
     def _facts(self, intent: shown.Intent) -> list[Fact]:
         if intent.status == "canceled" or shown.expired(intent):

@@ -21,10 +21,10 @@ Each amount is rounded down to the centavo, by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from core.errors import InvalidInput
 
@@ -84,6 +84,16 @@ class Debt:
         if self.terms.discount_until is not None and self.terms.discount_until > self.due_date:
             raise InvalidInput("a discount ends on the due date, or before", field="discount_until")
 
+    def without_discount(self) -> Debt:
+        return replace(self, terms=replace(self.terms, discount_cents=0, discount_until=None))
+
+
+class Parts(NamedTuple):
+    """Of a payment: fine and interest, and what was let off."""
+
+    late_cents: int = 0
+    discount_cents: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class AmountDue:
@@ -97,6 +107,14 @@ class AmountDue:
     @property
     def total_cents(self) -> int:
         return self.principal_cents - self.discount_cents + self.fine_cents + self.interest_cents
+
+    def parts_of(self, paid_cents: int) -> Parts:
+        """Of a payment on that day: what is more than the principal, if no more than was due for being late, or less,
+        if no more than the discount. Of anything else nothing is: it is the payer's, or still owed."""
+        more_cents = paid_cents - self.principal_cents
+        if more_cents >= 0:
+            return Parts(late_cents=more_cents) if more_cents <= self.fine_cents + self.interest_cents else Parts()
+        return Parts(discount_cents=-more_cents) if -more_cents <= self.discount_cents else Parts()
 
 
 @dataclass(frozen=True, slots=True)

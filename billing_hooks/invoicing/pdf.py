@@ -44,7 +44,9 @@ _LABELS: Final[dict[str, Words]] = {
     "fine": Words("Multa por atraso", "Fine for late payment"),
     "interest": Words("Juros de mora", "Interest for late payment"),
     "total": Words("Total a pagar", "Total to pay"),
-    "late": Words("Em caso de atraso", "When paid late"),
+    "terms": Words("Condições de pagamento", "Terms of payment"),
+    "early": Words("Pix Copia e Cola com desconto", "Pix with the discount, to copy and paste"),
+    "until": Words("Até", "Until"),
     "notice": Words("Aviso", "Notice"),
     "pix": Words("Pague com Pix", "Pay by Pix"),
     "scan": Words(
@@ -84,7 +86,8 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """All that one invoice shows. `copy`: it is a second copy, and owes that amount by that date.
+    """All that one invoice shows. `copy`: it is a second copy, and owes that amount by that date. `early_pix_code`: a
+    static one, of the amount less the terms' discount.
 
     `period`: None of an invoice that is for no days. `notice`: what the provider has to tell, of a suspension to come
     for example; paragraphs by line breaks.
@@ -102,6 +105,7 @@ class Sheet:
     pix_code: str | None = None
     boleto_line: str | None = None
     notice: str | None = None
+    early_pix_code: str | None = None
 
     def __post_init__(self) -> None:
         if self.period is not None and self.period.end is None:
@@ -129,12 +133,13 @@ class Sheet:
 
     def _check_pix(self) -> None:
         """A dynamic code's amount is its location's; what it shows of it is not binding."""
-        if self.pix_code is None:
-            return
-        said = br_code.parse(self.pix_code)
-        asked = said.amount_cents if isinstance(said, br_code.StaticCode) else None
-        if asked is not None and asked != self.amount.total_cents:
-            raise InvalidInput(f"the Pix code asks for {money(asked)}", field="pix_code")
+        less_cents = self.terms.discount_cents if self.terms is not None else 0
+        codes = {"pix_code": (self.pix_code, 0), "early_pix_code": (self.early_pix_code, less_cents)}
+        for field, (code, less) in codes.items():
+            said = br_code.parse(code) if code is not None else None
+            asked = said.amount_cents if isinstance(said, br_code.StaticCode) else None
+            if asked is not None and asked != self.amount.total_cents - less:
+                raise InvalidInput(f"the Pix code asks for {money(asked)}", field=field)
 
     def _check_boleto(self) -> None:
         if self.boleto_line is None:
@@ -157,9 +162,10 @@ def draw(sheet: Sheet, language: Language, created_at: datetime) -> bytes:
     page.parties()
     page.charges()
     page.sums()
-    page.late()
+    page.terms()
     page.notice()
     page.pix()
+    page.early()
     page.boleto()
     return bytes(page.output())
 
@@ -226,9 +232,9 @@ class _Page(FPDF):
                 self._row(self._say(label), "", money(cents))
         self._row(self._say("total"), "", money(amount.total_cents), bold=True)
 
-    def late(self) -> None:
+    def terms(self) -> None:
         if self._sheet.terms is not None:
-            self._block("late", late_words(self._sheet.terms).of(self._language))
+            self._block("terms", terms_words(self._sheet.terms).of(self._language))
 
     def notice(self) -> None:
         if self._sheet.notice:
@@ -248,6 +254,14 @@ class _Page(FPDF):
         self.ln(1)
         self._text(self._sheet.pix_code, 8, left=left + side + 2)
         self.set_xy(left, max(self.get_y(), top + side))
+
+    def early(self) -> None:
+        """To be copied: there is one QR code on a sheet, so that nobody takes the wrong one."""
+        sheet, terms = self._sheet, self._sheet.terms
+        if sheet.early_pix_code is None or terms is None or terms.discount_until is None:
+            return
+        less = money(sheet.amount.total_cents - terms.discount_cents)
+        self._block("early", f"{self._say('until')} {self._day(terms.discount_until)}: {less}\n{sheet.early_pix_code}")
 
     def boleto(self) -> None:
         if self._sheet.boleto_line is None:
@@ -344,7 +358,7 @@ class _Page(FPDF):
         return _LABELS[label].of(self._language)
 
 
-def late_words(terms: LateTerms) -> Words:
+def terms_words(terms: LateTerms) -> Words:
     """What a contract says of paying early and late, as sentences."""
     pt, en = [], []
     if terms.discount_until is not None:

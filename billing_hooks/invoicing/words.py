@@ -1,10 +1,12 @@
-"""Days, money and documents as a payer in Brazil reads them, in Portuguese and English. Pure."""
+"""What is said to people, in Portuguese and English: days, money and documents as Brazil reads them. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Literal
+
+from core.errors import ProvedorError
 
 Language = Literal["pt_BR", "en"]
 
@@ -18,6 +20,21 @@ class Words:
 
     def of(self, language: Language) -> str:
         return self.en if language == "en" else self.pt
+
+
+def columns(name: str, words: Words | None) -> dict[str, str | None]:
+    """As it is stored, told in events and shown over REST: English under the name, Portuguese under `name_pt`."""
+    return {name: words.en if words else None, f"{name}_pt": words.pt if words else None}
+
+
+def of_columns(en: str | None, pt: str | None) -> Words | None:
+    """None where nothing is said."""
+    return None if en is None or pt is None else Words(pt, en)
+
+
+def said_by(error: ProvedorError) -> Words:
+    """What is technical is the same in both."""
+    return Words(error.detail_pt or error.detail, error.detail)
 
 
 def name(text: str) -> Words:
@@ -38,6 +55,12 @@ def percent(basis_points: int) -> str:
 
 def day(on: date, language: Language) -> str:
     return on.isoformat() if language == "en" else f"{on:%d/%m/%Y}"
+
+
+def moment(at: datetime) -> Words:
+    """To the minute, where no zone of the provider's is known."""
+    utc = at.astimezone(UTC)
+    return Words(f"{utc:%d/%m/%Y %H:%M} UTC", f"{utc:%Y-%m-%d %H:%M} UTC")
 
 
 def document(plain: str) -> str:

@@ -211,27 +211,36 @@ class Issuing:
         account, period = planned.account, planned.period
         late = terms.late_terms(account.terms, account.payer_kind)
         through = f"{words.day(period.start, 'pt_BR')} a {words.day(period.last, 'pt_BR')}"
+        let_off, until = terms.early_discount(account.terms, made.total_cents, planned.due_date)
         values = {
             "contract_id": account.contract_id, "due_date": planned.due_date, "amount_cents": made.total_cents,
+            "early_discount_cents": let_off, "early_discount_until": until,
             "description": f"Mensalidade de {through}", "fine_bp": late.fine_bp,
             "interest_bp_month": late.interest_bp_month,
         }  # fmt: skip
         invoice = invoices.create_invoice(session, values, actor, self.clock())
-        if account.terms.account_id is not None:
-            self._charge(session, invoice, account.terms.account_id, actor)
-        elif (code := payable.static_code(account.terms, invoice, invoice.amount_cents)) is not None:
+        if self._charge(session, invoice, account.terms.account_id, actor):
+            return invoice
+        code = payable.static_code(account.terms, invoice, invoice.amount_cents)
+        if code is not None:
             invoices.update_invoice(session, invoice, {"pix_code": code}, actor)
         return invoice
 
-    def _charge(self, session: Session, invoice: Invoice, account_id: int, actor: Actor) -> None:
-        """An invoice that no gateway will charge is owed all the same; somebody looks."""
+    def _charge(self, session: Session, invoice: Invoice, account_id: int | None, actor: Actor) -> bool:
+        """Whether a gateway charges it. One that none will charge is owed all the same, and payable by a static code
+        if its terms have a key; somebody looks."""
+        if account_id is None:
+            return False
         try:
             with session.begin_nested():
                 is_holiday = policies.load_holidays(session, self.country).closes_banks
                 charges.order_charge(session, invoice.id, account_id, actor, self.today(), is_holiday)
         except ProvedorError as error:
-            events.record(session, "invoice.charge_failed", "invoice", invoice.id, detail=error.detail)
+            why = words.columns("detail", words.said_by(error))
+            events.record(session, "invoice.charge_failed", "invoice", invoice.id, **why)
             log.warning("invoice could not be charged", invoice_id=invoice.id, detail=error.detail)
+            return False
+        return True
 
 
 def cancel(session: Session, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:

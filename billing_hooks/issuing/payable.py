@@ -1,5 +1,8 @@
 """How an invoice can be paid today, and the sheet that says so.
 
+Who pays early pays less where his code asks for less: that of a charge with the discount, or the static code of a day
+on which it is given. The sheet has the code of the whole amount, good on its due date, and that one beside it.
+
 The codes on an invoice are those of the charge that was made last. While that charge is not due yet they are what the
 payer uses, the charge of a second copy with its fine and interest. Where no gateway makes codes, a static Pix code is
 written for the amount of the day. An invoice that is late and has neither is shown as it was made: whoever registered
@@ -26,7 +29,7 @@ from billing_hooks.invoicing.period import Span
 from billing_hooks.invoicing.words import Words
 from billing_hooks.issuing import terms
 from billing_hooks.issuing.kept import lines_of
-from billing_hooks.issuing.owed import debt_of, owed_on
+from billing_hooks.issuing.owed import debt_of
 from billing_hooks.models import (
     BilledPeriod,
     Charge,
@@ -71,19 +74,34 @@ def payable_on(session: Session, invoice: Invoice, today: date, holidays: Holida
     """Raises Conflict for an invoice that is not open."""
     if invoice.status is not InvoiceStatus.OPEN:
         raise Conflict(f"invoice {invoice.id} is {invoice.status.value}, not open")
+    debt = _offered(session, invoice, today, holidays)
     charge = _live_charge(session, invoice, today)
     if charge is not None:
-        return Payable(
-            _asked_by(charge, debt_of(session, invoice), holidays), charge.due_date, invoice.pix_code,
-            invoice.boleto_line, invoice.url,
-        )  # fmt: skip
+        amount, until = _asked_by(charge, debt, today, holidays)
+        return Payable(amount, until, invoice.pix_code, invoice.boleto_line, invoice.url)
     is_late = today > payable_until(invoice.due_date, holidays.closes_banks)
     until = today if is_late else max(today, invoice.due_date)
-    amount = owed_on(session, invoice, until, holidays.closes_banks)
+    if debt.terms.discount_until is not None:
+        until = max(today, debt.terms.discount_until)
+    amount = amount_due(debt, until, holidays.closes_banks)
     code = static_code(terms_of(session, invoice.contract_id), invoice, amount.total_cents)
     if code is None and not is_late:
         code = invoice.pix_code
     return Payable(amount, until, code, None if is_late else invoice.boleto_line, invoice.url)
+
+
+def _offered(session: Session, invoice: Invoice, today: date, holidays: Holidays) -> Debt:
+    """With its discount while there is a code that gives it, or none at all: then it is paid to a person."""
+    debt, charge = debt_of(session, invoice), _live_charge(session, invoice, today)
+    until = debt.terms.discount_until
+    if charge is not None:
+        last = charge.early_discount_until
+        return debt if last is not None and today <= last else debt.without_discount()
+    if until is None or today > payable_until(until, holidays.closes_banks):
+        return debt.without_discount()
+    has_key = terms_of(session, invoice.contract_id).pix_key is not None
+    has_code = invoice.pix_code is not None or invoice.boleto_line is not None
+    return debt if has_key or not has_code else debt.without_discount()
 
 
 def terms_of(session: Session, contract_id: int) -> InvoicingTerms:
@@ -104,13 +122,16 @@ def sheet_of(session: Session, invoice: Invoice, today: date, zone: tzinfo, holi
     pix_code, boleto_line = (paid.pix_code, paid.boleto_line) if paid else (None, None)
     if paid is not None and copy is None and paid.until > invoice.due_date:  # late, and as it was made
         pix_code, boleto_line = invoice.pix_code, invoice.boleto_line
-    debt = debt_of(session, invoice)
+    debt = _offered(session, invoice, today, holidays)
     total_cents = copy.amount.total_cents if copy else debt.principal_cents
+    early_code = pix_code if paid is not None and _is_less(pix_code, paid, total_cents) else None
+    if early_code is not None:
+        pix_code = static_code(terms_of(session, invoice.contract_id), invoice, total_cents)
     return Sheet(
         number=str(invoice.id), issued_on=issued_on, due_date=invoice.due_date,
         period=Span(row.start, row.end) if row else None, provider=_provider(session, contract),
         payer=_payer(session, contract), lines=_lines(session, invoice, row), terms=debt.terms,
-        copy=copy, pix_code=_fitting_pix(pix_code, total_cents),
+        copy=copy, pix_code=_fitting_pix(pix_code, total_cents), early_pix_code=early_code,
         boleto_line=_fitting_boleto(boleto_line, total_cents, copy.due_date if copy else invoice.due_date),
         notice=_notice(session, invoice, terms_of(session, invoice.contract_id)),
     )  # fmt: skip
@@ -125,12 +146,23 @@ def _live_charge(session: Session, invoice: Invoice, today: date) -> Charge | No
     return charge
 
 
-def _asked_by(charge: Charge, debt: Debt, holidays: Holidays) -> AmountDue:
-    """A surcharge that was agreed otherwise is told as a fine."""
-    owed = amount_due(debt, charge.due_date, holidays.closes_banks)
+def _asked_by(charge: Charge, debt: Debt, today: date, holidays: Holidays) -> tuple[AmountDue, date]:
+    """And until when it asks for that. A surcharge that was agreed otherwise is told as a fine."""
+    if charge.early_discount_until is not None and today <= charge.early_discount_until:
+        early = AmountDue(charge.amount_cents, discount_cents=charge.early_discount_cents)
+        return early, charge.early_discount_until
+    owed = amount_due(debt.without_discount(), charge.due_date, holidays.closes_banks)
     if charge.amount_cents == owed.total_cents:
-        return owed
-    return AmountDue(charge.amount_cents - charge.surcharge_cents, fine_cents=charge.surcharge_cents)
+        return owed, charge.due_date
+    asked = AmountDue(charge.amount_cents - charge.surcharge_cents, fine_cents=charge.surcharge_cents)
+    return asked, charge.due_date
+
+
+def _is_less(code: str | None, paid: Payable, total_cents: int) -> bool:
+    """Whether it is the static code of a day on which less is paid."""
+    if code is None or not paid.amount.discount_cents:
+        return False
+    return _fitting_pix(code, total_cents) is None and _fitting_pix(code, paid.amount.total_cents) is not None
 
 
 def _copy(session: Session, invoice: Invoice, paid: Payable | None) -> SecondCopy | None:

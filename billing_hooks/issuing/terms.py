@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from billing_hooks.gateways import ADAPTERS
 from billing_hooks.invoicing import br_code
 from billing_hooks.invoicing.late import LateTerms, PayerKind
 from billing_hooks.invoicing.period import Timing
@@ -23,10 +25,12 @@ from core.models.party import CustomerKind
 NOTICE_DAYS: Final = 5
 LEAD_DAYS_MAX: Final = 27
 PAYERS: Final = {CustomerKind.PERSON: PayerKind.CONSUMER, CustomerKind.BUSINESS: PayerKind.BUSINESS}
+_WHOLE_BP: Final = 10_000
 _UNIQUE: Final = {"name": "name", "default_for": "default_for"}
 #: What nobody chose otherwise: paid in advance, known ten days before, a consumer's fine and interest.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "default_for": None, "timing": Timing.IN_ADVANCE, "lead_days": 10, "fine_bp": 200, "interest_bp_month": 100,
+    "early_discount_bp": 0, "early_discount_days": 0,
     "account_id": None, "pix_key": None, "pix_name": None, "pix_city": None, "notice": None,
 }  # fmt: skip
 
@@ -91,12 +95,19 @@ def late_terms(row: InvoicingTerms, kind: CustomerKind) -> LateTerms:
     return LateTerms(row.fine_bp, row.interest_bp_month, PAYERS[kind])
 
 
+def early_discount(row: InvoicingTerms, total_cents: int, due_date: date) -> tuple[int, date | None]:
+    """What is let off who pays the whole by that day; (0, None) where that is nothing. Rounded down."""
+    cents = total_cents * row.early_discount_bp // _WHOLE_BP
+    return (cents, due_date - timedelta(days=row.early_discount_days)) if cents else (0, None)
+
+
 def _check(session: Session, row: InvoicingTerms) -> None:
     if not NOTICE_DAYS <= row.lead_days <= LEAD_DAYS_MAX:
         raise InvalidInput(f"an invoice is made {NOTICE_DAYS} to {LEAD_DAYS_MAX} days ahead", field="lead_days")
     # Where they are nobody's default, who gets them is checked with them.
     late_terms(row, row.default_for or CustomerKind.BUSINESS)
     _check_account(session, row.account_id)
+    _check_early(session, row)
     _check_pix(row)
 
 
@@ -108,6 +119,20 @@ def _check_account(session: Session, account_id: int | None) -> None:
         raise InvalidInput(f"there is no gateway account {account_id}", field="account_id")
     if account.credentials_encrypted is None:
         raise InvalidInput(f"account {account.name} has no credentials to order with", field="account_id")
+
+
+def _check_early(session: Session, row: InvoicingTerms) -> None:
+    """A discount that is printed is one that the payer's code gives."""
+    if not 0 <= row.early_discount_bp < _WHOLE_BP:
+        raise InvalidInput("is 0 to 9999 hundredths of a percent", field="early_discount_bp")
+    if not 0 <= row.early_discount_days <= row.lead_days:
+        raise InvalidInput(
+            f"an invoice is made {row.lead_days} days ahead, and nobody pays it earlier", field="early_discount_days"
+        )
+    if row.early_discount_bp and row.account_id is not None:
+        gateway = session.get_one(GatewayAccount, row.account_id).gateway
+        if not ADAPTERS[gateway].takes_discount:
+            raise InvalidInput(f"{gateway} asks no less of who pays early", field="early_discount_bp")
 
 
 def _check_pix(row: InvoicingTerms) -> None:

@@ -1,7 +1,7 @@
 """A simulated Asaas: customers, charges and webhooks over its API v3, and its events (docs.asaas.com).
 
 It refuses what the real one refuses: a missing or wrong `access_token` (401), no User-Agent (403), an unknown customer,
-a value of nothing, a due date in the past (400, `{"errors": [{"code", "description"}]}`), an unknown charge (404). A
+a value below R$ 5,00, a due date in the past (400, `{"errors": [{"code", "description"}]}`), an unknown charge (404). A
 webhook is tried 15 times over some eleven hours; then its queue is interrupted until somebody resumes it.
 
     GET/POST /v3/customers                      POST /v3/payments          GET /v3/payments?…    GET /v3/payments/{id}
@@ -41,6 +41,7 @@ POLICY: Final = Policy(
     sequential=True,
     pauses_queue=True,
 )
+VALUE_MIN: Final = 5
 FEE: Final = {"PIX": Decimal("1.99"), "BOLETO": Decimal("1.99")}
 _PAYABLE: Final = frozenset({"PENDING", "OVERDUE"})
 
@@ -64,6 +65,7 @@ class Payment:
     paid_on: date | None = None
     settled_on: date | None = None
     deleted: bool = False
+    discount: Mapping[str, Any] = field(default_factory=lambda: {"value": 0, "dueDateLimitDays": 0, "type": "FIXED"})
     refunds: list[tuple[Decimal, str]] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
@@ -76,9 +78,14 @@ class Payment:
             "description": self.description, "paymentDate": _iso(self.settled_on),
             "clientPaymentDate": _iso(self.paid_on), "confirmedDate": _iso(self.paid_on),
             "creditDate": _iso(self.settled_on), "invoiceUrl": f"https://sandbox.asaas.com/i/{self.id[4:]}",
-            "discount": {"value": 0, "dueDateLimitDays": 0, "type": "FIXED"}, "deleted": self.deleted,
+            "discount": self.discount, "deleted": self.deleted,
             "refunds": [{"value": float(value), "status": status} for value, status in self.refunds] or None,
         }  # fmt: skip
+
+    def asked_on(self, day: date) -> Decimal:
+        """Less its discount for who pays early; fine and interest are not reckoned."""
+        early = (self.due_date - day).days >= self.discount["dueDateLimitDays"]
+        return self.value - Decimal(str(self.discount["value"])) if early else self.value
 
 
 @dataclass(slots=True)
@@ -109,11 +116,14 @@ class Asaas:
         if body.get("customer") not in self.customers:
             raise refusal(400, "invalid_customer", "Customer inválido ou não informado.")
         value, due_date = _money(body.get("value"), "value"), _date(body.get("dueDate"))
+        discount = _discount(body)
+        if value - Decimal(str(discount["value"])) < VALUE_MIN:
+            raise refusal(400, "invalid_value", f"O valor da cobrança não pode ser menor que R$ {VALUE_MIN},00.")
         if due_date < self.today():
             raise refusal(400, "invalid_dueDate", "Não é permitido data de vencimento inferior a hoje.")
         payment = Payment(
             f"pay_{next(self._numbers):016d}", body["customer"], value, due_date, body.get("externalReference"),
-            body.get("description"), body.get("billingType", "UNDEFINED"),
+            body.get("description"), body.get("billingType", "UNDEFINED"), discount=discount,
         )  # fmt: skip
         self.payments[payment.id] = payment
         self.tell("PAYMENT_CREATED", payment)
@@ -133,8 +143,9 @@ class Asaas:
     def pay(self, payment_id: str, method: str = "PIX", amount: Decimal | None = None) -> Payment:
         """A Pix is there at once; a boleto or card is confirmed, and settled later."""
         payment = self._payable(payment_id)
-        if amount is not None and amount != payment.value:
-            payment.original_value, payment.value = payment.value, amount
+        paid = payment.asked_on(self.today()) if amount is None else amount
+        if paid != payment.value:
+            payment.original_value, payment.value = payment.value, paid
         payment.billing_type, payment.paid_on = method, self.today()
         payment.status = "CONFIRMED"
         if method == "PIX":
@@ -346,6 +357,14 @@ def _matches(payment: Payment, query: Mapping[str, str]) -> bool:
         if name == "paymentDate[ge]" and (payment.paid_on is None or payment.paid_on.isoformat() < value):
             return False
     return True
+
+
+def _discount(body: Mapping[str, Any]) -> dict[str, Any]:
+    given = body.get("discount") or {}
+    days, type_ = given.get("dueDateLimitDays", 0), given.get("type", "FIXED")
+    if type(days) is not int or days < 0 or type_ != "FIXED":
+        raise refusal(400, "invalid_discount", "O desconto informado é inválido.")
+    return {"value": given.get("value", 0), "dueDateLimitDays": days, "type": type_}
 
 
 def _money(value: object, field_name: str) -> Decimal:

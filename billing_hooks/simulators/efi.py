@@ -119,6 +119,14 @@ class Charge:
             "pix": {"qrcode": pix_code(f"qrcodespix.sejaefi.com.br/v2/{self.token}"), "qrcode_image": "data:,"},
         }  # fmt: skip
 
+    def asked_on(self, day: date) -> int:
+        """Less its discount for who pays early; fine and interest are not reckoned."""
+        promised = self.billet.get("conditional_discount")
+        if promised is None or day > date.fromisoformat(promised["until_date"]):
+            return self.total
+        is_amount = promised["type"] == "currency"
+        return self.total - int(promised["value"] if is_amount else self.total * promised["value"] // 10_000)
+
     def _terms(self) -> dict[str, Any]:
         terms = self.billet.get("configurations", {})
         conditional = self.billet.get("conditional_discount")
@@ -191,7 +199,8 @@ class Efi:
     def pay(self, charge_id: str, value: int | None = None, paid_on: date | None = None) -> Charge:
         """At the bank; `paid_on` is the day that the bank says."""
         charge = self._in(charge_id, _PAYABLE)
-        charge.paid_value, charge.paid_on = charge.total if value is None else value, paid_on or self.today()
+        charge.paid_on = paid_on or self.today()
+        charge.paid_value = charge.asked_on(charge.paid_on) if value is None else value
         told = {"value": charge.paid_value, "received_by_bank_at": charge.paid_on.isoformat()}
         return self._change(charge, "paid", "Pagamento efetuado", **told)
 

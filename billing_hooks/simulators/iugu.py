@@ -121,9 +121,9 @@ class Invoice:
     def asked_on(self, day: date) -> int:
         """What pays it whole: the total, less than that for who pays early."""
         early_days = (self.due_date - day).days
-        discounts = self.wanted.get("early_payment_discounts", [])
-        percent = max((one["percent"] for one in discounts if one["days"] <= early_days), default=0)
-        return self.total_cents - self.total_cents * percent // 100
+        kept = [one for one in self.wanted.get("early_payment_discounts", []) if one["days"] <= early_days]
+        let_off = (one.get("value_cents") or self.total_cents * one.get("percent", 0) // 100 for one in kept)
+        return self.total_cents - max(let_off, default=0)
 
     def _returns(self) -> list[dict[str, Any]] | None:
         if self.return_date is None:
@@ -177,7 +177,8 @@ class Iugu:
         """Less than what is asked for pays it in part; the rest may follow."""
         invoice, now = self._in(invoice_id, _PAYABLE), self.clock()
         invoice.late_cents = invoice.late_on(self.today())
-        invoice.paid_cents += invoice.total_cents + invoice.late_cents if value is None else value
+        asked_cents = invoice.asked_on(self.today()) + invoice.late_cents
+        invoice.paid_cents += asked_cents if value is None else value
         invoice.paid_at, invoice.method = now, _METHODS[method]
         invoice.return_date = self.today() + timedelta(days=1)
         whole = invoice.paid_cents >= invoice.asked_on(self.today())

@@ -50,6 +50,7 @@ POLICY: Final = Policy(
 FEE_SHARE: Final = Decimal("0.0099")
 #: Days until the money is there.
 _RELEASED: Final = {"pix": 0, "bolbradesco": 2}
+VALUE_MIN: Final = {"pix": Decimal("0.01"), "bolbradesco": Decimal(4)}
 _OPEN: Final = frozenset({"pending", "in_process"})
 _LIMIT_MAX: Final = 100
 
@@ -141,6 +142,8 @@ class MercadoPago:
             raise wrong("payer.email must be a valid email", 4050)
         if body["payment_method_id"] == "bolbradesco" and not body["payer"].get("address"):
             raise wrong("payer.address is required", 4050)
+        if _money(body.get("transaction_amount")) < VALUE_MIN[body["payment_method_id"]]:
+            raise wrong("transaction_amount is less than the method's min_allowed_amount", 4037)
         now = self.clock()
         expires = _moment(body.get("date_of_expiration")) or now + timedelta(days=1)
         if not timedelta() < expires - now <= timedelta(days=30):

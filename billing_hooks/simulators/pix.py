@@ -117,6 +117,9 @@ class Charge:
             percent = self.original * days / 100
             rates = {1: Decimal(days), 2: percent, 3: percent / 30, 4: percent / 365}
             parts["juros"] = _surcharge(value["juros"], rates)
+        for one in value.get("desconto", {}).get("descontoDataFixa", ()):
+            if on <= date.fromisoformat(one["data"]):
+                parts["desconto"] = max(parts.get("desconto", Decimal(0)), Decimal(one["valorPerc"]))
         return parts
 
 
@@ -234,7 +237,7 @@ class Bank:
         if charge.status != "ATIVA" or self.today() > charge.payable_until:
             raise _invalid_charge("cobv.status", f"é {charge.status}: não pode mais ser paga")
         parts = charge.parts(self.today())
-        owed = sum(parts.values(), Decimal(0))
+        owed = sum(parts.values(), Decimal(0)) - 2 * parts.get("desconto", Decimal(0))
         pix = self._come(charge.wanted["chave"], value or owed, txid, parts if value in {None, owed} else {})
         charge.status = "CONCLUIDA"
         charge.pix.append(pix)
@@ -351,6 +354,7 @@ class Bank:
         due_date, validity = _day(calendar.get("dataDeVencimento")), calendar.get("validadeAposVencimento", 30)
         if due_date < self.today():
             raise _invalid_charge("cobv.calendario.dataDeVencimento", "é anterior à data de criação da cobrança")
+        _check_discount(value, due_date)
         if not isinstance(validity, int) or validity < 0:
             raise _invalid_charge("cobv.calendario.validadeAposVencimento", "é menor do que zero")
         if len(str(body.get("solicitacaoPagador", ""))) > 140:
@@ -508,6 +512,20 @@ def _check_surcharges(value: Mapping[str, Any]) -> None:
             raise _invalid_charge(f"cobv.valor.{name}")
         if not _MONEY.fullmatch(str(given.get("valorPerc"))):
             raise _invalid_charge(f"cobv.valor.{name}")
+
+
+def _check_discount(value: Mapping[str, Any], due_date: date) -> None:
+    """An amount until a day, which alone is simulated (modalidade 1)."""
+    given = value.get("desconto")
+    if given is None:
+        return
+    if not isinstance(given, dict) or given.get("modalidade") != 1 or not given.get("descontoDataFixa"):
+        raise _invalid_charge("cobv.valor.desconto")
+    for one in given["descontoDataFixa"]:
+        if not _MONEY.fullmatch(str(one.get("valorPerc"))) or Decimal(one["valorPerc"]) >= Decimal(value["original"]):
+            raise _invalid_charge("cobv.valor.desconto.valorPerc")
+        if _day(one.get("data")) > due_date:
+            raise _invalid_charge("cobv.valor.desconto.data")
 
 
 def _surcharge(given: Mapping[str, Any], rates: Mapping[int, Decimal]) -> Decimal:

@@ -52,6 +52,8 @@ KEY_KEPT: Final = timedelta(days=1)
 SEARCH_LAG: Final = timedelta(minutes=1)
 #: Days until the money is there.
 _SETTLES: Final = {"boleto": 2, "pix": 1, "card": 30}
+#: Of a charge in reais.
+AMOUNT_MIN: Final = {"boleto": 500, "pix": 50, "card": 50}
 _CREATABLE: Final = frozenset({"amount", "currency", "payment_method_types", "description", "metadata", "expand"})
 _CONFIRMABLE: Final = frozenset({"payment_method_data", "payment_method_options", "expand"})
 _UNPAID: Final = frozenset({"requires_payment_method", "requires_action", "processing"})
@@ -186,6 +188,8 @@ class Stripe:
             raise refusal(f"Invalid currency: {currency}", None, "currency")
         metadata = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
         now, amount, intent_id = self.clock(), int(form["amount"]), self.new_id("pi")
+        if currency == "brl" and amount < AMOUNT_MIN[types[0]]:
+            raise refusal("Amount must be no less than the payment method's minimum", "amount_too_small", "amount")
         intent = Intent(intent_id, amount, currency, types, now, form.get("description"), metadata)
         self.intents[intent.id] = intent
         self.tell("payment_intent.created", intent.shown())

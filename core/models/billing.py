@@ -24,6 +24,12 @@ class Invoice(Versioned, Base):
     __tablename__ = "invoice"
     __table_args__ = (
         CheckConstraint("amount_cents > 0", name="amount"),
+        CheckConstraint(
+            "early_discount_cents = 0 AND early_discount_until IS NULL "
+            "OR early_discount_cents BETWEEN 1 AND amount_cents - 1 AND early_discount_until IS NOT NULL "
+            "AND early_discount_until <= due_date",
+            name="early_discount",
+        ),
         Index("ix_invoice_open", "due_date", "contract_id", postgresql_where=text("status = 'open'")),
         Index(
             "uq_invoice_external",
@@ -45,6 +51,9 @@ class Invoice(Versioned, Base):
     #: Of what is paid late: once, and for a month, in hundredths of a percent.
     fine_bp: Mapped[int] = mapped_column(Integer, default=200, server_default="200")
     interest_bp_month: Mapped[int] = mapped_column(Integer, default=100, server_default="100")
+    #: Let off who pays the whole by that day.
+    early_discount_cents: Mapped[int] = mapped_column(default=0, server_default="0")
+    early_discount_until: Mapped[date | None]
     status: Mapped[InvoiceStatus] = mapped_column(
         enum_column(InvoiceStatus), default=InvoiceStatus.OPEN, server_default="open"
     )

@@ -22,7 +22,7 @@ from billing_hooks.follow.adapters import PUSH
 from billing_hooks.follow.models import FollowSource, Mode
 from billing_hooks.follow.reader import restrict
 from billing_hooks.invoicing import words
-from billing_hooks.invoicing.words import Language
+from billing_hooks.invoicing.words import Language, of_columns, said_by
 from billing_hooks.issuing.issue import Issuing, Planned
 from billing_hooks.models import BankFile, BankFileStatus, BankLineStatus, BillingRun, RunState
 from billing_hooks.runs import RunUnsafe
@@ -233,7 +233,7 @@ def _run(given: Runtime, language: Language, *, as_json: bool) -> None:
             stopped = unsafe
     if stopped is not None:
         list_, go = f"provedor billing decisions {stopped.run_id}", f"provedor billing run --force {stopped.run_id}"
-        typer.echo(f"stopped: {stopped.detail}\n  {list_} [--xlsx FILE]\n  {go}", err=True)
+        typer.echo(f"stopped: {said_by(stopped).of(language)}\n  {list_} [--xlsx FILE]\n  {go}", err=True)
         raise typer.Exit(1)
     outcome = _outcome(given.database, run_id)
     _print_plan(plan, language, as_json=as_json)
@@ -265,10 +265,12 @@ def follow(
     source: Annotated[str, typer.Argument(help="the source's name or id")],
     dry_run: Annotated[bool, typer.Option(help="read it and list the differences, change nothing")] = False,
     force: Annotated[bool, typer.Option(help="go on although many would be restricted, or are gone there")] = False,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """Read another billing system now: what it says and what is done here, side by side."""
     given = runtime()
+    spoken = language or given.settings.language
     forced_by = actor().name if force else None
     with given.database.transaction() as session:
         row = sources.find_source(session, source)
@@ -284,25 +286,27 @@ def follow(
             given.reader.conclude(session, asked, reading, forced_by=forced_by)
         elif not dry_run:
             restrict(session, given.billing, row, forced_by=forced_by)
-        outcome = "dry run, nothing was changed" if dry_run else _told(session, row)
+        outcome = "dry run, nothing was changed" if dry_run else _told(session, row, spoken)
     if as_json:
         print_json([asdict(one) for one in found])
         return
     rows = [[one.kind.value, one.key or "", ", ".join(map(str, one.contract_ids)), one.customer,
-             "yes" if one.follows else "", one.reason_pt] for one in found]  # fmt: skip
+             "yes" if one.follows else "", words.Words(one.reason_pt, one.reason).of(spoken)]
+            for one in found]  # fmt: skip
     print_table(["difference", "there", "contract", "customer", "follows", "why"], rows)
     counts = Counter(one.kind.value for one in found)
     typer.echo(", ".join(f"{count} {kind}" for kind, count in counts.items()) or "no differences")
     for one in reading.malformed if reading is not None else ():
-        typer.echo(f"{one.row}: {one.detail}", err=True)
+        typer.echo(one.words.of(spoken), err=True)
     typer.echo(f"({outcome})")
 
 
-def _told(session: Session, row: FollowSource) -> str:
+def _told(session: Session, row: FollowSource, language: Language) -> str:
     session.refresh(row)
     if row.mode is not Mode.LIVE:
         return "the source is dry: contracts stay as they are"
-    return row.alarm or row.stopped or "its word is kept; the workers do what follows"
+    wrong = of_columns(row.alarm, row.alarm_pt) or of_columns(row.stopped, row.stopped_pt)
+    return wrong.of(language) if wrong else "its word is kept; the workers do what follows"
 
 
 def _outcome(database: Database, run_id: int | None) -> str:

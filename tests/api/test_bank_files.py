@@ -222,6 +222,7 @@ def test_a_file_that_is_expected_is_missed_in_words(client: TestClient) -> None:
     )
     assert made.status_code == 201, made.text
     assert made.json()["missing"].startswith("bank 341, account 0730/35110-4: no file tells of ")
+    assert made.json()["missing_pt"].startswith("banco 341, conta 0730/35110-4: nenhum arquivo fala de ")
     path = f"{API}/expected-bank-files/{made.json()['id']}"
     later = {"bank": "341", "account": "0730/35110-4", "weekdays": [0], "since": "2100-01-01"}
     assert client.put(path, json=later).json()["missing"] is None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from api_rows import make_service
+from api_rows import make_contract, make_service
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
@@ -132,12 +132,29 @@ def test_a_failed_event_is_listed_and_done_again(client: TestClient, database: D
     assert client.post(f"{API}/inbox/999999/retry").status_code == 404
 
 
+def test_too_little_for_a_charge_is_refused_before_the_gateway_would(client: TestClient) -> None:
+    account = client.post(
+        f"{API}/gateway-accounts",
+        json={"gateway": "asaas", "name": "asaas", "secret": "x" * 40, "credentials": {"api_key": "k"}},
+    ).json()
+    contract = make_contract(client)
+    client.patch(f"{API}/customers/{contract['customer_id']}", json={"document": "529.982.247-25"})
+    day = (datetime.now(UTC).date() + timedelta(days=5)).isoformat()
+    body = {"contract_id": contract["id"], "due_date": day, "amount_cents": 499}
+    path = f"{API}/invoices/{client.post(f'{API}/invoices', json=body).json()['id']}/charges"
+    refused = client.post(path, json={"account_id": account["id"]})
+    assert (refused.status_code, refused.json()["field"]) == (422, "amount_cents")
+    assert refused.json()["detail"].endswith("at least R$ 5,00 at this gateway")
+    assert refused.json()["detail_pt"].endswith("pelo menos R$ 5,00 neste gateway")
+    assert client.get(path).json() == []
+
+
 def test_a_charge_is_ordered_at_an_account_that_can_make_one(client: TestClient, debtor: dict[str, Any]) -> None:
     account = client.post(
         f"{API}/gateway-accounts",
         json={"gateway": "asaas", "name": "asaas", "secret": "x" * 40, "credentials": {"api_key": "k"}},
     ).json()
-    assert (account["has_credentials"], account["alarm"]) == (True, None)
+    assert (account["has_credentials"], account["alarm"], account["alarm_pt"]) == (True, None, None)
     assert "credentials" not in account
     path = f"{API}/invoices/{debtor['invoice']}/charges"
     assert client.post(path, json={"account_id": account["id"]}).json()["field"] == "due_date"

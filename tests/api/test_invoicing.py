@@ -86,12 +86,29 @@ def test_what_is_paid_by_hand_after_its_day_is_split_into_principal_and_what_was
         ({"name": "x", "lead_days": 3}, "lead_days"),
         ({"name": "x", "fine_bp": 300, "default_for": "person"}, "fine_bp"),
         ({"name": "x", "account_id": "77"}, "account_id"),
+        ({"name": "x", "early_discount_bp": 10_000}, "early_discount_bp"),
+        ({"name": "x", "early_discount_bp": 500, "early_discount_days": 11}, "early_discount_days"),
         ({"name": "x", "pix_key": "not a key", "pix_name": "a", "pix_city": "b"}, "pix_key"),
     ],
 )
 def test_bad_terms_name_their_field(client: TestClient, body: dict[str, Any], field: str) -> None:
     answer = client.post("/api/v1/invoicing-terms", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+def test_terms_offer_a_discount_where_their_gateway_takes_one(client: TestClient) -> None:
+    asks_less = {"early_discount_bp": 500, "early_discount_days": 5}
+    for gateway, credential, status in (("asaas", "api_key", 201), ("stripe", "api_key", 422)):
+        secret = f"whsec_{'x' * 40}"
+        account = {"gateway": gateway, "name": gateway, "secret": secret, "credentials": {credential: "k"}}
+        account_id = client.post("/api/v1/gateway-accounts", json=account).json()["id"]
+        body = {"name": gateway, "account_id": account_id, **asks_less}
+        answer = client.post("/api/v1/invoicing-terms", json=body)
+        assert answer.status_code == status, answer.text
+        if status == 422:
+            assert answer.json()["field"] == "early_discount_bp"
+        else:
+            assert {name: answer.json()[name] for name in asks_less} == asks_less
 
 
 def test_terms_are_changed_and_removed_while_nobody_has_them(client: TestClient, contract_id: str) -> None:

@@ -141,9 +141,11 @@ BEYOND_THE_SCHEMA = {
     "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
+    "early_discount_bp", "early_discount_days",
     "pix_name", "pix_city", "on", "start", "end", "expires_at", "remedy", "review_on",
     "mapping_id", "delimiter", "date_format", "encoding", "since",
-    "kind", "settings", "credentials", "subscribers", "source_id", "contract_ids", "every_s",
+    "kind", "settings", "credentials", "subscribers", "source_id", "contract_ids", "every_s", "octets", "seconds",
+    "session_limit_strict",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from billing_hooks.bank_files import store
 from billing_hooks.bank_files.expected import Told, alarms, create_expectation, missing
 from billing_hooks.bank_files.working import BankFiles
 from billing_hooks.days import Calendar, Holidays, OwnHoliday
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import ExpectedBankFile
 from core.audit import Actor
 from core.errors import InvalidInput
@@ -47,12 +48,15 @@ def test_a_file_is_missed_from_the_hour_of_the_banks_next_day_until_it_is_there(
     expect(session)
     assert alarms(session, CALENDAR, at(MONDAY, 9, 59)) == []  # Friday was a holiday: Thursday's comes by Monday
     assert alarms(session, CALENDAR, at(MONDAY, 10)) == [
-        "bank 341, account 0730/35110-4: no file tells of 2026-11-19, expected by 10 h of 2026-11-23"
+        Words(
+            "banco 341, conta 0730/35110-4: nenhum arquivo fala de 19/11/2026, esperado até as 10 h de 23/11/2026",
+            "bank 341, account 0730/35110-4: no file tells of 2026-11-19, expected by 10 h of 2026-11-23",
+        )
     ]
     bring(session, itau_return(Detail("06", 1, THURSDAY, 9990)), at(MONDAY, 10, 5))
     assert alarms(session, CALENDAR, at(MONDAY, 10, 6)) == []
     tuesday = MONDAY + timedelta(1)
-    assert alarms(session, CALENDAR, at(tuesday, 11)) == [
+    assert [one.en for one in alarms(session, CALENDAR, at(tuesday, 11))] == [
         "bank 341, account 0730/35110-4: no file tells of 2026-11-23, expected by 10 h of 2026-11-24"
     ]
 
@@ -70,7 +74,7 @@ def test_a_statement_tells_of_its_whole_period(session: Session) -> None:
     expect(session, bank="001", account="1", since=date(2026, 11, 10))
     friday = date(2026, 11, 27)
     (words,) = alarms(session, CALENDAR, at(friday, 12))
-    assert words.startswith("bank 001, account 1: no file tells of 2026-11-13, 2026-11-16, ")
+    assert words.en.startswith("bank 001, account 1: no file tells of 2026-11-13, 2026-11-16, ")
     bring(session, ofx(entry("1", "1.00", on="20261112"), bank="001", account="1"), at(friday, 12))
     assert alarms(session, CALENDAR, at(friday, 12)) == []
 
@@ -80,18 +84,21 @@ def test_another_accounts_file_a_refused_one_and_one_that_is_being_read_are_none
     now = at(MONDAY, 11)
     bring(session, itau_return(Detail("06", 1, THURSDAY, 9990), account="999999"), now)
     bring(session, itau_return(Detail("06", 1, THURSDAY, 9990))[:900], now)
-    assert "no file tells of 2026-11-19" in alarms(session, CALENDAR, now)[0]
+    assert "no file tells of 2026-11-19" in alarms(session, CALENDAR, now)[0].en
     octets = itau_return(Detail("06", 1, THURSDAY, 9990))
     file = store.receive(session, octets, name="a", actor=ACTOR, now=now)
     BankFiles(lambda: now).handle_due(session, {"file_id": file.id})
     assert alarms(session, CALENDAR, now) == [
-        "bank 341, account 0730/35110-4: the file of 2026-11-19 is still being read"
+        Words(
+            "banco 341, conta 0730/35110-4: o arquivo de 19/11/2026 ainda está sendo lido",
+            "bank 341, account 0730/35110-4: the file of 2026-11-19 is still being read",
+        )
     ]
 
 
 def test_only_the_weekdays_that_were_named_and_from_the_day_on(session: Session) -> None:
     expect(session, weekdays=[3], since=date(2026, 11, 1))
-    assert alarms(session, CALENDAR, at(MONDAY, 12)) == [
+    assert [one.en for one in alarms(session, CALENDAR, at(MONDAY, 12))] == [
         "bank 341, account 0730/35110-4: no file tells of 2026-11-12, 2026-11-19, expected by 10 h of 2026-11-23"
     ]
 
@@ -131,7 +138,8 @@ def test_nothing_is_missed_before_its_hour_nor_of_a_day_on_which_banks_are_close
         Told("341", "730/351104", today + timedelta(first), today + timedelta(first + days), None, done=True)
         for first, days in told
     ]
-    words = missing(one, files, CALENDAR, now) or ""
+    said = missing(one, files, CALENDAR, now)
+    words = said.en if said else ""
     for back in range(-1, 20):
         day = today - timedelta(back)
         if day.isoformat() in words.partition(", expected by")[0]:

@@ -388,6 +388,42 @@ def test_a_static_pix_code_pays_with_the_fine_and_interest_of_its_day_and_no_mor
     assert (line.status.value == "waiting") == (status == "open")
 
 
+@pytest.mark.parametrize(
+    ("amount", "on", "status", "let_off"),
+    [("94.90", "20261118", "paid", 500), ("94.89", "20261118", "open", 0), ("94.90", "20261119", "open", 0)],
+)
+def test_a_static_pix_code_pays_less_by_the_discount_until_its_day_and_no_less(
+    session: Session, amount: str, on: str, status: str, let_off: int
+) -> None:
+    """R$ 99,90 due on 25 November, R$ 5,00 less until the 18th."""
+    invoice = discounted(session)
+    bring(session, ofx(entry("1", amount, f"PIX FATURA{invoice.id}", on=on)))
+    assert invoice.status.value == status
+    assert [one.discount_cents for one in payments_of(session, invoice)] == [let_off] * (status == "paid")
+
+
+def test_of_an_entry_that_a_person_matches_the_discount_and_what_was_late_are_found(session: Session) -> None:
+    early, late = discounted(session), make_invoice(session, make_contract(session), due_date=date(2026, 11, 16))
+    first, second = lines_of(session, bring(session, ofx(
+        entry("1", "94.90", "PIX RECEBIDO", on="20261118"), entry("2", "102.09", "PIX RECEBIDO", on="20261123")
+    )))  # fmt: skip
+    assert suggested(session, first) == [
+        (early.id, ["the amount of that day: R$ 99,90 with the discount", "due 7 days from it"])
+    ]
+    match_line(session, first.id, early.id, ACTOR, now=NOW)
+    match_line(session, second.id, late.id, ACTOR, now=NOW)
+    assert [one.status.value for one in (early, late)] == ["paid", "paid"]
+    assert [(one.surcharge_cents, one.discount_cents) for one in payments_of(session, early)] == [(0, 500)]
+    assert [(one.surcharge_cents, one.discount_cents) for one in payments_of(session, late)] == [(219, 0)]
+
+
+def discounted(session: Session) -> Invoice:
+    return make_invoice(
+        session, make_contract(session), due_date=date(2026, 11, 25), early_discount_cents=500,
+        early_discount_until=date(2026, 11, 18),
+    )  # fmt: skip
+
+
 def test_a_statements_money_for_an_invoice_that_is_paid_waits(session: Session) -> None:
     invoice = make_invoice(session, make_contract(session))
     memo = f"provedor-{invoice.id}"

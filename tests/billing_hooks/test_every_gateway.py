@@ -31,6 +31,7 @@ from billing_hooks.gateways.base import (
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused
 from billing_hooks.invoicing import br_code
 from billing_hooks.invoicing.boleto_line import read_line
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import Charge, ChargeStatus, GatewayAccount, InboxEntry
 from billing_hooks.simulators.web import Refused
 from core.audit import Actor
@@ -86,7 +87,7 @@ def told(driver: Driver, type_: str) -> list[str]:
     return [one.subject for one in events(driver.provider.database, type_)]
 
 
-def read_the_api(driver: Driver) -> list[str]:
+def read_the_api(driver: Driver) -> list[Words]:
     """As the schedule does; returns the alarms."""
     with driver.provider.database.transaction() as session:
         reconciliation.owe_due(session, driver.clock())
@@ -372,7 +373,12 @@ def test_a_lost_webhook_is_found_and_marked_and_is_an_alarm_when_none_comes_late
     with driver.provider.database.transaction() as session:
         assert session.scalars(select(InboxEntry.found).order_by(InboxEntry.id)).all()[-1] is True
     clock.advance(reconciliation.EVERY)
-    assert read_the_api(driver) == ["simulated: 1 payments came that no webhook told of"]
+    assert read_the_api(driver) == [
+        Words(
+            "simulated: pagamentos que vieram sem que nenhum webhook avisasse: 1",
+            "simulated: 1 payments came that no webhook told of",
+        )
+    ]
     for _ in range(2):
         clock.advance(reconciliation.EVERY)
         read_the_api(driver)
@@ -405,13 +411,24 @@ def test_a_queue_that_the_gateway_has_stopped_is_an_alarm_until_somebody_resumes
     assert driver.client().post(f"{BASE_URL}/_simulate/interrupt").status_code == 200
     clock.advance(reconciliation.EVERY)
     (alarm,) = read_the_api(driver)
-    assert f"/hooks/{driver.gateway}" in alarm
+    assert f"/hooks/{driver.gateway}" in alarm.en
+    assert f"/hooks/{driver.gateway}" in alarm.pt
+    assert alarm.pt != alarm.en
     assert driver.client().post(f"{BASE_URL}/_simulate/resume").status_code == 200
     clock.advance(reconciliation.EVERY)
     assert read_the_api(driver) == []
 
 
 # ------------------------------------------------------------------------------------------------ charges of ours
+
+
+@each(WITH_API)
+def test_less_than_the_gateway_charges_is_refused_there_and_that_is_not(driver: Driver) -> None:
+    adapter = ADAPTERS[driver.gateway]
+    least_cents = adapter.charge_cents_min({**adapter.settings, **driver.settings})
+    assert driver.api().create(driver.order(1, least_cents)).charge_id
+    with pytest.raises(GatewayRefused):
+        driver.api().create(driver.order(2, least_cents - 1))
 
 
 @each(WITH_API)
@@ -436,6 +453,37 @@ def test_a_charge_that_is_ordered_here_can_be_paid_and_is_closed_then(driver: Dr
     driver.pay(made.charge_id or "")
     driver.tell()
     assert driver.provider.status(invoice_id) == "paid"
+    with driver.provider.database.transaction() as session:
+        made = session.get_one(Charge, row)
+        assert (made.status, made.error) == (ChargeStatus.CLOSED, None)
+
+
+@each([one for one in WITH_API if ADAPTERS[one.gateway].takes_discount])
+@pytest.mark.parametrize(("days_late", "paid_cents"), [(0, 9490), (1, 9990)])
+def test_who_pays_by_the_discounts_day_pays_the_invoice_exactly_and_afterwards_the_whole(
+    driver: Driver, clock: ManualClock, days_late: int, paid_cents: int
+) -> None:
+    invoice_id, until = driver.provider.invoice(due_date=DUE), DUE - timedelta(days=3)
+    with driver.provider.database.transaction() as session:
+        for customer in session.scalars(select(Customer)):
+            customer.document = "52998224725"
+            session.add(Contact(customer_id=customer.id, name="Maria", role=ContactRole.MAIN, email="m@example.com"))
+        invoice = session.get_one(Invoice, invoice_id)
+        invoice.early_discount_cents, invoice.early_discount_until = 500, until
+        account_id = session.scalars(select(GatewayAccount.id)).one()
+        session.flush()
+        row = charges.order_charge(session, invoice_id, account_id, ACTOR, clock().date(), no_holiday).id
+    driver.provider.work()
+    with driver.provider.database.transaction() as session:
+        charge_id = session.get_one(Charge, row).charge_id or ""
+    driver.tell()
+    clock.advance(timedelta(days=(until - clock().date()).days + days_late))
+    driver.pay(charge_id)
+    driver.tell()
+    (payment,) = driver.provider.payments(invoice_id)
+    assert (payment.amount_cents, payment.discount_cents, payment.surcharge_cents) == (paid_cents, 9990 - paid_cents, 0)
+    assert driver.provider.status(invoice_id) == "paid"
+    assert events(driver.provider.database, "invoice.overpaid") == []
     with driver.provider.database.transaction() as session:
         made = session.get_one(Charge, row)
         assert (made.status, made.error) == (ChargeStatus.CLOSED, None)

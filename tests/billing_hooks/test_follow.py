@@ -19,6 +19,7 @@ from billing_hooks.explaining import explain
 from billing_hooks.follow import reader, sources, switching
 from billing_hooks.follow.differences import Kind
 from billing_hooks.follow.models import CutCalendar, FollowedContract, FollowedSubscriber, Mode
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import BillingDecision, BillingRun, DebtMessage, RunState
 from billing_hooks.runs import RunUnsafe
 from core import holds, invoices, parties, services, topics
@@ -129,6 +130,8 @@ def test_that_everybody_is_blocked_is_not_believed(database: Database, keyring: 
     provider.period()
     assert provider.notes() == []
     assert "25 of 25 contracts" in (provider.source().stopped or "")
+    assert "25 de 25 contratos" in (provider.source().stopped_pt or "")
+    assert "olhe a lista da rodada" in (provider.source().stopped_pt or "")
     provider.period()
     assert provider.events("follow_source.stopped") == ["follow_source.stopped"]  # told once
     assert len(provider.differences()) == 25
@@ -142,7 +145,7 @@ def test_that_everybody_is_blocked_is_not_believed(database: Database, keyring: 
     provider.work()
     assert len(provider.notes()) == 25
     provider.period()
-    assert provider.source().stopped is None
+    assert (provider.source().stopped, provider.source().stopped_pt) == (None, None)
 
 
 def test_a_block_of_many_in_small_parts_is_still_many(database: Database, keyring: Keyring, clock: ManualClock) -> None:
@@ -223,10 +226,15 @@ def test_an_empty_list_is_an_alarm_and_changes_nothing(provider: FollowingProvid
     # while the alarm is there nobody is restricted, whatever is owed elsewhere
     with provider.database.transaction() as session:
         stopped = sources.alarms(session)
-    assert stopped == ["matriz: 3 of the 3 subscribers that it listed are gone from its list"]
+    assert stopped == [
+        Words(
+            "matriz: 3 dos 3 assinantes que listava sumiram da lista",
+            "matriz: 3 of the 3 subscribers that it listed are gone from its list",
+        )
+    ]
     provider.simulation.erp.hidden = False
     provider.period()
-    assert provider.source().alarm is None
+    assert (provider.source().alarm, provider.source().alarm_pt) == (None, None)
     assert provider.events("follow_source.") == [
         "follow_source.created", "follow_source.changed", "follow_source.alarm", "follow_source.well",
     ]  # fmt: skip
@@ -264,7 +272,10 @@ def test_one_that_cannot_be_read_changes_nothing_and_after_ten_minutes_stops_eve
         provider.period()
     alarm = provider.source().alarm or ""
     assert "could not be read since 2026-11-24 13:00 UTC" in alarm
-    assert "abcdef0123456789" not in alarm
+    alarm_pt = provider.source().alarm_pt or ""
+    assert "não pôde ser lido desde 24/11/2026 13:00 UTC" in alarm_pt
+    assert {"away": "503", "html": "responde com uma página que não é JSON", "denied": "401"}[how] in alarm_pt
+    assert "abcdef0123456789" not in alarm + alarm_pt
     assert (provider.access(0), provider.access(1)) == (Access.WALLED_GARDEN, Access.FULL)
     # somebody under our own policy owes, too: the run does not believe that, and says why
     with provider.database.transaction() as session:
@@ -275,7 +286,7 @@ def test_one_that_cannot_be_read_changes_nothing_and_after_ten_minutes_stops_eve
         provider.reader.billing.run(session)
     provider.simulation.erp.away = None
     provider.period()
-    assert (provider.source().alarm, provider.source().error) == (None, None)
+    assert (provider.source().alarm, provider.source().error, provider.source().error_pt) == (None, None, None)
     assert provider.access(1) is Access.WALLED_GARDEN
 
 
@@ -491,10 +502,12 @@ def test_a_row_that_nobody_understands_says_nothing_and_is_shown(
     provider.period()
     assert provider.access(0) is Access.WALLED_GARDEN
     (row,) = provider.source().malformed["rows"]
-    assert (row["key"], "'XX'" in row["detail"]) == ("100", True)
+    assert (row["key"], row["row"], row["row_pt"]) == ("100", "contract 100", "contrato 100")
+    assert ("'XX' means" in row["detail"], "nada diz o que significa o estado 'XX'" in row["detail_pt"]) == (True, True)
     provider.say(1, "YY")
     provider.period()
-    assert "cannot be understood" in (provider.source().alarm or "")
+    assert "2 of its 12 rows cannot be understood (contract 100: nothing says" in (provider.source().alarm or "")
+    assert "2 das suas 12 linhas não se entendem (contrato 100: nada diz" in (provider.source().alarm_pt or "")
 
 
 def test_an_ended_contract_frees_its_subscriber_for_the_next_one(

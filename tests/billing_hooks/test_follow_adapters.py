@@ -206,6 +206,7 @@ def assert_sound(reading: Reading) -> None:
         assert "\x00" not in json.dumps([word.reason, word.name, word.document, *word.logins])
         assert word.effect is None or isinstance(word.effect, HoldEffect)
         assert not (word.by_hand and word.effect is None)
+    assert all(one.detail_pt != one.detail and one.words.pt != one.words.en for one in reading.malformed)
 
 
 def test_a_system_that_ignores_paging_or_lists_too_few_is_not_believed() -> None:

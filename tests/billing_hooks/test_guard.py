@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from billing_hooks import alarms
 from billing_hooks.decisions import NO_LONGER_RIGHT
+from billing_hooks.invoicing.words import Words, columns
 from billing_hooks.models import BillingDecision, BillingRun, GatewayAccount, RunState
 from billing_hooks.policy import Guard
 from billing_hooks.runs import Billing, RunUnsafe
@@ -154,18 +155,22 @@ def test_another_reason_is_another_list(session: Session, billing: Billing, make
     guard_runs(session, count_floor=1)
     make_debtor(), make_debtor()
     first = stop(session, billing)
-    alarm(session, "its queue is stopped")
+    alarm(session, Words("a fila está parada", "its queue is stopped"))
     second = stop(session, billing)
     assert stopped_runs(session) == [first, second]
     assert session.get_one(BillingRun, second).stopped_for == "alarm,share"
     # who looked at the first was not told of the alarm
-    with pytest.raises(Conflict, match="its queue is stopped"):
+    with pytest.raises(Conflict, match="its queue is stopped") as refused:
         billing.force(session, first, ACTOR)
+    assert refused.value.detail_pt == (
+        "depois que essa lista foi feita, quem pagou pode parecer devedor: asaas: a fila está parada"
+    )
     assert billing.force(session, second, ACTOR).forced_by == "operator:ana"
 
 
-def alarm(session: Session, words: str) -> None:
-    session.add(GatewayAccount(gateway="asaas", name="asaas", secret_encrypted=b"", alarm=words))
+def alarm(session: Session, words: Words) -> None:
+    said = columns("alarm", words)
+    session.add(GatewayAccount(gateway="asaas", name="asaas", secret_encrypted=b"", **said))
     session.flush()
 
 
@@ -265,13 +270,20 @@ def test_far_more_than_on_this_day_of_earlier_months(
 def test_every_source_of_alarms_is_heard_and_only_where_somebody_would_be_restricted(
     session: Session, billing: Billing, clock: ManualClock, make_debtor: MakeDebtor
 ) -> None:
-    alarm(session, "its API could not be read")
+    alarm(session, Words("a API não pôde ser lida", "its API could not be read"))
     calendar = billing._engine(session).calendar
     heard = [one for source in alarms.SOURCES for one in source(session, calendar, clock())]
-    assert alarms.gather(session, calendar, clock()) == heard == ["asaas: its API could not be read"]
+    assert alarms.gather(session, calendar, clock()) == heard
+    assert heard == [Words("asaas: a API não pôde ser lida", "asaas: its API could not be read")]
     assert billing.run(session) == (None, [])
     make_debtor()
-    assert session.get_one(BillingRun, stop(session, billing)).stopped_for == "alarm"
+    stopped = session.get_one(BillingRun, stop(session, billing))
+    assert stopped.stopped_for == "alarm"
+    assert stopped.stopped_reason == "who paid may look like a debtor: asaas: its API could not be read"
+    assert stopped.stopped_reason_pt == "quem pagou pode parecer devedor: asaas: a API não pôde ser lida"
+    with pytest.raises(RunUnsafe) as unsafe:
+        billing.run(session)
+    assert (unsafe.value.detail_pt or "").startswith(f"{stopped.stopped_reason_pt}; olhe a lista da rodada")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,20 @@ def test_the_last_day_without_charges_is_the_first_business_day_from_the_due_dat
     assert not is_holiday(last)
 
 
+@given(debts(), offsets, st.integers(0, 2_000_000), calendars)
+def test_what_of_a_payment_is_a_surcharge_or_let_off_was_due_or_promised(
+    debt: Debt, offset: int, paid: int, is_holiday: Calendar
+) -> None:
+    due = amount_due(debt, debt.due_date + offset * DAY, is_holiday)
+    parts = due.parts_of(paid)
+    assert 0 <= parts.late_cents <= due.fine_cents + due.interest_cents
+    assert 0 <= parts.discount_cents <= due.discount_cents
+    assert not (parts.late_cents and parts.discount_cents)
+    assert due.parts_of(due.total_cents) == (due.fine_cents + due.interest_cents, due.discount_cents)
+    if any(parts):
+        assert paid - parts.late_cents + parts.discount_cents == debt.principal_cents
+
+
 def test_thirty_days_late_are_two_percent_and_one_percent() -> None:
     debt = Debt(10_000, date(2026, 3, 10), USUAL)
     assert amount_due(debt, date(2026, 3, 10), closed) == AmountDue(10_000)

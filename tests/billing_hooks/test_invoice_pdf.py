@@ -30,7 +30,7 @@ from billing_hooks.invoicing.pdf import (
     Party,
     Sheet,
     draw,
-    late_words,
+    terms_words,
 )
 from billing_hooks.invoicing.period import Span, Terms, periods
 from billing_hooks.invoicing.words import Words, name
@@ -250,7 +250,7 @@ def test_a_second_copy_shows_what_was_added_and_both_dates() -> None:
 def test_an_invoice_without_codes_and_terms_says_nothing_of_them() -> None:
     bare = replace(SHEET, pix_code=None, boleto_line=None, terms=None, notice=None)
     pdf = draw(bare, "pt_BR", NOW)
-    for said in ("Pague com", "Em caso de atraso", "Aviso"):
+    for said in ("Pague com", "Condições de pagamento", "Aviso"):
         assert squeezed(said) not in squeezed(text_of(pdf))
     assert rectangles(pdf) == []
 
@@ -284,6 +284,7 @@ def test_codes_stay_on_one_page_wherever_the_lines_end(count: int) -> None:
     [
         ({"pix_code": pix_of(DRAFT.total_cents + 1)}, "pix_code"),
         ({"pix_code": "00020126"}, "63"),
+        ({"early_pix_code": pix_of(DRAFT.total_cents - 1)}, "early_pix_code"),
         ({"boleto_line": boleto_of(DRAFT.total_cents - 1)}, "boleto_line"),
         ({"boleto_line": boleto_of(DRAFT.total_cents, date(2026, 12, 6))}, "boleto_line"),
         ({"boleto_line": "0" * 47}, "currency"),
@@ -316,9 +317,9 @@ def test_a_moment_without_a_zone_and_codes_that_nobody_can_draw_are_refused() ->
 
 def test_terms_are_said_as_sentences() -> None:
     early = LateTerms(discount_cents=1000, discount_until=date(2026, 12, 1))
-    assert late_words(early).pt.startswith("Desconto de R$ 10,00 para pagamento até 01/12/2026. Vencimento em sábado")
-    assert "Após o vencimento" not in late_words(early).pt
-    assert late_words(LateTerms(fine_bp=150)).en.startswith("After the due date: a fine of 1,50%. Due on a Saturday")
+    assert terms_words(early).pt.startswith("Desconto de R$ 10,00 para pagamento até 01/12/2026. Vencimento em sábado")
+    assert "Após o vencimento" not in terms_words(early).pt
+    assert terms_words(LateTerms(fine_bp=150)).en.startswith("After the due date: a fine of 1,50%. Due on a Saturday")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from core.database import Database
 from core.errors import Conflict, InvalidInput
 from core.keyring import Keyring
 from core.models import Contract, ContractItem, CustomerKind, Event, Invoice, Service
+from provedor.demo import made_up_cpf
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 ACTOR = Actor("test:person")
@@ -389,7 +390,39 @@ def test_an_invoice_is_charged_at_the_account_of_its_terms_and_one_that_cannot_b
     )  # fmt: skip
     failed = session.scalars(select(Event).where(Event.type == "invoice.charge_failed")).one()
     assert failed.subject == f"invoice:{made(session, contract)[0].id}"
-    assert "document" in failed.payload["detail"]
+    assert "has no document" in failed.payload["detail"]
+    assert "não tem documento" in failed.payload["detail_pt"]
+
+
+def test_terms_with_a_discount_put_it_on_the_invoice(session: Session, issuing: Issuing, contract: Contract) -> None:
+    terms.create_terms(session, {**PERSONS, "early_discount_bp": 555, "early_discount_days": 5}, ACTOR)
+    issue_due(session, issuing)
+    (invoice,) = made(session, contract)
+    assert (invoice.early_discount_cents, invoice.early_discount_until) == (499, invoice.due_date - timedelta(days=5))
+
+
+def test_an_invoice_that_is_too_small_for_its_gateway_says_so_and_is_payable_by_a_static_code(
+    session: Session, issuing: Issuing, keyring: Keyring
+) -> None:
+    account = GatewayAccount(gateway="asaas", name="a", secret_encrypted=b"x", credentials_encrypted=b"y")
+    session.add(account)
+    session.flush()
+    pix = {"pix_key": "financeiro@provedor.example", "pix_name": "Provedor", "pix_city": "São Paulo"}
+    terms.create_terms(session, {**PERSONS, **pix, "account_id": account.id}, ACTOR)
+    contracts_ = {price: make_invoiced(session, keyring, price) for price in (499, 500)}
+    for number, contract in enumerate(contracts_.values(), 1):
+        payer = parties.get_customer(session, contract.payer_id)
+        parties.update_customer(session, payer, {"document": made_up_cpf(number)}, None, ACTOR)
+    issue_due(session, issuing)
+    (small,), (enough,) = (made(session, contract) for contract in contracts_.values())
+    charge = session.scalars(select(Charge)).one()
+    assert (charge.invoice_id, enough.pix_code) == (enough.id, None)
+    assert "54044.99" in (small.pix_code or "")
+    failed = session.scalars(select(Event).where(Event.type == "invoice.charge_failed")).one()
+    assert (failed.subject, failed.payload) == (f"invoice:{small.id}", {
+        "detail": "R$ 4,99 is too little for a charge: at least R$ 5,00 at this gateway",
+        "detail_pt": "R$ 4,99 é pouco para uma cobrança: pelo menos R$ 5,00 neste gateway",
+    })  # fmt: skip
 
 
 def test_terms_with_a_pix_key_put_a_static_code_on_the_invoice(
@@ -407,6 +440,8 @@ def test_terms_with_a_pix_key_put_a_static_code_on_the_invoice(
     ("values", "field"),
     [
         ({"lead_days": 4}, "lead_days"),
+        ({"early_discount_bp": 10_000}, "early_discount_bp"),
+        ({"early_discount_bp": 500, "early_discount_days": 11}, "early_discount_days"),
         ({"fine_bp": 201, "default_for": CustomerKind.PERSON}, "fine_bp"),
         ({"interest_bp_month": 101, "default_for": CustomerKind.PERSON}, "interest_bp_month"),
         ({"account_id": 99}, "account_id"),

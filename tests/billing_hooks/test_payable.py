@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,15 +17,17 @@ from billing_hooks import charges, inbox
 from billing_hooks.days import Holidays
 from billing_hooks.gateways.base import PaymentReceived
 from billing_hooks.invoicing.boleto_line import Boleto, barcode_of, line_of
+from billing_hooks.invoicing.late import AmountDue
 from billing_hooks.invoicing.pdf import draw
 from billing_hooks.issuing import terms
-from billing_hooks.issuing.owed import owed_on, surcharge_in
+from billing_hooks.issuing.owed import owed_on, parts_in
 from billing_hooks.issuing.payable import payable_on, sheet_of
 from billing_hooks.models import Charge, ChargeStatus, DebtMessage, GatewayAccount, InboxEntry
 from core import parties, payments
 from core.audit import Actor
 from core.errors import Conflict, InvalidInput
 from core.models import Contract, CustomerKind, Invoice, InvoiceStatus
+from core.payments import Terms
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 ACTOR = Actor("test:person")
@@ -136,7 +138,131 @@ def test_a_copy_is_not_due_in_the_past(session: Session, invoice: Invoice, accou
 def test_of_what_a_person_enters_fine_and_interest_are_found(
     session: Session, invoice: Invoice, paid_cents: int, surcharge_cents: int
 ) -> None:
-    assert surcharge_in(session, invoice, paid_cents, LATE, HOLIDAYS.closes_banks) == surcharge_cents
+    assert parts_in(session, invoice, paid_cents, LATE, HOLIDAYS.closes_banks) == Terms(surcharge_cents)
+
+
+# ------------------------------------------------------------------------------------------------ who pays early
+
+EARLY = date(2026, 11, 2)  # All Souls: good until Tuesday the 3rd
+IN_TIME = date(2026, 10, 30)
+
+
+@pytest.fixture
+def discounted(session: Session, invoice: Invoice) -> Invoice:
+    """R$ 100,00 due on the 10th, R$ 5,00 less until the 2nd."""
+    invoice.early_discount_cents, invoice.early_discount_until = 500, EARLY
+    session.flush()
+    return invoice
+
+
+@pytest.mark.parametrize(
+    ("paid_on", "paid_cents", "let_off"),
+    [
+        (EARLY, 9500, 500), (EARLY, 9600, 400), (EARLY, 9499, 0), (EARLY, 10_000, 0), (EARLY, 10_001, 0),
+        (EARLY + timedelta(days=1), 9500, 500), (EARLY + timedelta(days=2), 9500, 0), (LATE, 9500, 0),
+    ],
+)  # fmt: skip
+def test_of_what_a_person_enters_the_discount_is_found_no_more_and_no_later(
+    session: Session, discounted: Invoice, paid_on: date, paid_cents: int, let_off: int
+) -> None:
+    assert parts_in(session, discounted, paid_cents, paid_on, HOLIDAYS.closes_banks) == Terms(0, let_off)
+
+
+def test_who_paid_a_part_has_no_discount_on_the_rest(session: Session, discounted: Invoice) -> None:
+    payments.record_payment(session, discounted.id, amount_cents=100, paid_at=NOW, method="pix", actor=ACTOR, now=NOW)
+    assert owed_on(session, discounted, IN_TIME, HOLIDAYS.closes_banks) == AmountDue(9900)
+    assert parts_in(session, discounted, 9400, IN_TIME, HOLIDAYS.closes_banks) == Terms()
+
+
+def test_a_charge_carries_the_discount_and_asks_for_the_whole_afterwards(
+    session: Session, discounted: Invoice, account: GatewayAccount
+) -> None:
+    charge = charges.order_charge(session, discounted.id, account.id, ACTOR, IN_TIME, HOLIDAYS.closes_banks)
+    assert (charge.amount_cents, charge.early_discount_cents, charge.early_discount_until) == (10_000, 500, EARLY)
+    make(session, discounted, charge)
+    early = payable_on(session, discounted, IN_TIME, HOLIDAYS)
+    assert (early.amount, early.until) == (AmountDue(10_000, discount_cents=500), EARLY)
+    after = payable_on(session, discounted, EARLY + timedelta(days=1), HOLIDAYS)
+    assert (after.amount, after.until) == (AmountDue(10_000), DUE)
+    assert "Desconto" not in text_of(session, discounted, EARLY + timedelta(days=1))
+    text = text_of(session, discounted, IN_TIME)
+    assert "Desconto de R$ 5,00 para pagamento até 02/11/2026." in text
+    assert "Total a pagar R$ 100,00" in text.replace("\n", " ")
+    entry = InboxEntry(account_id=account.id, gateway="asaas", event_id="evt", body=b"")
+    session.add(entry)
+    session.flush()
+    paid = PaymentReceived(
+        payment_id="p", invoice_id=None, charge_id=charge.charge_id, amount_cents=9500, paid_at=NOW, method="pix",
+        discount_cents=500,
+    )  # fmt: skip
+    inbox.conclude(session, entry, [paid], lambda: NOW)
+    assert (discounted.status, charge.status) == (InvoiceStatus.PAID, ChargeStatus.CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("ordered_on", "due_date"), [(EARLY + timedelta(days=1), None), (LATE, LATE), (IN_TIME, DUE + timedelta(days=1))]
+)
+def test_a_charge_that_is_ordered_later_or_for_a_later_day_carries_none(
+    session: Session, discounted: Invoice, account: GatewayAccount, ordered_on: date, due_date: date | None
+) -> None:
+    charge = charges.order_charge(
+        session, discounted.id, account.id, ACTOR, ordered_on, HOLIDAYS.closes_banks, due_date=due_date
+    )
+    assert (charge.early_discount_cents, charge.early_discount_until) == (0, None)
+
+
+def test_a_charge_at_a_gateway_that_takes_no_discount_offers_none(session: Session, discounted: Invoice) -> None:
+    other = GatewayAccount(gateway="mercadopago", name="m", secret_encrypted=b"x", credentials_encrypted=b"y")
+    session.add(other)
+    session.flush()
+    charge = charges.order_charge(session, discounted.id, other.id, ACTOR, IN_TIME, HOLIDAYS.closes_banks)
+    make(session, discounted, charge)
+    found = payable_on(session, discounted, IN_TIME, HOLIDAYS)
+    assert (found.amount, found.until) == (AmountDue(10_000), DUE)
+    assert "Desconto" not in text_of(session, discounted, IN_TIME)
+
+
+def test_a_static_code_of_the_day_asks_for_less_until_the_discounts_last_day(
+    session: Session, discounted: Invoice
+) -> None:
+    terms.create_terms(session, {"name": "p", "default_for": CustomerKind.PERSON, **PIX}, ACTOR)
+    early = payable_on(session, discounted, IN_TIME, HOLIDAYS)
+    assert (early.amount.total_cents, early.until) == (9500, EARLY)
+    assert "540595.00" in (early.pix_code or "")
+    after = payable_on(session, discounted, EARLY + timedelta(days=2), HOLIDAYS)
+    assert (after.amount.total_cents, after.until) == (10_000, DUE)
+    assert "5406100.00" in (after.pix_code or "")
+    sheet = sheet_of(session, discounted, IN_TIME, ZONE, HOLIDAYS)
+    assert ("5406100.00" in (sheet.pix_code or ""), sheet.early_pix_code) == (True, early.pix_code)
+    text = text_of(session, discounted, IN_TIME)
+    assert "Até 02/11/2026: R$ 95,00" in text
+    assert "esconto" not in text_of(session, discounted, EARLY + timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    ("paid_on", "status"), [(EARLY, InvoiceStatus.PAID), (EARLY + timedelta(days=2), InvoiceStatus.OPEN)]
+)
+def test_what_another_system_tells_of_a_static_code_pays_with_the_discount(
+    session: Session, discounted: Invoice, account: GatewayAccount, paid_on: date, status: InvoiceStatus
+) -> None:
+    entry = InboxEntry(account_id=account.id, gateway="standard", event_id="evt", body=b"")
+    session.add(entry)
+    session.flush()
+    paid = PaymentReceived(
+        payment_id="p", invoice_id=discounted.id, charge_id=None, amount_cents=9500,
+        paid_at=datetime.combine(paid_on, time(12), ZONE), method="pix",
+    )  # fmt: skip
+    inbox.conclude(session, entry, [paid], lambda: NOW)
+    assert discounted.status is status
+
+
+def test_codes_of_another_program_ask_for_the_whole_so_nothing_less_is_offered(
+    session: Session, discounted: Invoice
+) -> None:
+    discounted.boleto_line = line_of(barcode_of(Boleto("001", "0" * 25, DUE, 10_000)))
+    session.flush()
+    assert payable_on(session, discounted, IN_TIME, HOLIDAYS).amount == AmountDue(10_000)
+    assert "Desconto" not in text_of(session, discounted, IN_TIME)
 
 
 def test_what_is_payable_is_the_live_charge_then_the_amount_of_today(

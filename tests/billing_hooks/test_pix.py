@@ -942,7 +942,7 @@ def test_a_bank_that_has_no_webhook_of_ours_is_an_alarm(bank: simulator.Bank) ->
     assert api_of(bank, pix_key="").queue_alarm() is None
     alarm = api_of(bank).queue_alarm()
     assert alarm is not None
-    assert KEY in alarm
+    assert (KEY in alarm.en, KEY in alarm.pt) == (True, True)
     api_of(bank).register("https://provedor.test/hooks/pix")
     assert api_of(bank).queue_alarm() is None
     bank.register(KEY, "https://somebody.else/pix", skips_mtls=True)

@@ -35,6 +35,7 @@ from billing_hooks.gateways.base import (
     our_reference,
 )
 from billing_hooks.gateways.http import GatewayAway, GatewayDenied, GatewayRefused, Http
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import InboxEntry
 from billing_hooks.simulators import stripe as simulator
 from billing_hooks.simulators.hooks import HookQueue
@@ -696,9 +697,12 @@ def test_a_person_plays_the_payers_their_banks_and_our_staff(gateway: simulator.
         (httpx.Response(200, json={"data": [{"url": "https://a.test/hooks/stripe", "status": "enabled"}]}), None),
         (
             httpx.Response(200, json={"data": [{"url": "https://a.test/hooks/stripe", "status": "disabled"}]}),
-            "Stripe has disabled the endpoint https://a.test/hooks/stripe; enable it there",
+            Words(
+                "o Stripe desativou o endpoint https://a.test/hooks/stripe; ative-o lá",
+                "Stripe has disabled the endpoint https://a.test/hooks/stripe; enable it there",
+            ),
         ),
     ],
 )
-def test_an_endpoint_of_ours_that_is_disabled_is_an_alarm(answer: httpx.Response, alarm: str | None) -> None:
+def test_an_endpoint_of_ours_that_is_disabled_is_an_alarm(answer: httpx.Response, alarm: Words | None) -> None:
     assert connect(httpx.MockTransport(lambda _: answer)).queue_alarm() == alarm

@@ -27,6 +27,9 @@ from provedor.settings import OTHER_VARIABLES, Settings, load_settings
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+#: What is laid over it where banks are to reach us.
+BANK_PORT: dict[str, Any] = yaml.safe_load((ROOT / "deploy/bank-port.yml").read_text())
+ENV_EXAMPLE = (ROOT / "deploy/env.example").read_text()
 OURS = {name: one for name, one in COMPOSE["services"].items() if one.get("image", "").startswith("provedor")}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGES = re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)[1:]
@@ -44,7 +47,7 @@ SERVICE_SCHEMA = {
         "env_file": {"type": "string"},
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
         "ports": {"type": "array", "items": {"type": "string", "pattern": r"^([\d.]+:)?\d+:\d+(/udp)?$"}},
-        "volumes": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+:/[a-z/]+$"}},
+        "volumes": {"type": "array", "items": {"type": "string", "pattern": r"^([a-z]+|\./[a-z/]+):/[a-z/]+(:ro)?$"}},
         "restart": {"enum": ["unless-stopped"]},
         "stop_grace_period": {"type": "string", "pattern": r"^\d+s$"},
         "depends_on": {
@@ -77,6 +80,12 @@ SCHEMA = {
 }
 
 
+def given_by_example(*, commented: bool = False) -> dict[str, str]:
+    """What env.example sets, or what it would where the comment is taken off."""
+    found = re.findall(rf"^{'# ' if commented else ''}([A-Z_]+)=(.*)$", ENV_EXAMPLE, re.MULTILINE)
+    return dict(found)
+
+
 def test_the_compose_file_is_one() -> None:
     jsonschema.validate(COMPOSE, SCHEMA)
     assert set(COMPOSE["services"]) == {"postgres", "valkey", *ROLES}
@@ -93,10 +102,11 @@ def test_every_role_has_a_service_whose_command_parses() -> None:
 
 def test_every_variable_is_a_setting_and_its_value_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {f"PROVEDOR_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
-    names = ("docker-compose.yml", "Dockerfile", "deploy/env.example", "deploy/systemd/provedor.service")
+    names = ("docker-compose.yml", "Dockerfile", "deploy/bank-port.yml", "deploy/env.example",
+             "deploy/systemd/provedor.service")  # fmt: skip
     text = "".join((ROOT / name).read_text() for name in names)
     assert set(re.findall(r"PROVEDOR_[A-Z_]+", text)) <= known
-    given = dict(line.split("=", 1) for line in (ROOT / "deploy/env.example").read_text().splitlines() if "=" in line)
+    given = given_by_example()
     for name, value in {**given, **OURS["natlog"]["environment"]}.items():
         monkeypatch.setenv(name, value)
     found = load_settings()
@@ -108,7 +118,7 @@ def test_every_variable_is_a_setting_and_its_value_is_taken(monkeypatch: pytest.
 
 def test_the_database_is_that_of_its_container() -> None:
     """User, password, host and database of the URL are what the postgres service makes."""
-    given = dict(line.split("=", 1) for line in (ROOT / "deploy/env.example").read_text().splitlines() if "=" in line)
+    given = given_by_example()
     made = COMPOSE["services"]["postgres"]["environment"]
     url = f"postgresql://{made['POSTGRES_USER']}:{given['POSTGRES_PASSWORD']}@postgres:5432/{made['POSTGRES_DB']}"
     assert given["PROVEDOR_DATABASE_URL"] == url
@@ -152,6 +162,32 @@ def test_health_checks_ask_what_the_role_serves(database: Database, keyring: Key
     app = create_app(database, keyring, clock=utc_now, zone=UTC, schema_head=head_revision())
     assert int(port) == Settings.model_fields["http_port"].default
     assert TestClient(app).get(f"/{path}").status_code == 200
+
+
+def test_the_banks_port_is_published_with_its_certificate_and_key_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_over = {"services": {"api": {**OURS["api"], **BANK_PORT["services"]["api"]}}, "volumes": COMPOSE["volumes"]}
+    jsonschema.validate(laid_over, SCHEMA)
+    assert set(BANK_PORT["services"]) == {"api"}
+    api = BANK_PORT["services"]["api"]
+    for name, value in {**given_by_example(), **OURS["api"]["environment"], **api["environment"]}.items():
+        monkeypatch.setenv(name, value)
+    found = load_settings()
+    assert api["ports"] == [f"{found.bank_port}:{found.bank_port}"]
+    ((directory, inside, mode),) = [volume.split(":") for volume in api["volumes"]]
+    assert mode == "ro"
+    assert directory.startswith("./"), "of the project's directory, which is that of the first file"
+    for file in (found.bank_certificate, found.bank_key):
+        assert file is not None
+        assert file.parent == Path(inside)
+    assert f"/{directory.removeprefix('./')}/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_example_says_how_the_banks_port_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = given_by_example(commented=True)
+    assert set(said) == {"PROVEDOR_BANK_PORT", "PROVEDOR_BANK_CERTIFICATE", "PROVEDOR_BANK_KEY"}
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().bank_port >= 1024, "the service has no capability to listen below"
 
 
 def test_the_node_that_spools_keeps_its_name_when_its_container_is_made_anew() -> None:
