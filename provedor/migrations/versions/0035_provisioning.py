@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0034_provisioning"
-down_revision = "0032_billing_indexes"
+revision = "0035_provisioning"
+down_revision = "0034_early_discount"
 branch_labels = None
 depends_on = None
 
