@@ -295,7 +295,8 @@ def _record(session: Session, entry: InboxEntry, notice: PaymentReceived, actor:
     invoice = invoices.get_invoice(session, invoice_id, lock=True)
     external = External(entry.gateway, entry.account_id, notice.payment_id)
     discount_cents = notice.discount_cents
-    if charge is None and not notice.so_far and not discount_cents:
+    is_less = notice.amount_cents < invoice.amount_cents and not notice.so_far and not discount_cents
+    if charge is None and is_less:
         discount_cents = _let_off(session, invoice, notice)
     terms = Terms(surcharge_cents, discount_cents, notice.settled_at, notice.net_cents)
     found = _told_before(session, invoice, entry, notice)

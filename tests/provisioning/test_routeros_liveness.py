@@ -287,7 +287,14 @@ def test_times_are_read_as_the_router_writes_them(seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("3w4d12h23m12s", 2204592), ("1d04:05:06", 101106), ("00:00:07", 7), ("12s340ms", 12.34), ("340ms", 0.34), ("5m", 300)],
+    [
+        ("3w4d12h23m12s", 2204592),
+        ("1d04:05:06", 101106),
+        ("00:00:07", 7),
+        ("12s340ms", 12.34),
+        ("340ms", 0.34),
+        ("5m", 300),
+    ],  # fmt: skip
 )
 def test_times_of_older_versions_and_with_fractions_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
