@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +178,25 @@ def test_whatever_is_said_is_taken_or_refused(body: Any) -> None:
         intent_of(body if isinstance(body, dict) else {"radius": body})
     except InvalidInput:
         return
+
+
+def test_the_manual_lists_every_menu_and_parameter_and_the_releases_that_know_it() -> None:
+    told = {}
+    for line in (Path(__file__).parents[2] / "docs" / "provisioning.md").read_text().splitlines():
+        if line.startswith("| `/"):
+            menu, parameters = (part.strip() for part in line.strip("|").split("|"))
+            told[menu.strip("`")] = set(parameters.split(", "))
+    used: dict[str, set[str]] = {}
+    for release in RELEASES:
+        wanted = desired_of(intent_of(EVERYTHING), around(release))
+        for row in (*wanted.rows, *wanted.settings):
+            used.setdefault(row.menu, set()).update(row.values)
+    used["/interface/pppoe-server/server"].add("accept-untagged")
+    assert told == {menu: {_told(menu, name) for name in names} for menu, names in used.items()}
+
+
+def _told(menu: str, name: str) -> str:
+    field = MENUS[menu].fields[name]
+    if field.until is not None:
+        return f"{name} (before {field.until.major}.{field.until.minor})"
+    return name if field.since is None else f"{name} ({field.since.major}.{field.since.minor}+)"

@@ -294,7 +294,7 @@ def test_times_are_read_as_the_router_writes_them(seconds: int) -> None:
         ("12s340ms", 12.34),
         ("340ms", 0.34),
         ("5m", 300),
-    ],  # fmt: skip
+    ],
 )
 def test_times_of_older_versions_and_with_fractions_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
