@@ -60,6 +60,8 @@ SESSION_OUT_OF_STEP = Topic("provisioning.session_out_of_step", ENFORCE)
 SESSION_AWAITS_TURN = Topic("provisioning.session_awaits_turn", PACED)
 #: A box is to be planned for, changed, or taken over from whoever died at it. Payload: {"job_id"}.
 PROVISIONING_DUE = Topic("provisioning.job_due", PROVISION)
+#: A box is to be looked at, whether it still is what it should be. Payload: {"nas_id"}.
+DRIFT_DUE = Topic("provisioning.drift_due", PROVISION)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.

@@ -6,7 +6,7 @@ from core import topics
 from core.clock import Clock
 from core.work import Handler, Periodic
 from provisioning.enforce import Enforcer
-from provisioning.jobs import store
+from provisioning.jobs import drift, store
 from provisioning.jobs.runner import Provisioner
 from provisioning.reconciler import sweep
 
@@ -14,6 +14,7 @@ from provisioning.reconciler import sweep
 def handlers(enforcer: Enforcer, provisioner: Provisioner) -> dict[str, Handler]:
     return {
         topics.PROVISIONING_DUE.name: provisioner.handle_due,
+        topics.DRIFT_DUE.name: provisioner.handle_drift,
         topics.SERVICE_OUT_OF_STEP.name: enforcer.service_out_of_step,
         topics.SERVICE_RESTRICTED.name: enforcer.service_out_of_step,
         topics.SESSION_OUT_OF_STEP.name: enforcer.session_out_of_step,
@@ -25,5 +26,6 @@ def handlers(enforcer: Enforcer, provisioner: Provisioner) -> dict[str, Handler]
 def periodic(clock: Clock) -> list[Periodic]:
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
+        Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),
     ]

@@ -26,7 +26,7 @@ from api.context import (
 from api.idempotency import OnceOnly
 from api.schemas import Input, Output, PageOf, Ref
 from core import network
-from provisioning.jobs import intents, store
+from provisioning.jobs import drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
@@ -41,8 +41,15 @@ class IntentIn(Input):
 
 
 class IntentOut(Output):
+    """`drift`: what there would be to do by the last look at the box, and `drift_problems` what cannot be had there;
+    null before the first. `check_error`: why the last look failed."""
+
     nas_id: str
     body: dict[str, Any]
+    checked_at: datetime | None
+    check_error: str | None
+    drift: list[str] | None
+    drift_problems: list[str] | None
     version: int
 
 
@@ -96,6 +103,14 @@ def set_intent(
     return tagged(response, _intent_view(intents.set_intent(session, nas, body.body, caller.actor)))
 
 
+@intent_routes.post("/{nas_id}/intent/check", status_code=202)
+def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
+    """The box is looked at within seconds, as it is every quarter of an hour. Nothing is changed there."""
+    row = intents.get_intent(session, parse_id(nas_id, "NAS"), lock=True)
+    drift.owe(session, row.nas_id, given.clock())
+    return _intent_view(row)
+
+
 @provisioning_routes.get("/jobs")
 def list_jobs(
     session: Db, _: Who, paged: Paged, nas_id: RefFilter = None, state: JobState | None = None
@@ -139,7 +154,10 @@ def _locked(session: Session, job_id: str) -> ProvisioningJob:
 
 
 def _intent_view(row: BrasIntent) -> IntentOut:
-    return IntentOut(nas_id=str(row.nas_id), body=row.body, version=row.version)
+    return IntentOut(
+        nas_id=str(row.nas_id), body=row.body, checked_at=row.checked_at, check_error=row.check_error, drift=row.drift,
+        drift_problems=row.drift_problems, version=row.version,
+    )  # fmt: skip
 
 
 def _job_view(row: ProvisioningJob) -> JobOut:

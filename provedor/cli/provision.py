@@ -12,10 +12,11 @@ from sqlalchemy import select
 
 from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
+from core.models.network import Nas
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.runtime import Runtime
-from provisioning.jobs import intents, store
-from provisioning.jobs.models import JobState, ProvisioningJob
+from provisioning.jobs import drift, intents, store
+from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
@@ -77,6 +78,25 @@ def apply(
     _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
 
 
+@provision_app.command("drift")
+def show_drift(
+    nas: Annotated[str, typer.Argument(help="name of a NAS entry; all without it")] = "", as_json: Json = False
+) -> None:
+    """Which boxes are no longer what they should be, by the last look; with a NAS a new look, and what it found."""
+    given = runtime()
+    rows = [_look(given, nas)] if nas else _looks(given)
+    if as_json:
+        print_json([_drift_body(name, row) for name, row in rows])
+        return
+    if nas:
+        for line in rows[0][1].drift or ():
+            typer.echo(line)
+    print_table(["nas", "looked at", "to do", "cannot be had", "failed because"], [
+        [name, f"{row.checked_at.astimezone(given.zone):%Y-%m-%d %H:%M}" if row.checked_at else "never",
+         str(len(row.drift or ())), str(len(row.drift_problems or ())), row.check_error or ""] for name, row in rows
+    ])  # fmt: skip
+
+
 @provision_app.command()
 def jobs(
     nas: Annotated[str, typer.Option(help="of this NAS")] = "", as_json: Json = False
@@ -104,6 +124,33 @@ def cancel(job_id: Annotated[int, typer.Argument(metavar="JOB")]) -> None:
     with given.database.transaction() as session:
         job = store.cancel(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
     typer.echo(f"job {job.id} is {'told to stop' if job.state is JobState.RUNNING else job.state}")
+
+
+def _looks(given: Runtime) -> list[tuple[str, BrasIntent]]:
+    with given.database.transaction() as session:
+        query = select(Nas.name, BrasIntent).join(Nas, Nas.id == BrasIntent.nas_id).order_by(Nas.name)
+        return [(name, row) for name, row in session.execute(query)]
+
+
+def _look(given: Runtime, nas: str) -> tuple[str, BrasIntent]:
+    with given.database.transaction() as session:
+        before = intents.get_intent(session, network.find_by_name(session, nas).id, lock=True)
+        drift.owe(session, before.nas_id, given.clock())
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        with given.database.transaction() as session:
+            row = intents.get_intent(session, before.nas_id)
+        if row.checked_at != before.checked_at:
+            return nas, row
+        time.sleep(0.1)
+    raise ConfigurationError(f"nobody looked at {nas}: is `provedor up` running with its worker?")
+
+
+def _drift_body(name: str, row: BrasIntent) -> dict[str, Any]:
+    return {
+        "nas": name, "checked_at": row.checked_at, "check_error": row.check_error, "drift": row.drift,
+        "problems": row.drift_problems,
+    }  # fmt: skip
 
 
 def _read(file: Path) -> dict[str, Any]:

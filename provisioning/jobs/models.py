@@ -46,6 +46,12 @@ class BrasIntent(Versioned, Base):
 
     nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
     body: Mapped[dict[str, Any]]
+    #: The last look (see provisioning.jobs.drift): what there would be to do, what cannot be had, or why it failed.
+    checked_at: Mapped[datetime | None]
+    check_claimed_until: Mapped[datetime | None]
+    check_error: Mapped[str | None]
+    drift: Mapped[list[str] | None]
+    drift_problems: Mapped[list[str] | None]
 
 
 class OwnedRow(Base):

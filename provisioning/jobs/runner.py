@@ -24,13 +24,13 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
-from provisioning.jobs import facts, store
+from provisioning.jobs import drift, facts, store
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import Doubt
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Remove
+from provisioning.routeros.planning import Plan, Remove
 from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
 from provisioning.routeros.reading import count_sessions, read_rows, release_of
@@ -69,8 +69,37 @@ class Provisioner:
         job.claimed_until = self.clock() + store.CLAIM
         return lambda: self._submit(payload["job_id"])
 
+    def handle_drift(self, _session: Session, payload: dict[str, Any]) -> Afterwards | None:
+        """Handler of DRIFT_DUE."""
+        return lambda: self._submit_look(payload["nas_id"])
+
     def _submit(self, job_id: int) -> None:
         self.threads.submit(self._run, job_id)
+
+    def _submit_look(self, nas_id: int) -> None:
+        self.threads.submit(self._look_for_drift, nas_id)
+
+    def _look_for_drift(self, nas_id: int) -> None:
+        """In a thread. One that fails comes again with the clock."""
+        try:
+            with self._alone_at(nas_id) as alone:
+                if alone:
+                    self._keep_drift(nas_id)
+        except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
+            log.error("a look for drift failed, it will come again", nas_id=nas_id, error=type(error).__name__)
+
+    def _keep_drift(self, nas_id: int) -> None:
+        try:
+            with self.database.transaction() as session:
+                known = facts.read_facts(session, self.keyring, nas_id, self.clock())
+            prepared, _ = self._look(known)
+        except ProvedorError as error:
+            with self.database.transaction() as session:
+                drift.fail(session, nas_id, error.detail, self.clock())
+            return
+        plan = prepared.plan
+        with self.database.transaction() as session:
+            drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock())
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -110,9 +139,9 @@ class Provisioner:
             if job.state is JobState.PLANNING:  # else it was cancelled
                 store.keep_plan(
                     session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), sessions=sessions, now=self.clock(),
-                    problems=[f"{one.menu} {one.what}: {one.detail}" for one in plan.problems],
+                    commands=commands(plan.steps), sessions=sessions, now=self.clock(), problems=_told(plan),
                 )  # fmt: skip
+            drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
 
     def _look(self, known: Facts) -> tuple[Prepared, int]:
         """What the box has. Raises RouterOsError or InvalidInput."""
@@ -146,6 +175,7 @@ class Provisioner:
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
                 facts.keep_owned(session, job.nas_id, plan, gone)
                 job.steps_applied = len(plan.steps)
+                drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
                 state = JobState.CANCELLED
             store.finish(session, job, state, result.detail, self.clock())
@@ -171,6 +201,11 @@ class Provisioner:
                 if alone:
                     connection.scalar(select(func.pg_advisory_unlock(*key)))
                     connection.commit()
+
+
+def _told(plan: Plan) -> list[str]:
+    """What cannot be had, for people."""
+    return [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
 
 
 @dataclass(slots=True)

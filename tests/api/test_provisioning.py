@@ -19,7 +19,8 @@ from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
 from core.models.system import AuditEntry, Role
-from provisioning.jobs import store
+from core.work import Handler
+from provisioning.jobs import drift, store
 from provisioning.jobs.models import OwnedRow, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.routeros.client import RouterOs
@@ -51,16 +52,22 @@ class House:
     box: Box
     nas_id: str
 
+    def handlers(self) -> dict[str, Handler]:
+        return {
+            topics.PROVISIONING_DUE.name: self.provisioner.handle_due,
+            topics.DRIFT_DUE.name: self.provisioner.handle_drift,
+        }
+
     def work(self) -> None:
-        """All jobs that are due."""
-        due = (OutboxItem.topic == topics.PROVISIONING_DUE.name, OutboxItem.due_at <= func.now())
+        """All that is due."""
+        due = (OutboxItem.topic.in_(self.handlers()), OutboxItem.due_at <= func.now())
         while True:
             with self.database.transaction() as one:
                 item_id = one.scalar(select(OutboxItem.id).where(*due).order_by(OutboxItem.id).limit(1))
                 if item_id is None:
                     return
                 item = outbox.claim(one, item_id)
-                afterwards = self.provisioner.handle_due(one, item.payload) if item is not None else None
+                afterwards = self.handlers()[item.topic](one, item.payload) if item is not None else None
             if afterwards is not None:
                 afterwards()
 
@@ -230,3 +237,50 @@ def test_who_may(house: House, client_for: Any) -> None:
         assert client_for(role).post(f"{path}/approve", json={}).status_code == 403
     assert client_for(Role.TECHNICIAN).get(path).status_code == 200
     assert client_for(Role.NOC).post(f"{path}/approve", json={}).status_code == 200
+
+
+def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: House) -> None:
+    assert house.approved(house.planned())["state"] == "done"
+    path = f"{API}/nas/{house.nas_id}/intent"
+    version = house.client.get(path).json()["version"]
+    assert house.client.get(path).json()["drift"] == []
+    do(house.box.router, "/ip/pool/set", numbers="homes", ranges="10.0.0.0/24")
+    assert house.post(f"/nas/{house.nas_id}/intent/check").status_code == 202
+    house.work()
+    seen = house.client.get(path).json()
+    (command,) = seen["drift"]
+    assert command.startswith("/ip pool set [find comment~")
+    assert "ranges=100.64.0.2-100.64.3.254" in command
+    assert (seen["check_error"], seen["version"]) == (None, version)
+    assert rows(house.box.router, "/ip/pool")[0]["ranges"] == "10.0.0.0/24"  # a look changes nothing
+    assert house.approved(house.planned())["state"] == "done"
+    assert house.client.get(path).json()["drift"] == []
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert types.count("provisioning.drifted") == 2  # before it was a BRAS, and now
+    assert types.count("provisioning.drift_ended") == 2
+
+
+def test_a_box_that_cannot_be_looked_at_says_why_and_keeps_what_was_seen(house: House) -> None:
+    house.approved(house.planned())
+    do(house.box.router, "/user/set", numbers=USER, password="another")
+    for _ in range(2):
+        house.post(f"/nas/{house.nas_id}/intent/check")
+        house.work()
+    seen = house.client.get(f"{API}/nas/{house.nas_id}/intent").json()
+    assert "invalid user name or password" in seen["check_error"]
+    assert seen["drift"] == []
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert types.count("provisioning.unreadable") == 1
+
+
+def test_every_box_is_looked_at_by_the_clock_and_by_one(house: House) -> None:
+    house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": INTENT})
+    now = utc_now()
+    with house.database.transaction() as one:
+        assert drift.owe_due(one, now) == 1
+        assert drift.owe_due(one, now) == 0
+        assert drift.owe_due(one, now + drift.CLAIM + timedelta(seconds=1)) == 1  # whoever had it died
+    house.work()
+    with house.database.transaction() as one:
+        assert drift.owe_due(one, now + drift.EVERY - timedelta(minutes=1)) == 0
+        assert drift.owe_due(one, now + drift.EVERY + timedelta(minutes=1)) == 1
