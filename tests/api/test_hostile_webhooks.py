@@ -194,7 +194,8 @@ def test_lying_and_slow_bodies_cost_a_socket_for_a_moment(wire: Wire, database: 
     assert wire.send(head("POST", "/hooks/standard", headers), GOOD) == 408
     assert wire.send(head("POST", "/hooks/standard", headers), GOOD, close=True) in {0, 400}
     short = headers | {"Content-Length": str(len(GOOD) - 1)}
-    assert wire.send(head("POST", "/hooks/standard", short), GOOD) == 401
+    # What is left over begins no request; whichever of the two is seen first is refused.
+    assert wire.send(head("POST", "/hooks/standard", short), GOOD) in {400, 401}
     twice = head("POST", "/hooks/standard", {"Host": "x", "Content-Length": "5"})[:-2] + b"Content-Length: 9\r\n\r\n"
     assert wire.send(twice, GOOD) == 400
     assert wire.send(head("POST", "/hooks/standard", {"Host": "x", "Content-Length": "-1"})) == 400
@@ -206,8 +207,9 @@ def test_unknown_gateways_and_methods_are_counted_under_one_name(wire: Wire) -> 
     paths = ("/hooks/nobody", "/hooks/" + "x" * 300, "/hooks/%00", "/hooks/..%2Fstandard")
     assert {wire.post(GOOD, path=path) for path in paths} == {404}
     assert count("NotFound", "unknown") >= before + 3
-    for method in ("GET", "PUT", "DELETE", "PROPFIND", "NONSENSE"):
+    for method in ("GET", "PUT", "DELETE", "PROPFIND"):
         assert wire.post(GOOD, method=method) == 405
+    assert wire.post(GOOD, method="NONSENSE") == 400
 
 
 def test_events_in_any_order_are_stored_as_they_come(wire: Wire, database: Database) -> None:
