@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Literal
 
 import msgspec
@@ -55,8 +55,9 @@ class Reading:
     queue_alarm: Words | None
 
 
-def owe_due(session: Session, now: datetime) -> int:
-    """Owe the reading of every account that is due; returns how many. Raises the alarm of those that cannot be read."""
+def owe_due(session: Session, now: datetime, zone: tzinfo) -> int:
+    """Owe the reading of every account that is due; returns how many. Raises the alarm of those that cannot be read:
+    moments in its words are the zone's."""
     readable = (GatewayAccount.enabled, GatewayAccount.credentials_encrypted.is_not(None))
     due = or_(GatewayAccount.reconciled_at.is_(None), GatewayAccount.reconciled_at <= now - EVERY)
     account_ids = session.scalars(select(GatewayAccount.id).where(*readable, due)).all()
@@ -67,10 +68,10 @@ def owe_due(session: Session, now: datetime) -> int:
     )
     for account in session.scalars(silent).all():
         assert account.reconciled_at is not None  # noqa: S101  (it was asked for)
-        set_alarm(session, account.id, _unread_since(account.reconciled_at))
+        set_alarm(session, account.id, _unread_since(account.reconciled_at, zone))
     unreadable = (GatewayAccount.enabled, GatewayAccount.credentials_encrypted.is_(None))
     for account_id in session.scalars(select(GatewayAccount.id).where(*unreadable)).all():
-        set_alarm(session, account_id, silence.alarm_of(session, account_id, now))
+        set_alarm(session, account_id, silence.alarm_of(session, account_id, now, zone))
     return len(account_ids)
 
 
@@ -97,11 +98,12 @@ def set_warning(session: Session, account_id: int, warning: Words | None) -> Non
         events.record(session, "gateway_account.warning", "gateway_account", account_id, **columns("warning", warning))
 
 
-def certificate_warning(ends_at: datetime | None, now: datetime) -> Words | None:
-    """The same words from one of CERTIFICATE_DAYS to the next, so that each is told once. The day is UTC's."""
+def certificate_warning(ends_at: datetime | None, now: datetime, zone: tzinfo) -> Words | None:
+    """The same words from one of CERTIFICATE_DAYS to the next, so that each is told once."""
     if ends_at is None:
         return None
-    pt, en = day(ends_at.date(), "pt_BR"), day(ends_at.date(), "en")
+    last = ends_at.astimezone(zone).date()
+    pt, en = day(last, "pt_BR"), day(last, "en")
     if ends_at <= now:
         ends = Words(f"venceu em {pt}", f"ended on {en}")
     else:
@@ -121,6 +123,7 @@ def certificate_warning(ends_at: datetime | None, now: datetime) -> Words | None
 class Reconciler:
     errands: Errands
     clock: Clock
+    zone: tzinfo
 
     def handle_reconcile(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of RECONCILE."""
@@ -130,7 +133,7 @@ class Reconciler:
         now, account_id = self.clock(), account.id
         access = accounts.access_of(self.errands.connections.keyring, account)
         ends_at = mutual_tls.ends_at(access.credentials) if access is not None else None
-        set_warning(session, account_id, certificate_warning(ends_at, now))
+        set_warning(session, account_id, certificate_warning(ends_at, now, self.zone))
         since = account.reconciled_at - OVERLAP if account.reconciled_at else now - FIRST
         errand: Errand[Reading] = Errand(
             account_id, topics.RECONCILE, payload,
@@ -146,7 +149,8 @@ class Reconciler:
             self._apply(session, account, fact)
         session.execute(update(GatewayAccount).where(GatewayAccount.id == account_id).values(reconciled_at=read_at))
         lost = lost_webhooks(session, account_id, read_at)
-        alarm = reading.queue_alarm or _lost(lost) or silence.alarm_of(session, account_id, read_at)
+        silent = silence.alarm_of(session, account_id, read_at, self.zone)
+        alarm = reading.queue_alarm or _lost(lost) or silent
         set_alarm(session, account_id, alarm)
 
     def _apply(self, session: Session, account: GatewayAccount, fact: Fact) -> None:
@@ -178,8 +182,8 @@ def lost_webhooks(session: Session, account_id: int, now: datetime) -> int:
     return session.scalar(select(func.count()).select_from(InboxEntry).where(*lost)) or 0
 
 
-def _unread_since(at: datetime) -> Words:
-    since = moment(at)
+def _unread_since(at: datetime, zone: tzinfo) -> Words:
+    since = moment(at, zone)
     return Words(f"a API não pôde ser lida desde {since.pt}", f"its API could not be read since {since.en}")
 
 

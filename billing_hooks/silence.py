@@ -9,7 +9,7 @@ has no habit yet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Final
 
@@ -23,8 +23,8 @@ LOOKED_BACK: Final = 28
 TELLING_DAYS_MIN: Final = 7
 
 
-def alarm_of(session: Session, account_id: int, now: datetime) -> Words | None:
-    """Days are UTC's."""
+def alarm_of(session: Session, account_id: int, now: datetime, zone: tzinfo) -> Words | None:
+    """Days are UTC's, and the moment that it says is the zone's."""
     told = (InboxEntry.account_id == account_id, ~InboxEntry.found)
     last = session.scalar(select(func.max(InboxEntry.received_at)).where(*told))
     if last is None or (now.date() - last.date()).days <= 1:
@@ -33,7 +33,7 @@ def alarm_of(session: Session, account_id: int, now: datetime) -> Words | None:
     longest = longest_silence(telling)
     if longest is None or silent_days(last.date(), now.date()) <= 2 * longest + 1:
         return None
-    since = moment(last)
+    since = moment(last, zone)
     before = Words(f"{longest} dias", f"{longest} days") if longest else Words("um dia", "a day")
     return Words(
         pt=f"não avisa nada desde {since.pt}, e antes nunca ficou em silêncio por mais de {before.pt}",

@@ -38,7 +38,7 @@ def handlers(billing: Billing, errands: Errands, clock: Clock, public_url: str) 
         topics.CHARGE_DUE.name: charger.handle_due,
         topics.INVOICE_CLOSED.name: charger.handle_invoice_closed,
         topics.INVOICES_DUE.name: issuing.handle_due,
-        topics.RECONCILE.name: Reconciler(errands, clock).handle_reconcile,
+        topics.RECONCILE.name: Reconciler(errands, clock, billing.zone).handle_reconcile,
         topics.STANDING_CHANGED.name: billing.handle_standing_changed,
         topics.PROMISE_OVER.name: billing.handle_promise_over,
         topics.BILLING_CHUNK.name: billing.handle_chunk,
@@ -50,7 +50,11 @@ def periodic(billing: Billing, keyring: Keyring, clock: Clock) -> list[Periodic]
     return [
         Periodic("billing.run", RUN_EVERY_S, lambda session: _run(session, billing)),
         Periodic("billing.invoices", INVOICES_EVERY_S, Issuing(billing.zone, clock, billing.country).owe_due),
-        Periodic("billing.reconcile", RECONCILE_EVERY_S, lambda session: reconciliation.owe_due(session, clock())),
+        Periodic(
+            "billing.reconcile",
+            RECONCILE_EVERY_S,
+            lambda session: reconciliation.owe_due(session, clock(), billing.zone),
+        ),
         Periodic("billing.look_again_at_bank_lines", LOOK_AGAIN_EVERY_S, BankFiles(clock).look_again),
         Periodic("core.expire_holds", EXPIRE_EVERY_S, lambda session: holds.expire_holds(session, now=clock())),
         Periodic(

@@ -165,6 +165,6 @@ class Runtime:
             ),
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
-            *follow_tasks.periodic(self.clock),
+            *follow_tasks.periodic(self.clock, self.zone),
             *provisioning_tasks.periodic(self.clock),
         ]

@@ -59,7 +59,7 @@ class FollowingProvider:
 
     def look(self) -> None:
         with self.database.transaction() as session:
-            reader.owe_due(session, self.clock())
+            reader.owe_due(session, self.clock(), ZONE)
         self.work()
 
     def work(self) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
@@ -47,8 +47,9 @@ IDENTIFY_EVERY: Final = timedelta(hours=1)
 log = structlog.get_logger()
 
 
-def owe_due(session: Session, now: datetime) -> int:
-    """Owe the reading of every source that is due; returns how many. Raises the alarm of those that are silent."""
+def owe_due(session: Session, now: datetime, zone: tzinfo) -> int:
+    """Owe the reading of every source that is due; returns how many. Raises the alarm of those that are silent; the
+    moments in its words are the zone's."""
     due = (
         FollowSource.enabled, FollowSource.kind != PUSH,
         or_(FollowSource.claimed_until.is_(None), FollowSource.claimed_until <= now),
@@ -58,7 +59,7 @@ def owe_due(session: Session, now: datetime) -> int:
         if source.asked_at is None or source.asked_at + timedelta(seconds=source.every_s or sources.EVERY_S) <= now:
             _owe(session, source, now)
             owed += 1
-    _raise_alarms(session, now)
+    _raise_alarms(session, now, zone)
     return owed
 
 
@@ -75,17 +76,17 @@ def _owe(session: Session, source: FollowSource, now: datetime) -> None:
     outbox.enqueue(session, topics.FOLLOW_READ, {"source_id": source.id, "asked_at": now.isoformat()})
 
 
-def _raise_alarms(session: Session, now: datetime) -> None:
+def _raise_alarms(session: Session, now: datetime, zone: tzinfo) -> None:
     expected = (FollowSource.enabled, FollowSource.every_s.is_not(None), FollowSource.alarm.is_(None))
     for source in session.scalars(select(FollowSource).where(*expected)).all():
         since = sources.unreadable_since(source)
         patience = max(sources.UNREADABLE_AFTER, timedelta(seconds=2 * (source.every_s or 0)))
         if since + patience <= now:
-            sources.set_alarm(session, source.id, _silent_since(source, since))
+            sources.set_alarm(session, source.id, _silent_since(source, since, zone))
 
 
-def _silent_since(source: FollowSource, at: datetime) -> Words:
-    since, error = moment(at), of_columns(source.error, source.error_pt)
+def _silent_since(source: FollowSource, at: datetime, zone: tzinfo) -> Words:
+    since, error = moment(at, zone), of_columns(source.error, source.error_pt)
     because = Words(f" ({error.pt})", f" ({error.en})") if error else Words("", "")
     if source.kind == PUSH:
         return Words(f"não diz nada desde {since.pt}{because.pt}", f"it has told nothing since {since.en}{because.en}")

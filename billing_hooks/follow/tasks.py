@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from billing_hooks.follow import reader
 from billing_hooks.follow.reader import Reader
 from core import topics
@@ -16,5 +18,5 @@ def handlers(given: Reader) -> dict[str, Handler]:
     return {topics.FOLLOW_READ.name: given.handle_read}
 
 
-def periodic(clock: Clock) -> list[Periodic]:
-    return [Periodic("billing.follow", LOOK_EVERY_S, lambda session: reader.owe_due(session, clock()))]
+def periodic(clock: Clock, zone: tzinfo) -> list[Periodic]:
+    return [Periodic("billing.follow", LOOK_EVERY_S, lambda session: reader.owe_due(session, clock(), zone))]

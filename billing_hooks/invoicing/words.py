@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, tzinfo
 from typing import Literal
 
 from core.errors import ProvedorError
@@ -57,10 +57,10 @@ def day(on: date, language: Language) -> str:
     return on.isoformat() if language == "en" else f"{on:%d/%m/%Y}"
 
 
-def moment(at: datetime) -> Words:
-    """To the minute, where no zone of the provider's is known."""
-    utc = at.astimezone(UTC)
-    return Words(f"{utc:%d/%m/%Y %H:%M} UTC", f"{utc:%Y-%m-%d %H:%M} UTC")
+def moment(at: datetime, zone: tzinfo) -> Words:
+    """To the minute, in the provider's zone."""
+    local = at.astimezone(zone)
+    return Words(f"{local:%d/%m/%Y %H:%M}", f"{local:%Y-%m-%d %H:%M}")
 
 
 def document(plain: str) -> str:

@@ -70,7 +70,7 @@ def events(provider: Provider, prefix: str) -> list[str]:
 
 def read_the_api(provider: Provider) -> None:
     with provider.database.transaction() as session:
-        reconciliation.owe_due(session, provider.clock())
+        reconciliation.owe_due(session, provider.clock(), UTC)
     provider.work()
 
 

@@ -90,7 +90,7 @@ def told(driver: Driver, type_: str) -> list[str]:
 def read_the_api(driver: Driver) -> list[Words]:
     """As the schedule does; returns the alarms."""
     with driver.provider.database.transaction() as session:
-        reconciliation.owe_due(session, driver.clock())
+        reconciliation.owe_due(session, driver.clock(), UTC)
     driver.provider.work()
     with driver.provider.database.transaction() as session:
         return reconciliation.alarms(session)

@@ -464,7 +464,7 @@ def test_a_part_that_no_webhook_told_is_found(provider: Provider, gateway: simul
         gateway.pay(charge_id, value)
         clock.advance(reconciliation.EVERY)
         with provider.database.transaction() as session:
-            assert reconciliation.owe_due(session, clock()) == 1
+            assert reconciliation.owe_due(session, clock(), UTC) == 1
         provider.work()
         assert [one.amount_cents for one in provider.payments(invoice_id)] == [paid_so_far]
     assert provider.status(invoice_id) == "paid"

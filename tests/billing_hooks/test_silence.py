@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from core.keyring import Keyring
 from core.models import Event
 
 SECRET = "whsec_YSBnYXRld2F5J3Mgc2VjcmV0IG9mIG9jdGV0cw=="
+ZONE = ZoneInfo("America/Sao_Paulo")
 MONDAY = date(2026, 11, 2)
 #: Monday to Friday for four weeks, the last on 27 November.
 WEEKDAYS = [MONDAY + timedelta(days=number) for number in range(28) if number % 7 < 5]
@@ -45,40 +47,40 @@ def noon(month: int, day: int) -> datetime:
 
 def test_a_weekend_is_no_silence_where_weekends_are_silent_and_six_days_are(session: Session, account_id: int) -> None:
     tell(session, account_id, WEEKDAYS)
-    assert silence.alarm_of(session, account_id, noon(11, 30)) is None
-    assert silence.alarm_of(session, account_id, noon(12, 3)) is None  # five whole days, twice a weekend and one
-    alarm = silence.alarm_of(session, account_id, noon(12, 4))
+    assert silence.alarm_of(session, account_id, noon(11, 30), ZONE) is None
+    assert silence.alarm_of(session, account_id, noon(12, 3), ZONE) is None  # five whole days, twice a weekend and one
+    alarm = silence.alarm_of(session, account_id, noon(12, 4), ZONE)
     assert alarm is not None
-    assert "since 2026-11-27 15:00 UTC, and was never silent for more than 2 days before" in alarm.en
-    assert "desde 27/11/2026 15:00 UTC, e antes nunca ficou em silêncio por mais de 2 dias" in alarm.pt
+    assert "since 2026-11-27 12:00, and was never silent for more than 2 days before" in alarm.en
+    assert "desde 27/11/2026 12:00, e antes nunca ficou em silêncio por mais de 2 dias" in alarm.pt
 
 
 def test_who_tells_every_day_is_missed_after_two(session: Session, account_id: int) -> None:
     tell(session, account_id, [MONDAY + timedelta(days=number) for number in range(14)])
-    assert silence.alarm_of(session, account_id, noon(11, 17)) is None
-    assert silence.alarm_of(session, account_id, noon(11, 18)) is not None
+    assert silence.alarm_of(session, account_id, noon(11, 17), ZONE) is None
+    assert silence.alarm_of(session, account_id, noon(11, 18), ZONE) is not None
 
 
 def test_who_told_little_or_nothing_has_no_habit_and_what_was_found_is_not_told(
     session: Session, account_id: int
 ) -> None:
-    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+    assert silence.alarm_of(session, account_id, noon(12, 30), ZONE) is None
     tell(session, account_id, WEEKDAYS[:6])
-    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+    assert silence.alarm_of(session, account_id, noon(12, 30), ZONE) is None
     tell(session, account_id, WEEKDAYS, found=True)
-    assert silence.alarm_of(session, account_id, noon(12, 30)) is None
+    assert silence.alarm_of(session, account_id, noon(12, 30), ZONE) is None
 
 
 def test_an_account_without_an_api_is_an_alarm_when_it_is_silent_and_well_when_it_speaks(
     session: Session, account_id: int
 ) -> None:
     tell(session, account_id, WEEKDAYS)
-    reconciliation.owe_due(session, noon(12, 4))
+    reconciliation.owe_due(session, noon(12, 4), ZONE)
     (alarm,) = reconciliation.alarms(session)
     assert alarm.en.startswith("erp: it told nothing since")
     assert alarm.pt.startswith("erp: não avisa nada desde")
     tell(session, account_id, [date(2026, 12, 4)])
-    reconciliation.owe_due(session, noon(12, 5))
+    reconciliation.owe_due(session, noon(12, 5), ZONE)
     assert reconciliation.alarms(session) == []
     told = session.scalars(select(Event.type).where(Event.type.startswith("gateway_account.")).order_by(Event.id)).all()
     assert told == ["gateway_account.created", "gateway_account.alarm", "gateway_account.well"]
@@ -112,16 +114,16 @@ def test_a_certificate_is_warned_of_a_month_and_a_week_before_it_ends(
     days: int, said: str | None, said_pt: str
 ) -> None:
     now = noon(11, 24)
-    warning = reconciliation.certificate_warning(now + timedelta(days=days), now)
+    warning = reconciliation.certificate_warning(now + timedelta(days=days), now, ZONE)
     assert (warning is None) == (said is None)
     assert said is None or (warning is not None and said in warning.en and said_pt in warning.pt)
-    assert reconciliation.certificate_warning(None, now) is None
+    assert reconciliation.certificate_warning(None, now, ZONE) is None
 
 
 def test_a_warning_is_told_once_for_each_of_its_words_and_stops_nothing(session: Session, account_id: int) -> None:
     ends_at = noon(12, 24)
     for day in (noon(11, 20), noon(11, 24), noon(12, 1), noon(12, 17), noon(12, 18), noon(12, 24)):
-        reconciliation.set_warning(session, account_id, reconciliation.certificate_warning(ends_at, day))
+        reconciliation.set_warning(session, account_id, reconciliation.certificate_warning(ends_at, day, ZONE))
     reconciliation.set_warning(session, account_id, None)
     told = select(Event.payload).where(Event.type == "gateway_account.warning").order_by(Event.id)
     words = [(payload["warning"], payload["warning_pt"]) for payload in session.scalars(told)]
