@@ -35,8 +35,8 @@ class JobState(StrEnum):
 LIVE = frozenset(
     {JobState.PLANNING, JobState.PLANNED, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN}
 )  # fmt: skip
-#: Something is at work on the box, or was when it died.
-AT_WORK = frozenset({JobState.PLANNING, JobState.RUNNING, JobState.UNKNOWN})
+#: Somebody is at it, or died at it; one that is approved is nobody's before its time.
+AT_WORK = frozenset({JobState.PLANNING, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN})
 
 
 class BrasIntent(Versioned, Base):
@@ -75,7 +75,7 @@ class ProvisioningJob(Base):
         Index(
             "ix_provisioning_job_at_work",
             "claimed_until",
-            postgresql_where=text("state IN ('planning', 'running', 'unknown')"),
+            postgresql_where=text("state IN ('planning', 'approved', 'running', 'unknown')"),
         ),
     )
 

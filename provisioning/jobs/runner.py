@@ -26,7 +26,7 @@ from core.routeros import RouterOsAccess
 from core.work import Afterwards
 from provisioning.jobs import drift, facts, store
 from provisioning.jobs.facts import Facts, Prepared
-from provisioning.jobs.models import JobState, ProvisioningJob
+from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import Doubt
 from provisioning.routeros.client import RouterOs
@@ -64,7 +64,7 @@ class Provisioner:
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
         job = session.get(ProvisioningJob, payload["job_id"], with_for_update=True, populate_existing=True)
-        if job is None or job.state not in {JobState.PLANNING, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN}:
+        if job is None or job.state not in AT_WORK:
             return None
         job.claimed_until = self.clock() + store.CLAIM
         return lambda: self._submit(payload["job_id"])

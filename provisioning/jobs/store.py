@@ -76,11 +76,12 @@ def approve(
 
 
 def cancel(session: Session, job: ProvisioningJob, actor: Actor, now: datetime) -> ProvisioningJob:
-    """One that runs undoes what it did. Raises Conflict for one that is at its end."""
+    """One that runs undoes what it did; one of which nothing is known is given up. Raises Conflict for one that is at
+    its end."""
     if job.state not in LIVE:
         raise Conflict(f"job {job.id} is {job.state}", field="state")
     job.cancelled_by = actor.name
-    if job.state not in AT_WORK or job.state is JobState.PLANNING:
+    if job.state is not JobState.RUNNING:
         job.state, job.finished_at, job.claimed_until = JobState.CANCELLED, now, None
     session.flush()
     audit.record(session, actor, "cancel", "provisioning_job", job.id, {})

@@ -21,7 +21,7 @@ from core.models import OutboxItem
 from core.models.system import AuditEntry, Role
 from core.work import Handler
 from provisioning.jobs import drift, store
-from provisioning.jobs.models import OwnedRow, ProvisioningJob
+from provisioning.jobs.models import JobState, OwnedRow, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.routeros.client import RouterOs
 from provisioning.simulators.routeros import Fault, FaultKind, Version
@@ -192,16 +192,32 @@ def test_what_was_approved_for_later_waits_for_its_time(house: House) -> None:
     assert house.job(job["id"])["state"] == "done"
 
 
-def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
+@pytest.mark.parametrize(
+    ("state", "settled"),
+    [(JobState.RUNNING, ("undone", "whoever was at it died")), (JobState.APPROVED, ("done", None))],
+)
+def test_a_job_whose_worker_died_is_taken_over(
+    house: House, state: JobState, settled: tuple[str, str | None]
+) -> None:  # fmt: skip
     job = house.planned()
     with house.database.transaction() as one:
         kept = store.get_job(one, int(job["id"]), lock=True)
-        kept.state, kept.claimed_until = "running", utc_now() - timedelta(seconds=1)  # type: ignore[assignment]
+        kept.state, kept.claimed_until = state, utc_now() - timedelta(seconds=1)
         assert store.owe_abandoned(one, utc_now()) == 1
         assert store.owe_abandoned(one, utc_now()) == 0
     house.work()
-    settled = house.job(job["id"])
-    assert (settled["state"], settled["detail"]) == ("undone", "whoever was at it died")
+    found = house.job(job["id"])
+    assert (found["state"], found["detail"]) == settled
+
+
+def test_a_job_of_which_nothing_is_known_can_be_given_up(house: House) -> None:
+    job = house.planned()
+    with house.database.transaction() as one:
+        kept = store.get_job(one, int(job["id"]), lock=True)
+        store.finish(one, kept, JobState.UNKNOWN, "it does not answer", utc_now())
+    assert house.post("/provisioning/jobs", {"nas_id": house.nas_id}).status_code == 409
+    assert house.post(f"/provisioning/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+    assert house.planned()["state"] == "planned"
 
 
 def test_two_workers_are_never_at_one_box(house: House) -> None:

@@ -229,6 +229,20 @@ def test_a_router_that_was_changed_since_is_not_touched() -> None:
         assert one.state() == before
 
 
+def test_what_somebody_else_changes_meanwhile_does_not_hide_that_it_was_undone() -> None:
+    with world(Version.V7_12, SMALL) as one:
+
+        def meanwhile(steps: int) -> None:
+            if steps == 2:
+                do(one.box.router, "/ip/firewall/filter/add", chain="input", action="accept", comment="his")
+                raise Doubt("cancelled by ana")
+
+        one.journal.applied = meanwhile  # type: ignore[method-assign]
+        assert one.change().run() == Result(Outcome.UNDONE, "cancelled by ana")
+        assert [row["comment"] for row in rows(one.box.router, "/ip/firewall/filter")] == ["his"]
+        assert one.traces() == []
+
+
 def test_a_router_that_may_not_schedule_is_not_touched() -> None:
     with world(Version.V7_18, BIG, device_mode="home") as one:
         before = one.state()

@@ -61,7 +61,7 @@ def upgrade() -> None:
     op.create_index("ix_provisioning_job_nas", "provisioning_job", ["nas_id", "id"])
     op.create_index(
         "ix_provisioning_job_at_work", "provisioning_job", ["claimed_until"],
-        postgresql_where=sa.text("state IN ('planning', 'running', 'unknown')"),
+        postgresql_where=sa.text("state IN ('planning', 'approved', 'running', 'unknown')"),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from provisioning.routeros.errors import RouterOsError, Trap
 from provisioning.routeros.planning import Desired, Plan, added, make_plan
 from provisioning.routeros.planning.desired import Owned
 from provisioning.routeros.planning.plan import Actual
+from provisioning.routeros.planning.script import commands
 from provisioning.routeros.reading import count_sessions, read_rows, release_of, state_of
 from provisioning.routeros.schema import Release
 
@@ -175,13 +176,19 @@ class ChangeRun:
         if undo.pending:
             undo.now()
             return None
-        result = Result(Outcome.UNDONE, why)
-        if state_of(read_rows(client, self.before, self.release)) != state_of(self.before):
-            if self._left(client).steps:
-                return None
-            result = Result(Outcome.DONE, "")
-        undo.forget()
-        return result
+        found = self._found(client, why)
+        if found is not None:
+            undo.forget()
+        return found
+
+    def _found(self, client: RouterOs, why: str) -> Result | None:
+        """As it was is also where all of it would be to do again, whatever else somebody changed meanwhile."""
+        if state_of(read_rows(client, self.before, self.release)) == state_of(self.before):
+            return Result(Outcome.UNDONE, why)
+        left = commands(self._left(client).steps)
+        if not left:
+            return Result(Outcome.DONE, "")
+        return Result(Outcome.UNDONE, why) if left == commands(self.plan.steps) else None
 
 
 class Doubt(Exception):
