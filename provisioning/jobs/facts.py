@@ -91,11 +91,13 @@ def read_facts(session: Session, keyring: Keyring, nas_id: int, now: datetime) -
     )  # fmt: skip
 
 
-def keep_owned(session: Session, nas_id: int, plan: Plan, gone: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+def keep_owned(
+    session: Session, nas_id: int, prepared: Prepared, gone: Sequence[tuple[str, tuple[str, ...]]]
+) -> None:  # fmt: skip
     """After a plan was carried out: the rows that it added are ours, those that it removed are not there."""
     rows = [
         {"nas_id": nas_id, "menu": menu, "key": "\n".join(key), "mark": mark}
-        for (menu, key), mark in added(plan).items()
+        for (menu, key), mark in added(prepared.plan, prepared.release).items()
     ]
     for menu, key in gone:
         session.execute(

@@ -170,10 +170,11 @@ class Provisioner:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if state is JobState.DONE:
-                plan = facts.open_prepared(self.keyring, job).plan
+                prepared = facts.open_prepared(self.keyring, job)
+                plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, job.nas_id, plan, gone)
+                facts.keep_owned(session, job.nas_id, prepared, gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:

@@ -18,9 +18,7 @@ from aaa.connection_log.nat import DeterministicNat
 from core.errors import InvalidInput
 from provisioning.routeros.bras import Surroundings, desired_of, intent_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Add, Wanted, make_plan
-from provisioning.routeros.planning.desired import Owned
-from provisioning.routeros.planning.matching import key_of
+from provisioning.routeros.planning import Wanted, added, make_plan
 from provisioning.routeros.schema import MENUS, Kind, Release
 
 RELEASES = [Release(6, 49), Release(7, 12), Release(7, 18)]
@@ -54,12 +52,6 @@ def fresh_router() -> PlannedRouter:
     return PlannedRouter(menus)
 
 
-def remembered(steps: Any, owned: Owned) -> Owned:
-    """What whoever applies them has to remember."""
-    return {**owned, **{(step.menu, key_of(MENUS[step.menu], step.values)): step.mark
-                        for step in steps if isinstance(step, Add)}}  # fmt: skip
-
-
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_fresh_router_becomes_a_bras_and_stays_one(release: Release) -> None:
     router, wanted = fresh_router(), desired_of(intent_of(EVERYTHING), around(release))
@@ -74,7 +66,7 @@ def test_a_fresh_router_becomes_a_bras_and_stays_one(release: Release) -> None:
             router.menus["/interface"].append({".id": f"*v{values['name']}", "name": values["name"]})
         router.apply(step)
     assert plan.problems == ()
-    again = make_plan(wanted, router.menus, release, remembered(plan.steps, {}))
+    again = make_plan(wanted, router.menus, release, added(plan, release))
     assert (again.steps, again.problems) == ((), ())
 
 

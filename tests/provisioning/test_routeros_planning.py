@@ -78,6 +78,15 @@ def test_where_a_menu_has_no_comments_what_we_remember_is_ours() -> None:
     assert plan.steps[0].values == {"rate-limit": None}
 
 
+def test_nothing_that_we_remember_makes_a_row_without_a_name_ours() -> None:
+    """Rules have no key: what was remembered of one would be true of every other."""
+    actual = with_ids({"chain": "forward", "action": "drop", "comment": "his"})
+    remembered = {(FILTER, ()): "ours/a"}
+    plan = make_plan(desired(rule("a")), {FILTER: actual}, V7, remembered)
+    assert [type(step) for step in plan.steps] == [Add]
+    assert not make_plan(desired(menus=FILTER), {FILTER: actual}, V7, remembered)
+
+
 def test_values_that_are_the_same_are_not_changed() -> None:
     actual = with_ids(
         {"service": "login,ppp", "address": "192.0.2.1", "timeout": "1s", "disabled": "false",

@@ -169,7 +169,7 @@ class ChangeRun:
         return make_plan(self.desired, read_rows(client, self.before, self.release), self.release, self._owned_after())
 
     def _owned_after(self) -> Owned:
-        return {**self.owned, **added(self.plan)}
+        return {**self.owned, **added(self.plan, self.release)}
 
     def _settled(self, client: RouterOs, undo: Undo, why: str) -> Result | None:
         """None while it is neither."""

@@ -90,7 +90,10 @@ class _Matcher:
         return row_id not in self._taken and (wanted.mark is None or self._marks[row_id] is not None)
 
     def _mark(self, row: Row, owned: Owned) -> str | None:
-        return mark_in(row.get("comment", "")) or owned.get((self._menu.path, self._key(row)))
+        mark = mark_in(row.get("comment", ""))
+        if mark is not None or not self._menu.key:  # without a key every row would have the same
+            return mark
+        return owned.get((self._menu.path, self._key(row)))
 
     def _key(self, values: Mapping[str, str | None]) -> Key:
         return key_of(self._menu, values)

@@ -42,10 +42,12 @@ def make_plan(desired: Desired, actual: Actual, release: Release, owned: Owned) 
     return planner.plan()
 
 
-def added(plan: Plan) -> Owned:
-    """The rows that are ours once it is carried out."""
+def added(plan: Plan, release: Release) -> Owned:
+    """The rows that are ours once it is carried out, and do not say so themselves."""
     return {
-        (step.menu, key_of(MENUS[step.menu], step.values)): step.mark for step in plan.steps if isinstance(step, Add)
+        (step.menu, key_of(MENUS[step.menu], step.values)): step.mark
+        for step in plan.steps
+        if isinstance(step, Add) and "comment" not in MENUS[step.menu].known_to(release)
     }
 
 
