@@ -18,6 +18,7 @@ from bench.gateways import measure_gateways
 from bench.node import COA_PORT, Node, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
+from bench.provisioning import measure_provisioning
 from bench.report import Line, render
 from bench.run import measure_run
 from bench.scale import measure_scale
@@ -30,7 +31,8 @@ SERVICES = 100_000
 #: What these change stays, so they have a provider of their own.
 BILLING = {"gateways", "flood", "run"}
 PARTS = (
-    "start", "memory", "paid", "peer", "shipper", "storm", "gateways", "flood", "run", "scale", "connection-log",
+    "start", "memory", "paid", "peer", "shipper", "storm", "gateways", "flood", "run", "provisioning", "scale",
+    "connection-log",
 )  # fmt: skip
 #: The first of those who pay in the flood: nobody else's debts are theirs.
 FLOOD_FROM = 20_000
@@ -60,12 +62,15 @@ def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterat
     if parts & {"memory", "scale"}:
         with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
             empty = private_memory(node)
-    if parts - {"scale", "connection-log"} - BILLING:
+    if parts - {"scale", "connection-log", "provisioning"} - BILLING:
         with seeded(scratch / "data", SERVICES, COA_PORT) as data:
             yield from measure_on(data, scratch, rounds, parts, empty)
     if parts & BILLING:
         with seeded(scratch / "billing", SERVICES, COA_PORT) as billing, running_node(billing) as node:
             yield from measure_billing(node, scratch, parts)
+    if "provisioning" in parts:
+        with seeded(scratch / "provisioning", 1, COA_PORT) as data, running_node(data) as node:
+            yield from measure_provisioning(node)
     if "scale" in parts:
         yield from measure_scale(scratch, empty["auth-0"])
 
