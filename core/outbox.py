@@ -125,10 +125,13 @@ def lease_due(session: Session, queue: str, limit: int) -> list[int]:
         .order_by(OutboxItem.due_at, OutboxItem.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        # Once: a plan that asked for each row anew would find others each time, the first being locked, and lease all.
+        .cte("due")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     leased = session.execute(
         update(OutboxItem)
-        .where(OutboxItem.id.in_(due.scalar_subquery()))
+        .where(OutboxItem.id == due.c.id)
         .values(due_at=func.now() + LEASE)
         .returning(OutboxItem.id)
         .execution_options(synchronize_session=False)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from core import outbox, topics
@@ -224,3 +224,12 @@ def test_a_broker_that_is_away_takes_nothing_and_the_work_stays_due(database: Da
     relay.stop()
     assert not relay.publish_due(FIRST.queue)
     assert rows(database) == [(FIRST.name, 0, False)]
+
+
+def test_no_more_is_leased_than_was_asked_for_however_postgresql_plans_it(database: Database) -> None:
+    """A nested loop asks the inner query anew for each row, which skips what is locked and takes the next."""
+    owe_many(database, FIRST, 100)
+    with database.transaction() as session:
+        for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan"):
+            session.execute(text(f"SET LOCAL enable_{way} TO off"))
+        assert len(outbox.lease_due(session, FIRST.queue, 10)) == 10
