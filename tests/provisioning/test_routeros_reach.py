@@ -79,6 +79,16 @@ def test_chains_are_jumped_to_and_returned_from_and_circles_end() -> None:
     assert verdict(router.configuration, Client("10.8.0.1"), established=False) is Verdict.ACCEPT
 
 
+def test_a_client_comes_in_where_the_router_has_an_address_of_his_network() -> None:
+    router = furnished()
+    do(router, f"{FILTER}/add", chain="input", action="drop", in_interface_list="!LAN")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.ACCEPT
+    do(router, "/ip/address/add", address="10.9.0.1/24", interface="ether3")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.DROP
+    do(router, "/ip/address/disable", numbers="*1")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.ACCEPT
+
+
 @pytest.mark.parametrize("change", [{"disabled": "yes"}, {"address": "192.0.2.0/24"}])
 def test_a_service_that_is_off_lets_nobody_new_in(change: dict[str, str]) -> None:
     with box(firewall=True, seen_as=HERE) as found:

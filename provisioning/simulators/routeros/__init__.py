@@ -24,7 +24,7 @@ permissions (9)", "not allowed by device-mode".
 Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
 builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
 several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
-not there; that a reboot cuts the connection before it answers; that clients come in on the first interface.
+not there; that a reboot cuts the connection before it answers; which interface a client comes in on.
 
 Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
 those of the API's own clients, and those only where the router is made with `firewall`.
