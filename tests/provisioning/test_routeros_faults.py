@@ -126,6 +126,15 @@ def test_a_router_reboots_at_a_command_and_lets_nobody_in_for_a_while() -> None:
         assert (row["uptime"], names(found)) == ("1s", [])
 
 
+def test_a_router_that_reboots_when_it_has_answered_has_answered(router: Box) -> None:
+    api = connect(router)
+    router.router.faults.order(Fault(FaultKind.REBOOT, ADD, when=When.ANSWERED))
+    assert api.path("ppp", "secret").add(name="a") == "*1"
+    with pytest.raises(GONE):
+        tuple(api("/ppp/secret/print"))
+    assert names(router) == ["a"]
+
+
 def test_a_person_orders_faults_over_the_api(router: Box) -> None:
     pool = routeros_api.RouterOsApiPool("127.0.0.1", USER, PASSWORD, port=router.server.port, plaintext_login=True)
     faults = pool.get_api().get_resource("/simulate/faults")
