@@ -172,11 +172,11 @@ def test_whatever_sentences_come_each_has_its_end(sentences: list[list[bytes]]) 
 
 TOKENS = st.sampled_from([
     "/ppp secret", "/ppp/secret/add", "/system script run a", "/system scheduler add", "/", "..", "add", "set",
-    "remove", "move", "get", "print", "count-only", "as-value", "export", "find", "where", "and", "[find]", "[find name=a]",
-    '[find comment~"^a"]', "name=a", 'comment="b"', "!comment", "disabled=yes", "on-event=", "*1", ":local", ":set",
-    "i", "$i", "$", ":foreach", "in=[find]", "do={", "else={", "on-error={", "{", "}", ":if", "(1 = 2)", '("a" . "b" ~ "a")',
-    "(1 + 2)", ":do", ":put", ":len", ":error", ":delay", "1s", "x", ";", "\n", "[", "]", "(", ")", '"', "\\", "~", "=",
-    "-", "+", "!", "&&",
+    "remove", "move", "get", "print", "count-only", "as-value", "export", "find", "where", "and", "[find]",
+    "[find name=a]", '[find comment~"^a"]', "name=a", 'comment="b"', "!comment", "disabled=yes", "on-event=", "*1",
+    ":local", ":set", "i", "$i", "$", ":foreach", "in=[find]", "do={", "else={", "on-error={", "{", "}", ":if",
+    "(1 = 2)", '("a" . "b" ~ "a")', "(1 + 2)", ":do", ":put", ":len", ":error", ":delay", "1s", "x", ";", "\n", "[",
+    "]", "(", ")", '"', "\\", "~", "=", "-", "+", "!", "&&",
 ])  # fmt: skip
 
 
