@@ -27,10 +27,10 @@ before an id that there is not is a move to the end.
 Stricter than real ones: a row which others name is not removed ("in use by"). A real 7.23 lets a pool go that a DHCP
 server names, and shows its id (`*1`) where its name was; a plan that does this is wrong in any case.
 Our choice, where no document says: the words for that, for builtin and for dynamic rows, and for safe mode that another
-session holds; that a command about several rows is done for all or none; that an export without `file` returns its text;
-that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a client
-comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice where one
-of the two is disabled, and leaves out `disabled` and `log` of a firewall rule where nobody ever said them.
+session holds; that a command about several rows is done for all or none; that an export without `file` returns its
+text; that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a
+client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
+where one of the two is disabled, and leaves out `disabled` and `log` of a rule where nobody ever said them.
 
 Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
 those of the API's own clients, and those only where the router is made with `firewall`.
