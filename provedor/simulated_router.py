@@ -25,6 +25,7 @@ from provisioning.simulators.routeros import (
     self_signed,
     ticking,
 )
+from provisioning.simulators.routeros.reach import Client, Verdict
 from provisioning.simulators.routeros.scripting import ScriptError
 
 
@@ -82,6 +83,9 @@ def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
         )
     except OSError as error:
         raise ProvedorError(f"cannot use {options.address} port {options.port}: {error.strerror}") from None
+    client = Client(options.seen_as or options.address, options.tls)
+    if router.verdict(client, established=False) is not Verdict.ACCEPT:
+        typer.echo(f"what is configured keeps {client.address} out: --seen-as is where clients come from", err=True)
     shown = f", certificate SHA-256 {signed.sha256}" if signed else ", without TLS"
     typer.echo(f"RouterOS {options.version} API on {options.address} port {server.port}{shown}")
     try:

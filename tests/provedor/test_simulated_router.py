@@ -146,6 +146,7 @@ def test_a_router_alone_shows_whom_a_file_names(tmp_path: Path) -> None:
 def test_a_router_alone_begins_with_an_export_and_its_clock_runs(tmp_path: Path) -> None:
     file = tmp_path / "export.rsc"
     file.write_text(
+        "/ip firewall filter\nadd action=drop chain=input src-address=!10.0.0.0/8\n"
         "/ppp secret\nadd name=ana password=x\n/routing bgp connection\nadd name=b\n"
         '/system scheduler\nadd name=s interval=1s on-event="/ppp secret set ana disabled=yes"\n'
     )
@@ -158,16 +159,19 @@ def test_a_router_alone_begins_with_an_export_and_its_clock_runs(tmp_path: Path)
         "--version",
         "6.49",
     ]
+    command += ["--config", str(file), "--seen-as", "10.0.0.9"]
     with subprocess.Popen(
-        [*command, "--config", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:  # fmt: skip
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        port = int(process.stdout.readline().split("port ")[1].split(",")[0])
-        assert process.stderr.readline() == f"{file}: left out: line 3: bad command name routing (line 3 column 1)\n"
-        client = RouterOs(RouterOsAccess(1, "127.0.0.1", port, "provedor", "testing123", tls=False))
-        wait_for(lambda: client.rows("/ppp/secret", ("name", "disabled")) == [{"name": "ana", "disabled": "true"}])
-        client.close()
-        process.send_signal(signal.SIGTERM)
+        try:
+            port = int(process.stdout.readline().split("port ")[1].split(",")[0])
+            said = process.stderr.readline()
+            assert said == f"{file}: left out: line 5: bad command name routing (line 5 column 1)\n"
+            client = RouterOs(RouterOsAccess(1, "127.0.0.1", port, "provedor", "testing123", tls=False))
+            wait_for(lambda: client.rows("/ppp/secret", ("name", "disabled")) == [{"name": "ana", "disabled": "true"}])
+            client.close()
+        finally:
+            process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -60,7 +60,7 @@ def test_a_script_is_checked_and_applied(router: Box) -> None:
     found.validate("/ppp secret add name=eva\n")
     assert names(router) == ["ana"]
     found.apply("/ppp secret add name=eva\n")
-    with pytest.raises(TrapError, match="already have secret"):
+    with pytest.raises(TrapError, match="secret with the same name already exists"):
         found.apply("/ppp secret\nadd name=rui\nadd name=eva\nadd name=zoe\n")
     assert names(router) == ["ana", "eva", "rui"]
 

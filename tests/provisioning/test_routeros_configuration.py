@@ -89,6 +89,11 @@ def test_both_see_the_order_of_the_firewall(libre: Any, other: Any) -> None:
     assert seen == ["e", "d", "c", "a", "b"]
     other.get_resource(FILTER).call("move", {"numbers": ids[3]})
     assert [row["comment"] for row in rules] == ["e", "c", "a", "b", "d"]
+    tuple(libre(f"{FILTER}/move", numbers=ids[0], destination="*FFFF"))  # last, without a word, as real ones do
+    tuple(libre(f"{FILTER}/move", numbers="3", destination="0"))  # positions, from 0
+    assert [row["comment"] for row in rules] == ["d", "e", "c", "b", "a"]
+    with pytest.raises(TrapError, match="can not move object before itself"):
+        tuple(libre(f"{FILTER}/move", numbers=ids[0], destination=ids[0]))
 
 
 def test_a_setting_without_rows_is_set_without_an_id(other: Any, libre: Any) -> None:
@@ -103,8 +108,8 @@ def test_a_setting_without_rows_is_set_without_an_id(other: Any, libre: Any) -> 
         ("/ppp/secret/add", {"name": "a", "profile": "gone"}, "input does not match any value of profile", 1),
         ("/ppp/secret/add", {"name": "a", "service": "carrier"}, "input does not match any value of service", 1),
         ("/ppp/secret/add", {"name": "a", "limit-bytes-in": "1k"}, "invalid value for argument limit-bytes-in", 1),
-        ("/ppp/secret/add", {"name": "a", "colour": "blue"}, "unknown parameter", None),
-        ("/ppp/secret/add", {"name": "a", "last-logged-out": "x"}, "unknown parameter", None),
+        ("/ppp/secret/add", {"name": "a", "colour": "blue"}, "unknown parameter colour", None),
+        ("/ppp/secret/add", {"name": "a", "last-logged-out": "x"}, "unknown parameter last-logged-out", None),
         ("/ip/pool/add", {"name": "a"}, "missing value(s) of argument(s) ranges", 1),
         ("/ip/pool/add", {"name": "a", "ranges": "10.0.0.1-10"}, "invalid value for argument ranges", 1),
         (
@@ -124,7 +129,7 @@ def test_a_setting_without_rows_is_set_without_an_id(other: Any, libre: Any) -> 
         ("/ppp/profile/remove", {".id": "*0"}, "failure: can not remove default", None),
         ("/ppp/profile/set", {".id": "default", "name": "other"}, "failure: can not change name of default", None),
         ("/ip/service/add", {"name": "x"}, "no such command", 0),
-        ("/ip/service/set", {"numbers": "www", "name": "x"}, "unknown parameter", None),
+        ("/ip/service/set", {"numbers": "www", "name": "x"}, "unknown parameter name", None),
         ("/ppp/secret/move", {"numbers": "*1"}, "no such command", 0),
         ("/queue/simple/add", {"target": "10.0.0.1", "max-limit": "fast"}, "invalid value for argument max-limit", 1),
         (
@@ -136,7 +141,7 @@ def test_a_setting_without_rows_is_set_without_an_id(other: Any, libre: Any) -> 
         (
             f"{FILTER}/add",
             {"chain": "input", "in-interface": "!gone"},
-            "input does not match any value of in-interface",
+            "input does not match any value of interface",
             1,
         ),
         (f"{FILTER}/unset", {".id": "*1", "value-name": "colour"}, "input does not match any value of value-name", 1),
@@ -158,7 +163,7 @@ def test_a_command_about_several_rows_is_done_for_all_or_none() -> None:
         do(router, "/ppp/secret/add", name=name)
     with pytest.raises(Refused, match="no such item"):
         do(router, "/ppp/secret/set", numbers="a,gone", disabled="yes")
-    with pytest.raises(Refused, match="already have"):
+    with pytest.raises(Refused, match="secret with the same name already exists"):
         do(router, "/ppp/secret/set", numbers="a,b", name="c")
     assert [(row["name"], row["disabled"]) for row in rows(router, "/ppp/secret")] == [("a", "false"), ("b", "false")]
     do(router, "/ppp/secret/set", numbers="a,b", disabled="yes")
@@ -270,7 +275,7 @@ def test_a_release_knows_its_fields(version: Version, menu: str, field: str, kno
         message = ""
     except Refused as refused:
         message = refused.message
-    assert (message != "unknown parameter") is known
+    assert (not message.startswith("unknown parameter")) is known
 
 
 @pytest.mark.parametrize(
@@ -331,6 +336,8 @@ def test_users_are_rows_and_only_some_come_in() -> None:
     assert router.password_of("someone") is None  # without the policy api
     do(router, "/user/group/set", numbers="some", policy="read,api")
     assert router.password_of("someone") == "x"
+    with pytest.raises(Refused, match="group has some users"):
+        do(router, "/user/group/remove", numbers="some")
     do(router, "/user/disable", numbers="someone")
     assert router.password_of("someone") is None
     writer = Caller("w", frozenset({"read", "write", "api"}))

@@ -6,7 +6,7 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routeros_boxes import PASSWORD, USER, lone_router, rows
+from routeros_boxes import PASSWORD, USER, Clock, lone_router, rows
 
 from provisioning.routeros.schema import MENUS, Field, Kind, MenuSchema
 from provisioning.simulators.routeros import SYSTEM, Router, Version
@@ -168,3 +168,28 @@ def test_whatever_sentences_come_each_has_its_end(sentences: list[list[bytes]]) 
     ends = [one for one in replies if one[0] in {b"!done", b"!fatal"}]
     assert len(ends) == len(sentences) + 1
     assert {one[0] for one in replies} <= {b"!re", b"!done", b"!trap", b"!empty", b"!fatal"}
+
+
+TOKENS = st.sampled_from([
+    "/ppp secret", "/ppp/secret/add", "/system script run a", "/system scheduler add", "/", "..", "add", "set",
+    "remove", "move", "get", "print", "count-only", "as-value", "export", "find", "where", "and", "[find]",
+    "[find name=a]", '[find comment~"^a"]', "name=a", 'comment="b"', "!comment", "disabled=yes", "on-event=", "*1",
+    ":local", ":set", "i", "$i", "$", ":foreach", "in=[find]", "do={", "else={", "on-error={", "{", "}", ":if",
+    "(1 = 2)", '("a" . "b" ~ "a")', "(1 + 2)", ":do", ":put", ":len", ":error", ":delay", "1s", "x", ";", "\n", "[",
+    "]", "(", ")", '"', "\\", "~", "=", "-", "+", "!", "&&",
+])  # fmt: skip
+
+
+@given(st.lists(TOKENS, max_size=14).map(" ".join))
+@settings(max_examples=500, deadline=None)
+def test_whatever_script_is_run_is_done_or_refused(script: str) -> None:
+    router = lone_router()
+    for name in ("a", "b"):
+        answer(router, "/ppp/secret", "add", {"name": name, "comment": name}, [])
+    answer(router, "/system/script", "add", {"name": "a", "source": script}, [])
+    answer(router, "", "execute", {"script": script, "as-string": ""}, [])
+    answer(router, "/system/scheduler", "add", {"name": "s", "on-event": script, "interval": "1m"}, [])
+    assert isinstance(router.clock, Clock)
+    for _ in range(3):
+        router.clock.now += 60
+        router.tick()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import librouteros
@@ -79,6 +80,16 @@ def test_chains_are_jumped_to_and_returned_from_and_circles_end() -> None:
     assert verdict(router.configuration, Client("10.8.0.1"), established=False) is Verdict.ACCEPT
 
 
+def test_a_client_comes_in_where_the_router_has_an_address_of_his_network() -> None:
+    router = furnished()
+    do(router, f"{FILTER}/add", chain="input", action="drop", in_interface_list="!LAN")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.ACCEPT
+    do(router, "/ip/address/add", address="10.9.0.1/24", interface="ether3")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.DROP
+    do(router, "/ip/address/disable", numbers="*1")
+    assert verdict(router.configuration, Client(HERE), established=False) is Verdict.ACCEPT
+
+
 @pytest.mark.parametrize("change", [{"disabled": "yes"}, {"address": "192.0.2.0/24"}])
 def test_a_service_that_is_off_lets_nobody_new_in(change: dict[str, str]) -> None:
     with box(firewall=True, seen_as=HERE) as found:
@@ -128,7 +139,7 @@ def test_safe_mode_misses_a_connection_that_was_cut_off_only_when_tcp_gives_up()
         with pytest.raises(Unreachable):
             client.rows("/system/identity", ("name",))
         while found.server.connections:
-            pass
+            time.sleep(0.001)
         clock.now += 539
         assert len(rows(found.router, FILTER)) == 1
         clock.now += 1

@@ -74,7 +74,7 @@ def test_it_is_said_in_many_ways(router: Router, script: str) -> None:
         ("/pppp secret add name=x", "bad command name pppp (line 1 column 1)"),
         ('/ppp secret add name="x', "syntax error (line 1 column 24)"),
         ("/ppp secret add name=x colour=blue", "expected end of command (line 1 column 24)"),
-        ("\n/ppp secret add name=eva", "failure: already have secret with such name (/ppp/secret/add; line 2)"),
+        ("\n/ppp secret add name=eva", "failure: secret with the same name already exists (/ppp/secret/add; line 2)"),
         (':error "no more"', "no more"),
         ("/ppp secret add name=x profile=gone", "input does not match any value of profile (/ppp/secret/add; line 1)"),
     ],
@@ -235,7 +235,7 @@ def test_a_scheduler_runs_a_script_by_its_name_and_says_what_failed() -> None:
     assert names(router) == ["x"]
     clock.now += 60
     router.tick()
-    assert "already have secret" in rows(router, "/log")[-1]["message"]
+    assert "secret with the same name" in rows(router, "/log")[-1]["message"]
     assert rows(router, "/system/script")[0]["run-count"] == "2"
 
 
@@ -430,7 +430,7 @@ def test_a_router_begins_with_what_another_exported_as_far_as_it_is_played() -> 
     assert load(router, OF_A_ROUTER, "provedor") == [
         "line 7: bad command name wireguard (line 7 column 12)",
         "line 12: bad command name port (line 12 column 1)",
-        "line 22: input does not match any value of in-interface (/ip/firewall/filter/add; line 22)",
+        "line 22: input does not match any value of interface (/ip/firewall/filter/add; line 22)",
     ]
     assert rows(router, "/interface")[0]["name"] == "wan"
     assert [row["remote-address"] for row in rows(router, "/ppp/profile") if "remote-address" in row] == ["clientes"]
@@ -444,7 +444,7 @@ def test_a_router_begins_with_what_another_exported_as_far_as_it_is_played() -> 
 
 def test_an_import_that_fails_leaves_what_came_before(router: Router) -> None:
     router.files.write("x.rsc", "/ppp secret\nadd name=one\nadd name=ana\nadd name=two\n", 0.0)
-    with pytest.raises(Refused, match=r"^Script Error: failure: already have secret .*line 3\)$"):
+    with pytest.raises(Refused, match=r"^Script Error: failure: secret with the same name .*line 3\)$"):
         do(router, "/import", file_name="x.rsc")
     assert names(router) == ["ana", "eva", "joão", "one"]
 
@@ -455,6 +455,8 @@ def test_a_backup_is_loaded_with_a_reboot(router: Router) -> None:
     do(router, "/system/backup/save", name="b", password="p")
     do(router, "/ppp/secret/remove", numbers="ana,eva")
     with pytest.raises(Refused, match="wrong password"):
+        do(router, "/system/backup/load", name="b.backup", password="")
+    with pytest.raises(Refused, match=r"missing value.* password"):
         do(router, "/system/backup/load", name="b.backup")
     do(router, "/system/backup/load", name="b.backup", password="p")
     assert (names(router), down) == (["ana", "eva", "joão"], ["down"])

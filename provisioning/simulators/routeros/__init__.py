@@ -18,13 +18,19 @@ it has; device mode; safe mode, undo and history; scheduler and scripts; exports
 
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
 (the manual's console page and tik4net's tests on real routers; that it misses a connection which was cut off only after
-TCP's nine minutes is the manual's), device mode, scheduler and scripts (the manual), and the words of `!trap`s as users
-report them: "input does not match any value of", "already have … with such name", "no such item", "not enough
-permissions (9)", "not allowed by device-mode".
-Our choice, where no document says: that a row which others name is not removed ("in use by"), the words for that, for
-builtin and for dynamic rows, for a missing argument, and for safe mode that another session holds; that a command about
-several rows is done for all or none; that an export without `file` returns its text; that what a user may not read is
-not there; that a reboot cuts the connection before it answers; that clients come in on the first interface.
+TCP's nine minutes is the manual's), device mode, scheduler and scripts (the manual), and the words of `!trap`s and what
+`move` does as users of real routers report them: "input does not match any value of", "already have such entry",
+"secret with the same name already exists", "group has some users", "no such item", "unknown parameter", "missing
+value(s) of argument(s)", "value of … out of range", "not enough permissions (9)", "not allowed by device-mode"; `move`
+before an id that there is not is a move to the end.
+
+Stricter than real ones: a row which others name is not removed ("in use by"). A real 7.23 lets a pool go that a DHCP
+server names, and shows its id (`*1`) where its name was; a plan that does this is wrong in any case.
+Our choice, where no document says: the words for that, for builtin and for dynamic rows, and for safe mode that another
+session holds; that a command about several rows is done for all or none; that an export without `file` returns its
+text; that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a
+client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
+where one of the two is disabled, and leaves out `disabled` and `log` of a rule where nobody ever said them.
 
 Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
 those of the API's own clients, and those only where the router is made with `firewall`.

@@ -45,7 +45,8 @@ def checked(menu: str, field: Field, value: str, exists: Exists) -> str:
     if field.name == "policy":
         value = _policies(value)
     if not _CHECKS[field.kind](menu, field, value, exists):
-        raise no_match(field.name) if field.kind in _LISTED or field.name in NAMED else invalid(field.name)
+        named = field.name.removeprefix("in-").removeprefix("out-")  # "input does not match any value of interface"
+        raise no_match(named) if field.kind in _LISTED or field.name in NAMED else invalid(field.name)
     if field.kind is Kind.RATE and field.default and "/" in field.default and "/" not in value:
         value = f"{value}/{value}"
     if field.name == "mac-address" and value:

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from provisioning.routeros.schema import MENUS, Field, Release
-from provisioning.simulators.routeros.errors import no_such_item
+from provisioning.simulators.routeros.errors import NoSuchItem
 from provisioning.simulators.routeros.table import Item, Table
 
 #: And the type that /interface shows.
@@ -56,14 +56,18 @@ class Configuration:
             yield real, self.tables[real]
 
     def find(self, path: str, given: str) -> Place:
-        """By `*1F` or by name. Raises Refused."""
+        """By `*1F`, by name, or by position from 0. Raises NoSuchItem."""
         for real, table in self._tables(path):
             item = table.with_id(given) if given.startswith("*") else None
             if item is None and table.schema.key == ("name",):
                 item = table.with_key(given)
             if item is not None:
                 return Place(real, table, item)
-        raise no_such_item()
+        if given.isascii() and given.isdecimal():
+            places = list(self.places(path))
+            if int(given) < len(places):
+                return places[int(given)]
+        raise NoSuchItem
 
     def exists(self, path: str, name: str) -> bool:
         return any(table.with_key(name) is not None for _, table in self._tables(path))

@@ -31,7 +31,7 @@ CHALLENGE_OCTETS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What comes next comes so much later."""
+    """What came is to be sent; what comes next comes so much later."""
 
     seconds: float
 
@@ -73,7 +73,7 @@ class Dialogue:
         if self._client is None:
             return True
         found = self._router.verdict(self._client, established=self._user is not None)
-        self._cut_off = found is Verdict.DROP
+        self._cut_off = found is not Verdict.ACCEPT
         self.over = self.over or found is Verdict.REFUSE
         return found is Verdict.ACCEPT
 
@@ -102,6 +102,7 @@ class Dialogue:
         if fatal.when is not When.BEFORE:
             answer = list(self._answer(command))
             yield _as_far_as(answer, fatal)
+            yield Wait(0.0)  # it is on its way
         if fatal.kind is FaultKind.SILENT:
             return
         self.over = True

@@ -17,7 +17,16 @@ from provisioning.routeros.values import parse_duration
 from provisioning.simulators.routeros.checking import checked
 from provisioning.simulators.routeros.command import Caller
 from provisioning.simulators.routeros.configuration import INTERFACE, INTERFACE_MENUS, Configuration, Place
-from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure, no_match, not_permitted
+from provisioning.simulators.routeros.errors import (
+    ARGUMENT,
+    NoSuchItem,
+    Refused,
+    failure,
+    no_match,
+    not_permitted,
+    unknown_parameter,
+)
+from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Inverse, Item, Table
 
 #: Rows that keep their names.
@@ -30,6 +39,15 @@ FASTTRACK_DUMMY: Final[Mapping[str, str]] = {
 }
 #: How a row is called that nobody named, with a number behind; others by the last word of their menu.
 _NAMES: Final[Mapping[str, str]] = {"/ppp/secret": "ppp", "/system/scheduler": "schedule", "/queue/simple": "queue"}
+#: In the words of real routers, as far as they are known.
+_TAKEN: Final[Mapping[str, str]] = {
+    "/ip/address": "already have such address",
+    "/ip/dhcp-server": "server with such name already exists",
+    "/ip/dhcp-server/network": "such network already exists",
+    "/ip/pool": "pool with such name exists",
+    "/ppp/secret": "secret with the same name already exists",
+}
+_NAMED: Final[Mapping[str, str]] = {"/user/group": "group has some users"}
 #: Rows that run what they say, with their owner and at most his policies.
 RUNNING: Final = frozenset({"/system/scheduler", "/system/script"})
 
@@ -54,6 +72,9 @@ class Edit:
         values = self._completed(path, table, values)
         item = self._timed(path, Item(table.next_number(), values))
         self._put(path, table, item)
+        if "creation-time" in table.fields:
+            moment = date_and_time(self._now, iso=self.configuration.release >= (7, 10))
+            self.configuration.volatile[path, item.number] = {"creation-time": moment}
         if before is not None:
             self.inverses.append(table.place([item.number], before))
         self._settle(path)
@@ -88,19 +109,24 @@ class Edit:
             self._settle(path)
 
     def move(self, path: str, places: Iterable[Place], destination: str | None) -> None:
+        """As a block, in the order in which they are given. Before what is not there is last, without a word."""
         table = self.configuration.tables[path]
         numbers = [place.item.number for place in places]
         if any(item is not None and item.dynamic for item in map(table.get, numbers)):
             raise failure("can not move dynamic")
-        before = self._destination(table, path, destination)
-        if before not in numbers:
-            self.inverses.append(table.place(numbers, before))
+        try:
+            before = self._destination(table, path, destination)
+        except NoSuchItem:
+            before = None
+        if before in numbers:
+            raise failure("can not move object before itself")
+        self.inverses.append(table.place(numbers, before))
 
     def _destination(self, table: Table, path: str, given: str | None) -> int | None:
         if not given:
             return None
         if table.schema.ordered is None:
-            raise Refused("unknown parameter")
+            raise unknown_parameter("place-before")
         item = self.configuration.find(path, given).item
         if item.dynamic:
             raise failure("can not move before dynamic")
@@ -113,7 +139,7 @@ class Edit:
             plain = name.removeprefix("!")
             field = table.fields.get(plain)
             if field is None or field.read_only or (plain == "name" and path == _SERVICES):
-                raise Refused("unknown parameter")
+                raise unknown_parameter(plain)
             if plain != name:
                 self._unset(found, field)
             elif field.can_unset and not value:
@@ -206,7 +232,8 @@ class Edit:
         if all(other is None or other.number == item.number for other in others):
             return
         by_name = table.schema.key == ("name",)
-        raise failure(f"already have {_noun(path)} with such name" if by_name else "already have such entry")
+        otherwise = f"already have {_noun(path)} with such name" if by_name else "already have such entry"
+        raise failure(_TAKEN.get(path, otherwise))
 
     def _rename(self, path: str, before: str, after: str) -> None:
         for table, name in self.configuration.naming(path):
@@ -222,7 +249,7 @@ class Edit:
             same = table.schema.path == path
             for item in table:
                 if table.value(item, name) in names and not (same and item.number in rows):
-                    raise failure(f"in use by {_noun(table.schema.path)}")
+                    raise failure(_NAMED.get(path, f"in use by {_noun(table.schema.path)}"))
 
     def _settle(self, path: str) -> None:
         """Rows that are there because of others: fasttrack has a dummy rule on top that counts."""

@@ -30,8 +30,9 @@ def failure(message: str) -> Refused:
     return Refused(f"failure: {message}")
 
 
-def no_such_item() -> Refused:
-    return Refused("no such item", MISSING)
+class NoSuchItem(Refused):
+    def __init__(self) -> None:
+        super().__init__("no such item", MISSING)
 
 
 def no_match(field: str) -> Refused:
@@ -40,6 +41,10 @@ def no_match(field: str) -> Refused:
 
 def invalid(field: str) -> Refused:
     return Refused(f"invalid value for argument {field}", ARGUMENT)
+
+
+def unknown_parameter(name: str) -> Refused:
+    return Refused(f"unknown parameter {name}")
 
 
 def not_permitted() -> Refused:

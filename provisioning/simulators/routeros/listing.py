@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from provisioning.simulators.routeros.command import NOTHING, Answer, Command
-from provisioning.simulators.routeros.errors import ARGUMENT, Refused, no_such_item
+from provisioning.simulators.routeros.errors import ARGUMENT, NoSuchItem, Refused
 from provisioning.simulators.routeros.menus import Menu, Missing, Row
 from provisioning.simulators.routeros.query import BadQuery, matches
 
@@ -55,4 +55,4 @@ def _remove(menu: Menu, command: Command) -> None:
         for row_id in command.numbers:
             menu.remove(row_id)
     except Missing:
-        raise no_such_item() from None
+        raise NoSuchItem from None

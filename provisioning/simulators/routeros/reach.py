@@ -2,8 +2,8 @@
 
 Who changes a router can cut himself off, and must be able to try what happens then. A new connection is refused where
 the service is off or not for its address; any packet is dropped or rejected where a rule of the input chain says so.
-Rules are matched by protocol, port, source, state and interface; one with any other matcher matches nothing. Clients
-are taken to come in on the first interface.
+Rules are matched by protocol, port, source, state and interface; one with any other matcher matches nothing. A client
+comes in on the interface that has an address of his network, else on the first one.
 """
 
 from __future__ import annotations
@@ -112,14 +112,20 @@ class _Packet:
     def is_state(self, value: str) -> bool:
         return ("established" if self.established else "new") in value.split(",")
 
+    @property
+    def interface(self) -> str:
+        for address in self.configuration.tables["/ip/address"]:
+            if "disabled" not in address.values and _within(address.values["address"], self.client.address):
+                return address.values["interface"]
+        return next(iter(self.configuration.tables["/interface/ethernet"])).values["name"]
+
     def is_interface(self, value: str) -> bool:
-        first = next(iter(self.configuration.tables["/interface/ethernet"]))
-        return value in {first.values["name"], "all-ethernet"}
+        ethernet = self.configuration.tables["/interface/ethernet"].with_key(self.interface)
+        return value == self.interface or (value == "all-ethernet" and ethernet is not None)
 
     def is_interface_list(self, value: str) -> bool:
         members = self.configuration.tables["/interface/list/member"]
-        first = next(iter(self.configuration.tables["/interface/ethernet"])).values["name"]
-        return value == "all" or members.with_key(value, first) is not None
+        return value == "all" or members.with_key(value, self.interface) is not None
 
 
 _DECIDED: Final[Mapping[str, Verdict]] = {

@@ -50,14 +50,17 @@ class Fleet:
 
     def close(self) -> None:
         self._over = True
-        self._waking.send(b"\x00")
+        self._wake()
         self._thread.join(5)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # it is awake, or over
+            self._waking.send(b"\x00")
 
     def _change(self, listener: socket.socket, serve: Callable[[socket.socket], None] | None) -> None:
         with self._lock:
             self._changes.append((listener, serve))
-        with contextlib.suppress(OSError):  # it may be over
-            self._waking.send(b"\x00")
+        self._wake()
 
     def _run(self) -> None:
         while not self._over:

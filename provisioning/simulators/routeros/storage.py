@@ -11,10 +11,10 @@ from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Co
 from provisioning.simulators.routeros.errors import (
     ARGUMENT,
     SCRIPT,
+    NoSuchItem,
     Refused,
     failure,
     invalid,
-    no_such_item,
     not_permitted,
 )
 from provisioning.simulators.routeros.export import export_text
@@ -94,6 +94,8 @@ def load_backup(router: Router, command: Command, _caller: Caller) -> Answer:
     file = router.files.get(name) or router.files.get(f"{name}.backup")
     if file is None or file.snapshot is None:
         raise failure("backup file not found")
+    if "password" not in command.arguments:
+        raise Refused("missing value(s) of argument(s) password", ARGUMENT)
     if file.password != command.arguments.get("password", ""):
         raise failure("wrong password")
     router.history.release()
@@ -180,7 +182,7 @@ def read_file(router: Router, command: Command, _caller: Caller) -> Answer:
 def _file(router: Router, given: str) -> File:
     file = router.files.get(given)
     if file is None:
-        raise no_such_item()
+        raise NoSuchItem
     return file
 
 

@@ -188,7 +188,7 @@ class Interpreter:
 
     @staticmethod
     def _failed(refused: Refused, menu: str, verb: Argument, statement: Statement) -> ScriptError:
-        if refused.message == "unknown parameter":
+        if refused.message.startswith("unknown parameter"):
             return ScriptError("expected end of command", statement.line, verb.column)
         word = verb.value.text if isinstance(verb.value, Text) else ""
         return ScriptError(f"{refused.message} ({menu}/{word}; line {statement.line})")
