@@ -6,7 +6,7 @@ from core import topics
 from core.clock import Clock
 from core.work import Handler, Periodic
 from provisioning.enforce import Enforcer
-from provisioning.jobs import drift, store
+from provisioning.jobs import drift, rollouts, store
 from provisioning.jobs.runner import Provisioner
 from provisioning.reconciler import sweep
 
@@ -27,5 +27,6 @@ def periodic(clock: Clock) -> list[Periodic]:
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
+        Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock())),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,10 +25,10 @@ from api.context import (
     tagged,
 )
 from api.idempotency import OnceOnly
-from api.schemas import Input, Output, PageOf, Ref
+from api.schemas import Input, Number, Output, PageOf, Ref
 from core import network
-from provisioning.jobs import drift, intents, store
-from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.jobs import drift, intents, rollouts, store
+from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
@@ -63,6 +64,33 @@ class ApprovalIn(Input):
     not_before: AwareDatetime | None = None
 
 
+class RolloutIn(Input):
+    """`canary`: so many boxes first; then waves of `wave_size`, each when the one before has stood for
+    `soak_seconds`."""
+
+    nas_ids: Annotated[list[Ref], Field(min_length=1, max_length=rollouts.BOXES_MAX)]
+    canary: Annotated[int, Field(ge=1, le=rollouts.BOXES_MAX), Number] = 1
+    wave_size: Annotated[int, Field(ge=1, le=rollouts.BOXES_MAX), Number] = 10
+    soak_seconds: Annotated[int, Field(ge=0, le=86_400), Number] = 300
+
+
+class RolloutOut(Output):
+    """`jobs`: how many are in each state."""
+
+    id: str
+    state: RolloutState
+    canary: int
+    wave_size: int
+    soak_seconds: int
+    jobs: dict[JobState, int]
+    created_at: datetime
+    created_by: str
+    approved_at: datetime | None
+    approved_by: str | None
+    finished_at: datetime | None
+    detail: str | None
+
+
 class JobOut(Output):
     """`commands`: what is done, a command a step, without secrets. `problems`: what is wanted and cannot be had there.
     `sessions`: online when it was planned. `undo_by`: how the box would undo it by itself, while it would. `detail`:
@@ -85,6 +113,8 @@ class JobOut(Output):
     not_before: datetime | None
     cancelled_by: str | None
     finished_at: datetime | None
+    rollout_id: str | None
+    wave: int | None
 
 
 @intent_routes.get("/{nas_id}/intent")
@@ -113,11 +143,14 @@ def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
 
 @provisioning_routes.get("/jobs")
 def list_jobs(
-    session: Db, _: Who, paged: Paged, nas_id: RefFilter = None, state: JobState | None = None
+    session: Db, _: Who, paged: Paged, nas_id: RefFilter = None, rollout_id: RefFilter = None,
+    state: JobState | None = None,
 ) -> PageOf[JobOut]:  # fmt: skip
     query = select(ProvisioningJob)
     if nas_id is not None:
         query = query.where(ProvisioningJob.nas_id == reference(nas_id, "nas_id"))
+    if rollout_id is not None:
+        query = query.where(ProvisioningJob.rollout_id == reference(rollout_id, "rollout_id"))
     if state is not None:
         query = query.where(ProvisioningJob.state == state)
     rows, cursor = list_page(session, query, ProvisioningJob.id, paged)
@@ -149,6 +182,43 @@ def cancel_job(job_id: str, session: Db, caller: Who, given: Given) -> JobOut:
     return _job_view(store.cancel(session, _locked(session, job_id), caller.actor, given.clock()))
 
 
+@provisioning_routes.get("/rollouts")
+def list_rollouts(session: Db, _: Who, paged: Paged, state: RolloutState | None = None) -> PageOf[RolloutOut]:
+    query = select(Rollout) if state is None else select(Rollout).where(Rollout.state == state)
+    rows, cursor = list_page(session, query, Rollout.id, paged)
+    return PageOf(items=[_rollout_view(session, row) for row in rows], next_cursor=cursor)
+
+
+@provisioning_routes.post("/rollouts", status_code=202, response_model=RolloutOut)
+def create_rollout(body: RolloutIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """Every box is read, and has a job of its own that shows what there is to do."""
+    nas_ids = [reference(one, "nas_ids") or 0 for one in body.nas_ids]
+    row = rollouts.create_rollout(
+        session, nas_ids, caller.actor, given.clock(), canary=body.canary, wave_size=body.wave_size,
+        soak_seconds=body.soak_seconds,
+    )  # fmt: skip
+    return once.created(_rollout_view(session, row), status=202)
+
+
+@provisioning_routes.get("/rollouts/{rollout_id}")
+def get_rollout(rollout_id: str, session: Db, _: Who) -> RolloutOut:
+    return _rollout_view(session, rollouts.get_rollout(session, parse_id(rollout_id, "rollout")))
+
+
+@provisioning_routes.post("/rollouts/{rollout_id}/approve")
+def approve_rollout(rollout_id: str, session: Db, caller: Who, given: Given) -> RolloutOut:
+    """You have looked at its jobs: the canary begins. It stops at the first harm."""
+    row = rollouts.get_rollout(session, parse_id(rollout_id, "rollout"), lock=True)
+    return _rollout_view(session, rollouts.approve(session, row, caller.actor, given.clock()))
+
+
+@provisioning_routes.post("/rollouts/{rollout_id}/cancel")
+def cancel_rollout(rollout_id: str, session: Db, caller: Who, given: Given) -> RolloutOut:
+    """What is done stays; what runs is undone."""
+    row = rollouts.get_rollout(session, parse_id(rollout_id, "rollout"), lock=True)
+    return _rollout_view(session, rollouts.cancel(session, row, caller.actor, given.clock()))
+
+
 def _locked(session: Session, job_id: str) -> ProvisioningJob:
     return store.get_job(session, parse_id(job_id, "provisioning job"), lock=True)
 
@@ -166,5 +236,14 @@ def _job_view(row: ProvisioningJob) -> JobOut:
         problems=row.problems, sessions=row.sessions, steps_applied=row.steps_applied, undo_by=row.undo_by,
         detail=row.detail, created_at=row.created_at, created_by=row.created_by, approved_at=row.approved_at,
         approved_by=row.approved_by, not_before=row.not_before, cancelled_by=row.cancelled_by,
-        finished_at=row.finished_at,
+        finished_at=row.finished_at, rollout_id=None if row.rollout_id is None else str(row.rollout_id), wave=row.wave,
+    )  # fmt: skip
+
+
+def _rollout_view(session: Session, row: Rollout) -> RolloutOut:
+    return RolloutOut(
+        id=str(row.id), state=row.state, canary=row.canary, wave_size=row.wave_size, soak_seconds=row.soak_seconds,
+        jobs=Counter(job.state for job in rollouts.jobs_of(session, row)), created_at=row.created_at,
+        created_by=row.created_by, approved_at=row.approved_at, approved_by=row.approved_by,
+        finished_at=row.finished_at, detail=row.detail,
     )  # fmt: skip

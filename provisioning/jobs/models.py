@@ -39,6 +39,18 @@ LIVE = frozenset(
 AT_WORK = frozenset({JobState.PLANNING, JobState.APPROVED, JobState.RUNNING, JobState.UNKNOWN})
 
 
+class RolloutState(StrEnum):
+    #: Its boxes are being read.
+    PLANNING = "planning"
+    #: A person is asked.
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    #: At the first harm.
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+
+
 class BrasIntent(Versioned, Base):
     """What a provider says of the box behind a NAS entry (see provisioning.routeros.bras.intent)."""
 
@@ -66,12 +78,31 @@ class OwnedRow(Base):
     mark: Mapped[str]
 
 
+class Rollout(Base):
+    """Jobs of many boxes: the canary's first, then in waves of so many, each after the one before has stood."""
+
+    __tablename__ = "rollout"
+
+    id: Mapped[Id]
+    state: Mapped[RolloutState] = mapped_column(enum_column(RolloutState), default=RolloutState.PLANNING)
+    created_at: Mapped[CreatedAt]
+    created_by: Mapped[str]
+    canary: Mapped[int] = mapped_column(Integer)
+    wave_size: Mapped[int] = mapped_column(Integer)
+    soak_seconds: Mapped[int] = mapped_column(Integer)
+    approved_at: Mapped[datetime | None]
+    approved_by: Mapped[str | None]
+    finished_at: Mapped[datetime | None]
+    detail: Mapped[str | None]
+
+
 class ProvisioningJob(Base):
     """A plan for one box, and what became of it. `plan_encrypted` holds secrets; `commands` show none."""
 
     __tablename__ = "provisioning_job"
     __table_args__ = (
         Index("ix_provisioning_job_nas", "nas_id", "id"),
+        Index("ix_provisioning_job_rollout", "rollout_id"),
         Index(
             "ix_provisioning_job_at_work",
             "claimed_until",
@@ -103,3 +134,8 @@ class ProvisioningJob(Base):
     finished_at: Mapped[datetime | None]
     #: Why it is not done.
     detail: Mapped[str | None]
+    rollout_id: Mapped[int | None] = mapped_column(ForeignKey("rollout.id"))
+    #: Of its rollout; 0 is the canary.
+    wave: Mapped[int | None] = mapped_column(Integer)
+    #: By our own count, when its rollout approved it.
+    online_before: Mapped[int | None] = mapped_column(Integer)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from at_once import AtOnce, work_off
 from fastapi.testclient import TestClient
 from routeros_boxes import PASSWORD, USER, Box, box, do, rows, session
 from sqlalchemy import func, select, update
 
-from core import outbox, topics
+from core import topics
 from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
 from core.models.system import AuditEntry, Role
-from core.work import Handler
 from provisioning.jobs import drift, store
 from provisioning.jobs.models import JobState, OwnedRow, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
@@ -36,14 +35,6 @@ INTENT: dict[str, Any] = {
 }
 
 
-class AtOnce(Executor):
-    """Does what it is given before it returns."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        fn(*args, **kwargs)
-        return Future()
-
-
 @dataclass
 class House:
     client: TestClient
@@ -52,24 +43,12 @@ class House:
     box: Box
     nas_id: str
 
-    def handlers(self) -> dict[str, Handler]:
-        return {
-            topics.PROVISIONING_DUE.name: self.provisioner.handle_due,
-            topics.DRIFT_DUE.name: self.provisioner.handle_drift,
-        }
-
     def work(self) -> None:
         """All that is due."""
-        due = (OutboxItem.topic.in_(self.handlers()), OutboxItem.due_at <= func.now())
-        while True:
-            with self.database.transaction() as one:
-                item_id = one.scalar(select(OutboxItem.id).where(*due).order_by(OutboxItem.id).limit(1))
-                if item_id is None:
-                    return
-                item = outbox.claim(one, item_id)
-                afterwards = self.handlers()[item.topic](one, item.payload) if item is not None else None
-            if afterwards is not None:
-                afterwards()
+        work_off(self.database, {
+            topics.PROVISIONING_DUE.name: self.provisioner.handle_due,
+            topics.DRIFT_DUE.name: self.provisioner.handle_drift,
+        })  # fmt: skip
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return self.client.post(f"{API}{path}", json=body or {})

@@ -12,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 _STATES = ("planning", "in_step", "planned", "approved", "running", "done", "undone", "refused", "cancelled", "unknown")
+_ROLLOUTS = ("planning", "planned", "running", "done", "stopped", "cancelled")
 
 
 def upgrade() -> None:
@@ -37,6 +38,20 @@ def upgrade() -> None:
         sa.Column("mark", sa.Text(), nullable=False),
     )
     op.create_table(
+        "rollout",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+        sa.Column("state", sa.Enum(*_ROLLOUTS, name="rolloutstate", native_enum=False, length=32), nullable=False),
+        sa.Column("created_at", moment, server_default=sa.func.now(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("canary", sa.Integer(), nullable=False),
+        sa.Column("wave_size", sa.Integer(), nullable=False),
+        sa.Column("soak_seconds", sa.Integer(), nullable=False),
+        sa.Column("approved_at", moment),
+        sa.Column("approved_by", sa.Text()),
+        sa.Column("finished_at", moment),
+        sa.Column("detail", sa.Text()),
+    )
+    op.create_table(
         "provisioning_job",
         sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
         sa.Column("nas_id", sa.BigInteger(), _nas(), nullable=False),
@@ -57,7 +72,11 @@ def upgrade() -> None:
         sa.Column("claimed_until", moment),
         sa.Column("finished_at", moment),
         sa.Column("detail", sa.Text()),
+        sa.Column("rollout_id", sa.BigInteger(), sa.ForeignKey("rollout.id")),
+        sa.Column("wave", sa.Integer()),
+        sa.Column("online_before", sa.Integer()),
     )
+    op.create_index("ix_provisioning_job_rollout", "provisioning_job", ["rollout_id"])
     op.create_index("ix_provisioning_job_nas", "provisioning_job", ["nas_id", "id"])
     op.create_index(
         "ix_provisioning_job_at_work", "provisioning_job", ["claimed_until"],
@@ -67,6 +86,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("provisioning_job")
+    op.drop_table("rollout")
     op.drop_table("owned_row")
     op.drop_table("bras_intent")
 
