@@ -14,7 +14,7 @@
 
 Played: configuration in the menus of the schema, with types, defaults, keys, references, order, dynamic and builtin
 rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18, 7.22 and 7.23, each with the fields and commands
-that it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files and backups; reboots.
+that it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files, backups; reboots.
 
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
 (the manual's console page and tik4net's tests on real routers; that it misses a connection which was cut off only after
