@@ -202,6 +202,17 @@ def test_vlans_are_interfaces_under_the_same_id() -> None:
     assert [name for name, kind in seen.values() if kind == "ether"] == [f"ether{number}" for number in range(1, 6)]
 
 
+@pytest.mark.parametrize(("version", "printed"), [(Version.V7_22, True), (Version.V7_23, False)])
+def test_what_nobody_said_of_a_rule_is_not_printed_from_7_23_on(version: Version, printed: bool) -> None:
+    router = lone_router(version)
+    do(router, f"{FILTER}/add", chain="forward")
+    do(router, f"{FILTER}/add", chain="forward", disabled="yes", log="yes")
+    first, second = rows(router, FILTER)
+    assert ({"disabled", "log", "log-prefix"} <= first.keys()) is printed
+    assert (second["disabled"], second["log"], first["action"]) == ("true", "true", "accept")
+    assert len(rows(router, FILTER, where=("disabled=false",))) == (1 if printed else 0)
+
+
 def test_a_fasttrack_rule_brings_a_dummy_that_nothing_goes_before() -> None:
     router = lone_router()
     first = do(router, f"{FILTER}/add", chain="input")

@@ -13,8 +13,8 @@
     tables                           who is online
 
 Played: configuration in the menus of the schema, with types, defaults, keys, references, order, dynamic and builtin
-rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18 and 7.22, each with the fields and commands that
-it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files and backups; reboots.
+rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18, 7.22 and 7.23, each with the fields and commands
+that it has; device mode; safe mode, undo and history; scheduler and scripts; exports, imports, files, backups; reboots.
 
 After documents: the API (MikroTik's manual), the fields and defaults (Ansible's community.routeros 3.21), safe mode
 (the manual's console page and tik4net's tests on real routers; that it misses a connection which was cut off only after
@@ -30,7 +30,7 @@ Our choice, where no document says: the words for that, for builtin and for dyna
 session holds; that a command about several rows is done for all or none; that an export without `file` returns its
 text; that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a
 client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
-where one of the two is disabled, and leaves out `disabled` and `log` of a rule where nobody ever said them.
+where one of the two is disabled.
 
 Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
 those of the API's own clients, and those only where the router is made with `firewall`.

@@ -15,6 +15,7 @@ class Version(StrEnum):
     V7_12 = "7.12"
     V7_18 = "7.18"
     V7_22 = "7.22"
+    V7_23 = "7.23"
 
     @property
     def release(self) -> Release:
