@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from core import outbox
 from core.work import Handler, Periodic
 from provedor.runtime import Runtime
+from provedor.work import work_of
 
 WORK_TASK = "provedor.work"
 PERIODIC_TASK = "provedor.periodic"
@@ -55,17 +56,18 @@ def make_app(broker_url: str) -> Celery:
 
 
 def register(app: Celery, runtime: Runtime) -> None:
-    handlers = runtime.handlers()
-    jobs = {job.name: job for job in runtime.periodic()}
+    here = work_of(runtime)
+    handlers = here.handlers()
+    jobs = {job.name: job for job in here.periodic()}
 
     @app.task(name=WORK_TASK)  # type: ignore[untyped-decorator]
     def work(item_ids: list[int]) -> None:
         for item_id in item_ids:
-            do_work(runtime, handlers, item_id)
+            do_work(here, handlers, item_id)
 
     @app.task(name=PERIODIC_TASK)  # type: ignore[untyped-decorator]
     def periodic(name: str) -> None:
-        run_job(runtime, jobs[name])
+        run_job(here, jobs[name])
 
     app.conf.beat_schedule = {
         name: {

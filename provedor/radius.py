@@ -30,8 +30,9 @@ from aaa.takeover.outbound import Outbound
 from aaa.worker import WorkerOptions
 from core import network, services
 from core.locks import LearnedLocks
+from provedor.probes import liveness_probe
 from provedor.processes import run_until_term
-from provedor.runtime import Runtime, liveness_probe
+from provedor.runtime import Runtime
 from provedor.settings import Settings
 from provedor.supervisor import Child
 

@@ -1,56 +1,20 @@
-"""The composition root: what a process of this node is made of."""
+"""What every process of this node, and every command beside it, is made of. What workers do besides is `work`."""
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.orm import Session
-
-from aaa.attempts import forget_attempts, forget_findings
-from aaa.coa import CoaClient
-from aaa.connection_log import store as connection_log
-from aaa.connection_log.cases import expire_preservations
-from aaa.connection_log.signing import SigningKey, load_own, load_pkcs12
-from aaa.liveness import CoaProbe, LivenessProbe, Probes, Verifier
-from aaa.pools import adoption, leases
-from aaa.snmp.probe import SnmpProbe
-from aaa.staleness import close_stale
-from aaa.takeover.sink import forget_comparisons
-from billing_hooks import tasks as billing_tasks
-from billing_hooks.errands import Connections, Errands, make_client
-from billing_hooks.follow import tasks as follow_tasks
-from billing_hooks.follow.reader import Reader
-from billing_hooks.runs import Billing
-from core import changes, incidents, plans, policies, prepaid, quota, replies, topics, usage
 from core.clock import Clock, utc_now
 from core.database import Database, libpq_url, psycopg_url
 from core.keyring import Keyring, load_keyring
-from core.work import Handler, Periodic
 from provedor.settings import Settings
-from provisioning import tasks as provisioning_tasks
-from provisioning.enforce import Enforcer
-from provisioning.jobs.runner import Provisioner
-from provisioning.routeros.client import RouterOs
-from provisioning.routeros.liveness import RouterOsProbe
 
-#: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
-CONCLUSION_THREADS = 4
-#: Gateways are asked by so many at a time.
-GATEWAY_THREADS = 8
-#: Boxes are planned for and changed so many at a time; each holds a connection to the database for its lock.
-PROVISIONING_THREADS = 4
-#: Other billing systems are read by so many at a time; a provider has one or two.
-FOLLOW_THREADS = 2
-
-
-def liveness_probe(client: CoaClient) -> LivenessProbe:
-    """Every way in which this node asks NASes whether a session lives."""
-    return Probes(CoaProbe(client), SnmpProbe(), RouterOsProbe())
+if TYPE_CHECKING:
+    from aaa.connection_log.signing import SigningKey
 
 
 @dataclass(frozen=True)
@@ -79,92 +43,15 @@ class Runtime:
         """Of the provider's calendar."""
         return ZoneInfo(self.settings.timezone)
 
-    @cached_property
-    def billing(self) -> Billing:
-        return Billing(self.zone, self.clock, self.settings.country)
-
-    @cached_property
-    def errands(self) -> Errands:
-        threads = ThreadPoolExecutor(GATEWAY_THREADS, "gateways")
-        return Errands(self.database, Connections(self.keyring, make_client), threads, self.clock)
-
-    @cached_property
-    def reader(self) -> Reader:
-        threads = ThreadPoolExecutor(FOLLOW_THREADS, "follow")
-        return Reader(self.database, self.keyring, self.billing, make_client, threads, self.clock)
-
-    @cached_property
-    def enforcer(self) -> Enforcer:
-        client = CoaClient(source=self.settings.coa_source or None)
-        conclusions = ThreadPoolExecutor(CONCLUSION_THREADS, "conclusions")
-        return Enforcer(self.database, client, conclusions, self.keyring, self.clock, self.window_open)
-
-    @cached_property
-    def provisioner(self) -> Provisioner:
-        threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
-        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
-
-    @cached_property
-    def verifier(self) -> Verifier:
-        enforcer = self.enforcer
-        probe = liveness_probe(enforcer.client)
-        return Verifier(self.database, probe, enforcer.conclusions, self.keyring, self.clock)
-
     def window_open(self, now: datetime) -> bool:
         hour = now.astimezone(self.zone).hour
         return self.settings.window_first_hour <= hour < self.settings.window_last_hour
 
-    def _local_now(self) -> datetime:
-        return self.clock().astimezone(self.zone)
-
     @cached_property
     def signing_key(self) -> SigningKey:
+        from aaa.connection_log.signing import load_own, load_pkcs12  # noqa: PLC0415  (half a second, for few)
+
         settings = self.settings
         if settings.signature_file is not None:
             return load_pkcs12(settings.signature_file, settings.signature_password)
         return load_own(settings.own_signature_file, name=settings.provider_name, now=self.clock())
-
-    def keep_connection_log(self, session: Session) -> list[str]:
-        return connection_log.keep_partitions(session, now=self.clock(), months=self.settings.connection_log_months)
-
-    def keep_leases(self, session: Session) -> None:
-        leases.keep(session, self.clock(), grace=timedelta(seconds=self.settings.lease_grace_s))
-
-    def handlers(self) -> dict[str, Handler]:
-        return {
-            topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(
-                session, payload["plan_id"], payload["after_service_id"]
-            ),
-            topics.PREPAID_DUE.name: lambda session, payload: prepaid.count(
-                session, payload["service_id"], self.clock(), self.zone
-            ),
-            **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
-            **follow_tasks.handlers(self.reader),
-            **provisioning_tasks.handlers(self.enforcer, self.provisioner),
-            topics.SESSION_VERIFY.name: self.verifier.session_verify,
-        }
-
-    def periodic(self) -> list[Periodic]:
-        return [
-            Periodic("aaa.close_stale", 60.0, lambda session: close_stale(session, now=self.clock())),
-            Periodic("core.forget_changes", 3600.0, changes.forget_before),
-            Periodic("core.check_quotas", 60.0, lambda session: quota.check(session, self.clock(), self.zone)),
-            Periodic("core.check_prepaid", 30.0, lambda session: prepaid.check(session, self.clock(), self.zone)),
-            Periodic("core.follow_windows", 15.0, lambda session: plans.follow_windows(session, self._local_now())),
-            Periodic("core.remind_incidents", 60.0, lambda session: incidents.remind(session, self.clock())),
-            Periodic("core.forget_usage", 86400.0, usage.forget_usage),
-            Periodic("aaa.keep_leases", 5.0, self.keep_leases),
-            Periodic("aaa.adopt_leases", 60.0, adoption.adopt),
-            Periodic("aaa.note_lease_use", 60.0, lambda session: leases.note_use(session, self.clock())),
-            Periodic("aaa.forget_attempts", 600.0, forget_attempts),
-            Periodic("aaa.forget_findings", 600.0, forget_findings),
-            Periodic("aaa.forget_comparisons", 3600.0, forget_comparisons),
-            Periodic("aaa.keep_connection_log", 3600.0, self.keep_connection_log),
-            Periodic(
-                "aaa.expire_preservations", 3600.0, lambda session: expire_preservations(session, now=self.clock())
-            ),
-            Periodic("core.forget_replies", 3600.0, replies.forget_replies),
-            *billing_tasks.periodic(self.billing, self.keyring, self.clock),
-            *follow_tasks.periodic(self.clock, self.zone),
-            *provisioning_tasks.periodic(self.clock),
-        ]

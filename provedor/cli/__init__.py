@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from provedor.cli.app import app
+from provedor.cli.app import make_app
 from provedor.logs import configure_logs
 
 
@@ -17,7 +17,7 @@ def main() -> None:
 
     configure_logs()
     try:
-        app()
+        make_app(sys.argv[1:])()
     except ConfigurationError as error:
         _end(error.detail, 2)
     except ProvedorError as error:

@@ -31,7 +31,7 @@ from billing_hooks.suspension import Change
 from core.database import Database
 from core.errors import InvalidInput, NotFound
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
-from provedor.runtime import Runtime
+from provedor.work import Work, work_of
 
 billing_app = typer.Typer(no_args_is_help=True, help="suspension and return")
 
@@ -59,7 +59,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Place and lift billing holds by the standing of every contract; the node's workers do it."""
-    given = runtime()
+    given = work_of(runtime())
     spoken = language or given.settings.language
     if force is not None:
         with given.database.transaction() as session:
@@ -86,7 +86,7 @@ def decisions(
     as_json: Json = False,
 ) -> None:
     """What a run decided of each contract, and what became of it; of one that was stopped, what it would have done."""
-    given = runtime()
+    given = work_of(runtime())
     spoken = language or given.settings.language
     with given.database.transaction() as session:
         if session.get(BillingRun, run_id) is None:
@@ -107,7 +107,7 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """The latest runs, and why they were stopped."""
-    given = runtime()
+    given = work_of(runtime())
     with given.database.transaction() as session:
         query = select(BillingRun).order_by(BillingRun.id.desc()).limit(RUNS_SHOWN)
         found = session.scalars(query.where(BillingRun.state == RunState.STOPPED) if stopped else query).all()
@@ -129,7 +129,7 @@ def make_invoices(
     as_json: Json = False,
 ) -> None:
     """Make the invoices that are due to be made; the workers do it, as they do by themselves every ten minutes."""
-    given = runtime()
+    given = work_of(runtime())
     issuing = Issuing(given.billing.zone, given.clock, given.billing.country)
     with given.database.transaction() as session:
         if not dry_run:
@@ -166,7 +166,7 @@ def bank_file(
     as_json: Json = False,
 ) -> None:
     """Import what a bank sent: payments are recorded, what nothing proves waits for a person."""
-    given = runtime()
+    given = work_of(runtime())
     with given.database.transaction() as session:
         how = How(layout, mappings.find_named(session, mapping) if mapping is not None else None, account)
         received = store.receive(session, file.read_bytes(), name=file.name, actor=actor(), now=given.clock(), how=how)
@@ -210,7 +210,7 @@ def _print_file(file: BankFile, lines: dict[BankLineStatus, int]) -> None:
         typer.echo("the workers are not done with it yet; `provedor doctor` if they stand still")
 
 
-def _dry_run(given: Runtime, language: Language, *, as_json: bool) -> None:
+def _dry_run(given: Work, language: Language, *, as_json: bool) -> None:
     """What a run would do, and whether it would stop."""
     with given.database.transaction() as session:
         plan = given.billing.plan(session)
@@ -222,7 +222,7 @@ def _dry_run(given: Runtime, language: Language, *, as_json: bool) -> None:
         typer.echo("(dry run, nothing was done)")
 
 
-def _run(given: Runtime, language: Language, *, as_json: bool) -> None:
+def _run(given: Work, language: Language, *, as_json: bool) -> None:
     with given.database.transaction() as session:
         stopped: RunUnsafe | None = None
         run_id: int | None = None
@@ -269,7 +269,7 @@ def follow(
     as_json: Json = False,
 ) -> None:
     """Read another billing system now: what it says and what is done here, side by side."""
-    given = runtime()
+    given = work_of(runtime())
     spoken = language or given.settings.language
     forced_by = actor().name if force else None
     with given.database.transaction() as session:

@@ -23,6 +23,7 @@ from core.clock import utc_now
 from core.errors import InvalidInput
 from provedor.cli.common import read_rows, runtime
 from provedor.settings import load_settings
+from provedor.work import work_of
 
 gateway_app = typer.Typer(no_args_is_help=True, help="payment gateways, each by its own documents")
 account_app = typer.Typer(no_args_is_help=True, help="our accounts at payment gateways")
@@ -50,7 +51,7 @@ def register(
     ] = "",
 ) -> None:
     """Have a bank tell this node of the Pix that come to the account's key. Others are told in their own panels."""
-    found = runtime()
+    found = work_of(runtime())
     base = (url or found.settings.public_url).rstrip("/")
     if not base.startswith("https://"):
         raise InvalidInput("banks want https://HOST, and PROVEDOR_PUBLIC_URL is none", field="--url")
