@@ -1,4 +1,4 @@
-"""provision intent NAS [FILE], plan NAS, apply NAS, jobs, cancel JOB: boxes as they should be."""
+"""provision intent, plan, apply, drift, rollout, jobs: boxes as they should be."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
 from core.models.network import Nas
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
+provision_app.add_typer(rollout_app, name="rollout")
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.
