@@ -4,8 +4,6 @@ killed: every payment is applied once, and every hold is right in the end. `pyte
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 import subprocess
 import time
 from collections import Counter
@@ -22,7 +20,7 @@ import redis
 from gateway_processes import Gateway, gateways
 from loads import Background
 from small_provider import ANY_TIME, FULL, Provider, online
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import PROVEDOR, Node, free_port, kill, stopped, wait_for
 
 from aaa.bras import Runner
 from aaa.bras.subscriber import State, Subscriber
@@ -217,23 +215,6 @@ def _follow(provider: Provider, erp: httpx.Client) -> None:
     node.api.patch(source, json={"mode": "live"}).raise_for_status()
     contracts = [provider.services[number]["contract_id"] for number in FOLLOWED]
     node.post(f"{source}/switch", {"follow": True, "dry_run": False, "contract_ids": contracts})
-
-
-@contextmanager
-def stopped(pids: list[int]) -> Iterator[None]:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
-
-
-def kill(node: Node, name: str) -> None:
-    before = node.program(name)
-    os.kill(before, signal.SIGKILL)
-    wait_for(lambda: node.program(name) not in {0, before})
 
 
 def postgresql_stands_still(house: House) -> None:

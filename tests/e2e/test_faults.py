@@ -6,15 +6,13 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import redis
 from loads import UnderLoad, build_radload
 from small_provider import Provider
-from whole_node import Node, children_of, wait_for
+from whole_node import Node, children_of, kill, stopped, wait_for
 from wire import accounting
 
 from aaa import testclient
@@ -38,24 +36,6 @@ def under_load(
 ) -> UnderLoad:
     radload = build_radload(tmp_path_factory.mktemp("load"))
     return UnderLoad(provider, bras, radload, lambda: EmbeddedPostgres(node.data / "postgres").url)
-
-
-def kill(node: Node, name: str) -> None:
-    """Kill what runs under this name and wait until another does."""
-    before = node.program(name)
-    os.kill(before, signal.SIGKILL)
-    wait_for(lambda: node.program(name) not in {0, before})
-
-
-@contextmanager
-def stopped(pids: list[int]) -> Iterator[None]:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_any_process_of_the_node_is_killed(node: Node, under_load: UnderLoad) -> None:

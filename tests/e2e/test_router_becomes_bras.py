@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import routeros_api
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import PROVEDOR, Node, free_port, kill, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
 PASSWORD = "api s3cret"
@@ -110,9 +109,7 @@ def test_a_worker_that_is_killed_leaves_a_router_that_is_as_it_was(node: Node, r
     router.order(kind="slow", command="/ip/pool/add", times="0", seconds="0.05")
     node.post(f"{path}/approve", {})
     wait_for(lambda: node.api.get(path).json()["steps_applied"] > 0)
-    killed = node.program("pvd-worker")
-    os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: node.program("pvd-worker") not in {0, killed})
+    kill(node, "pvd-worker")
     # The claim of who died runs out, and the next one settles it.
     wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 120, every_s=0.5)
     settled = node.api.get(path).json()

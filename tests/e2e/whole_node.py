@@ -149,6 +149,25 @@ def whole_node(data: Path, **environment: str) -> Iterator[Node]:
             discard(EmbeddedPostgres(data / "postgres"))
 
 
+def kill(node: Node, name: str) -> None:
+    """Kill what runs under this name and wait until another does."""
+    before = node.program(name)
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: node.program(name) not in {0, before})
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    """They stand still, and go on after the block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+
+
 def children_of(parent: int, name: str = "") -> list[int]:
     """Process ids, of those with this name or of all."""
     command = ["pgrep", "-P", str(parent), *(["-x", name] if name else [])]
