@@ -24,7 +24,7 @@ from provisioning.jobs.intents import get_intent, read_intent
 from provisioning.jobs.models import OwnedRow, ProvisioningJob
 from provisioning.routeros.bras import Intent, Surroundings, desired_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Desired, Plan, added, make_plan
+from provisioning.routeros.planning import Desired, Plan, make_plan
 from provisioning.routeros.planning.desired import Owned
 from provisioning.routeros.schema import Release
 
@@ -87,18 +87,15 @@ def read_facts(session: Session, keyring: Keyring, nas_id: int, now: datetime) -
     return Facts(
         access, intent, keyring.open_text(nas.secret_encrypted, NAS_SECRET), nas.coa_port,
         nas.names.get("address_lists", {}).get(WALLED_GARDEN_LIST, WALLED_GARDEN_LIST),
-        _nat_rules(session, intent.cgnat, now), _owned(session, nas_id),
+        _nat_rules(session, intent.cgnat, now), owned_rows(session, nas_id),
     )  # fmt: skip
 
 
 def keep_owned(
-    session: Session, nas_id: int, prepared: Prepared, gone: Sequence[tuple[str, tuple[str, ...]]]
+    session: Session, nas_id: int, new: Owned, gone: Sequence[tuple[str, tuple[str, ...]]]
 ) -> None:  # fmt: skip
     """After a plan was carried out: the rows that it added are ours, those that it removed are not there."""
-    rows = [
-        {"nas_id": nas_id, "menu": menu, "key": "\n".join(key), "mark": mark}
-        for (menu, key), mark in added(prepared.plan, prepared.release).items()
-    ]
+    rows = [{"nas_id": nas_id, "menu": menu, "key": "\n".join(key), "mark": mark} for (menu, key), mark in new.items()]
     for menu, key in gone:
         session.execute(
             delete(OwnedRow).where(OwnedRow.nas_id == nas_id, OwnedRow.menu == menu, OwnedRow.key == "\n".join(key))
@@ -107,7 +104,7 @@ def keep_owned(
         session.execute(insert(OwnedRow).on_conflict_do_nothing(), rows)
 
 
-def _owned(session: Session, nas_id: int) -> Owned:
+def owned_rows(session: Session, nas_id: int) -> Owned:
     rows = session.execute(select(OwnedRow.menu, OwnedRow.key, OwnedRow.mark).where(OwnedRow.nas_id == nas_id))
     return {(menu, tuple(key.split("\n"))): mark for menu, key, mark in rows}
 
