@@ -19,6 +19,7 @@ from provisioning.simulators.routeros import (
     ApiServer,
     Online,
     Router,
+    Subscribers,
     Version,
     load,
     router_of,
@@ -57,10 +58,12 @@ def bras_router(runner: Runner, options: ApiOptions) -> Router:
 
 
 def lone_router(online: Online, options: ApiOptions) -> Router:
-    return router_of(
+    router = router_of(
         online.read, online.end, clock=time.time, identity=options.identity, version=options.version,
         users=options.users, device_mode=options.device_mode, firewall=True,
     )  # fmt: skip
+    Subscribers(router, online)
+    return router
 
 
 def configure(router: Router, file: Path, user: str) -> None:

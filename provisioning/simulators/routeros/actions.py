@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import faults, scripts, storage
 from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
-from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure
+from provisioning.simulators.routeros.errors import ARGUMENT, LoginFailed, Refused, failure
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.values import duration
@@ -134,6 +134,18 @@ def _clear_faults(router: Router, _command: Command, _caller: Caller) -> Answer:
     return NOTHING
 
 
+def _dial(router: Router, command: Command, _caller: Caller) -> Answer:
+    """A subscriber's CPE dials; one that is refused is told so."""
+    given = command.arguments
+    if router.dial is None:
+        raise failure("nobody can dial here")
+    try:
+        session = router.dial(given.get("name", ""), given.get("password", ""), given.get("caller-id", ""))
+    except LoginFailed:
+        raise failure("authentication failed") from None
+    return Answer([], {"ret": session})
+
+
 # What is shown
 
 
@@ -196,6 +208,7 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "/execute": Action(_execute, ("write",)),
     "/import": Action(storage.import_file, ("write",)),
     **{f"/log/{topic}": Action(_log, ("write",)) for topic in ("debug", "error", "info", "warning")},
+    "/simulate/subscribers/dial": Action(_dial, ()),
     f"{faults.MENU}/add": Action(_order_fault, ()),
     f"{faults.MENU}/clear": Action(_clear_faults, ()),
     "/system/reset-configuration": Action(storage.reset, ("write", "policy", "reboot")),

@@ -56,6 +56,8 @@ class Router:
         self.scheduler = Scheduler(self)
         self.log: deque[Row] = deque(maxlen=LOG_LINES_MAX)
         self.lock = threading.RLock()
+        #: A subscriber's login, password and device: the id of his session. None where nobody can dial here.
+        self.dial: Callable[[str, str, str], str] | None = None
         #: Called when it goes down: connections end.
         self.on_reboot: list[Callable[[], None]] = []
         #: Until then nobody gets in.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from provisioning.simulators.routeros.menus import Listing, Menu, Row
@@ -46,6 +46,8 @@ class Online:
     """Sessions of a router that is simulated alone; a connection may end one."""
 
     sessions: list[ActiveSession] = field(default_factory=list)
+    #: Called with each that has ended.
+    on_end: list[Callable[[ActiveSession], None]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self) -> list[ActiveSession]:
@@ -56,7 +58,18 @@ class Online:
         with self._lock:
             had = session in self.sessions
             self.sessions = [one for one in self.sessions if one != session]
-            return had
+        for tell in self.on_end if had else ():
+            tell(session)
+        return had
+
+    def begin(self, session: ActiveSession) -> None:
+        with self._lock:
+            self.sessions.append(session)
+
+    def forget(self, sessions: Collection[ActiveSession]) -> None:
+        """They are not there any more, and nothing follows from that."""
+        with self._lock:
+            self.sessions = [one for one in self.sessions if one not in sessions]
 
 
 def router_of(
