@@ -29,6 +29,7 @@ from provedor.runtime import Runtime
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
 from provisioning.jobs.runner import Provisioner
+from provisioning.local.keeper import Keeper
 from provisioning.routeros.client import RouterOs
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
@@ -37,6 +38,8 @@ CONCLUSION_THREADS = 4
 GATEWAY_THREADS = 8
 #: Boxes are planned for and changed so many at a time; each holds a connection to the database for its lock.
 PROVISIONING_THREADS = 4
+#: Boxes that keep subscribers by themselves are brought in step so many at a time; each holds such a connection, too.
+KEEPER_THREADS = 4
 #: Other billing systems are read by so many at a time; a provider has one or two.
 FOLLOW_THREADS = 2
 
@@ -77,6 +80,11 @@ class Work(Runtime):
         return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
 
     @cached_property
+    def keeper(self) -> Keeper:
+        threads = ThreadPoolExecutor(KEEPER_THREADS, "keeper")
+        return Keeper(self.database, self.keyring, RouterOs, threads, self.clock, self.window_open)
+
+    @cached_property
     def verifier(self) -> Verifier:
         enforcer = self.enforcer
         probe = liveness_probe(enforcer.client)
@@ -101,7 +109,7 @@ class Work(Runtime):
             ),
             **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
             **follow_tasks.handlers(self.reader),
-            **provisioning_tasks.handlers(self.enforcer, self.provisioner),
+            **provisioning_tasks.handlers(self.enforcer, self.provisioner, self.keeper),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
 
