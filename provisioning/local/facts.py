@@ -105,16 +105,16 @@ def changed_since(session: Session, revision: int) -> tuple[list[int], int] | No
     oldest = session.scalar(select(func.min(Change.revision)))
     if oldest is not None and oldest > revision + 1:
         return None
+    newest = newest_revision(session)  # what is committed from here on is for the next time
     query = (
         select(Change.revision, Change.ref_id)
-        .where(Change.revision > revision, Change.kind == ChangeKind.SERVICE)
+        .where(Change.revision > revision, Change.revision <= newest, Change.kind == ChangeKind.SERVICE)
         .order_by(Change.revision)
         .limit(TOGETHER)
     )
     rows = session.execute(query).all()
-    if len(rows) < TOGETHER:
-        return _unique(row.ref_id for row in rows), max(revision, newest_revision(session))
-    return _unique(row.ref_id for row in rows), rows[-1].revision
+    last = max(revision, newest) if len(rows) < TOGETHER else rows[-1].revision
+    return _unique(row.ref_id for row in rows), last
 
 
 def _unique(ids: Iterable[int]) -> list[int]:

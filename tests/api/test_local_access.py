@@ -14,19 +14,19 @@ from at_once import AtOnce, work_off
 from factories import make_contract, make_plan, make_service
 from fastapi.testclient import TestClient
 from routeros_boxes import PASSWORD, USER, Box, box, do, rows
-from sqlalchemy import select
+from sqlalchemy import event, select
 
-from core import holds, plans, policies, services, topics
+from core import changes, holds, plans, policies, services, topics
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
 from core.clock import ManualClock, utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
-from core.models.service import Plan, Service
-from core.models.system import Event
+from core.models.service import Plan, Service, ServiceKind
+from core.models.system import ChangeKind, Event
 from provisioning.jobs.alone import alone_at
-from provisioning.local import store
+from provisioning.local import facts, store
 from provisioning.local.keeper import Keeper
 from provisioning.local.models import LocalAccess
 from provisioning.routeros.client import RouterOs
@@ -432,6 +432,36 @@ def test_a_feed_that_does_not_reach_back_is_answered_by_a_look_at_everything(kep
     kept.tick()
     kept.tick()
     assert kept.secrets().keys() == {"ana0"}
+
+
+@pytest.mark.parametrize("kept", [Version.V7_18], indirect=True)
+@pytest.mark.parametrize("after_statement", range(1, 8))
+def test_what_is_committed_while_the_feed_is_read_is_for_the_next_time(kept: Kept, after_statement: int) -> None:
+    kept.keep()
+    ids = _services(kept, 2, kind=ServiceKind.IPOE)
+    kept.tick()
+    with kept.database.transaction() as session:
+        revision = session.scalars(select(LocalAccess.revision)).one() or 0
+        engine = session.get_bind()
+        statements = iter(range(1, 100))
+
+        def another_commits(*_: Any) -> None:
+            if next(statements) == after_statement:
+                with kept.database.transaction() as other:
+                    changes.note(other, ChangeKind.SERVICE, ids[1])
+
+        with kept.database.transaction() as other:
+            changes.note(other, ChangeKind.SERVICE, ids[0])
+        event.listen(engine, "after_cursor_execute", another_commits)
+        try:
+            found = facts.changed_since(session, revision)
+        finally:
+            event.remove(engine, "after_cursor_execute", another_commits)
+    assert found is not None
+    with kept.database.transaction() as session:
+        later = facts.changed_since(session, found[1])
+    assert later is not None
+    assert {*found[0], *later[0]} == set(ids)
 
 
 def test_a_box_that_somebody_else_is_at_is_tried_again(kept: Kept) -> None:
