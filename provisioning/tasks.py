@@ -9,19 +9,24 @@ from sqlalchemy.orm import Session
 from core import topics
 from core.clock import Clock
 from core.work import Afterwards, Handler, Periodic
+from provisioning import live_rows
 from provisioning.enforce import Enforcer
 from provisioning.jobs import drift, rollouts, store
 from provisioning.jobs.runner import Provisioner
+from provisioning.live_rows import Cleaner
 from provisioning.local import store as local
 from provisioning.local.keeper import Keeper
 from provisioning.reconciler import sweep
 
 
-def handlers(enforcer: Enforcer, provisioner: Provisioner, keeper: Keeper) -> dict[str, Handler]:
+def handlers(
+    enforcer: Enforcer, provisioner: Provisioner, keeper: Keeper, cleaner: Cleaner
+) -> dict[str, Handler]:  # fmt: skip
     service_changed = _both(enforcer.service_out_of_step, keeper.service_changed)
     return {
         topics.PROVISIONING_DUE.name: provisioner.handle_due,
         topics.DRIFT_DUE.name: provisioner.handle_drift,
+        topics.LIVE_ROWS_LEFT.name: cleaner.handle_left,
         topics.LOCAL_DUE.name: keeper.handle_due,
         topics.SERVICE_OUT_OF_STEP.name: service_changed,
         topics.SERVICE_RESTRICTED.name: service_changed,
@@ -47,6 +52,7 @@ def _both(first: Handler, second: Handler) -> Handler:
 def periodic(clock: Clock) -> list[Periodic]:
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
+        Periodic("provisioning.owe_left_rows", 5.0, lambda session: live_rows.owe_left(session, clock())),
         Periodic("provisioning.keep_local", 5.0, lambda session: local.owe_due(session, clock())),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
         Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock())),

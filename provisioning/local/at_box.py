@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from provisioning.local import live
@@ -35,7 +36,7 @@ from provisioning.routeros.errors import Trap
 from provisioning.routeros.planning import Add, Desired, Plan, Remove, Step, Wanted, make_plan
 from provisioning.routeros.planning.desired import mark_in
 from provisioning.routeros.planning.matching import is_fixed, key_of
-from provisioning.routeros.reading import read_rows
+from provisioning.routeros.reading import read_rows, release_of
 from provisioning.routeros.schema import MENUS, Release
 
 #: From so many services on the menus are read whole, instead of each one's rows.
@@ -63,12 +64,11 @@ class Done:
     gone: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass
 class AtBox:
-    """`may_end`: whether one more session may end for a restriction now."""
+    """`may_end`: whether one more session may end for a restriction now. It connects when it first has to."""
 
     client: RouterOs
-    release: Release
     box: BoxFacts
     may_end: Callable[[BoxFacts], bool]
     window_open: bool
@@ -110,6 +110,10 @@ class AtBox:
         self._apply(plan.steps, done)
         self._follow_sessions({**before, **{one.login: one for one in subscribers}}, done, whole=whole)
         return done
+
+    @cached_property
+    def release(self) -> Release:
+        return release_of(self.client)
 
     # Rows
 

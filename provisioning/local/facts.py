@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select, true
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from aaa.vendors import Local
@@ -19,7 +20,7 @@ from core.policy import WALLED_GARDEN_LIST, Policy
 from core.routeros import RouterOsAccess
 from provisioning.jobs.facts import owned_rows
 from provisioning.jobs.intents import get_intent, read_intent
-from provisioning.local.models import LocalAccess, LocalMode
+from provisioning.local.models import LocalAccess, LocalMode, LocalService
 from provisioning.local.profiles import Base
 from provisioning.local.rows import Subscriber, only_by_radius
 from provisioning.routeros.planning.desired import Owned
@@ -90,10 +91,29 @@ def read_subscribers(
 
 
 def boxes_of(session: Session, service_id: int) -> list[int]:
-    """Boxes that keep subscribers by themselves; a service that goes elsewhere is of interest to the one it leaves."""
-    if session.get(Service, service_id) is None:
-        return []
-    return list(session.scalars(select(LocalAccess.nas_id).where(LocalAccess.approved_by.is_not(None))))
+    """Boxes that have its rows, or are to have them."""
+    nas_lock = session.scalar(select(Service.nas_lock).where(Service.id == service_id))
+    has_it = select(LocalService.nas_id).where(LocalService.service_id == service_id)
+    here = LocalAccess.nas_id.in_(list(map(int, nas_lock))) if nas_lock else true()
+    query = select(LocalAccess.nas_id).where(
+        LocalAccess.approved_by.is_not(None), or_(here, LocalAccess.nas_id.in_(has_it))
+    )
+    return list(session.scalars(query))
+
+
+def had_here(session: Session, nas_id: int, service_ids: Collection[int]) -> set[int]:
+    """Of these services those whose rows the box had."""
+    here = (LocalService.nas_id == nas_id, LocalService.service_id.in_(service_ids))
+    return set(session.scalars(select(LocalService.service_id).where(*here)))
+
+
+def keep_services(session: Session, nas_id: int, present: Collection[int], among: Collection[int] | None) -> None:
+    """The box has the rows of these, and of no others; `among`: of these services, else of all."""
+    gone = delete(LocalService).where(LocalService.nas_id == nas_id, LocalService.service_id.not_in(present))
+    session.execute(gone if among is None else gone.where(LocalService.service_id.in_(among)))
+    rows = [{"nas_id": nas_id, "service_id": one} for one in present]
+    if rows:
+        session.execute(insert(LocalService).on_conflict_do_nothing(), rows)
 
 
 def newest_revision(session: Session) -> int:

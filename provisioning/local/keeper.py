@@ -34,7 +34,6 @@ from provisioning.local.at_box import AtBox, Done
 from provisioning.local.facts import BoxFacts
 from provisioning.local.models import LocalAccess, LocalMode
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.reading import release_of
 
 #: A box that somebody else is at is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=1)
@@ -50,8 +49,8 @@ class Keeper:
     threads: Executor
     clock: Clock
     window_open: Callable[[datetime], bool]
-    #: Boxes that somebody waits for.
-    _wanted: set[int] = field(default_factory=set, init=False)
+    #: Boxes that a thread has taken, and whether somebody wants them again.
+    _wanted: dict[int, bool] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def service_changed(self, session: DatabaseSession, payload: dict[str, Any]) -> Afterwards | None:
@@ -64,22 +63,30 @@ class Keeper:
         return lambda: self.want(payload["nas_id"])
 
     def want(self, *nas_ids: int) -> None:
-        """What is wanted while a thread waits for its turn is done by that one."""
+        """What is wanted while somebody is at the box is done by the same, as soon as he is through."""
         with self._lock:
             new = [nas_id for nas_id in nas_ids if nas_id not in self._wanted]
-            self._wanted.update(new)
+            self._wanted.update(dict.fromkeys(nas_ids, True))
         for nas_id in new:
             self.threads.submit(self._run, nas_id)
 
     def _run(self, nas_id: int) -> None:
         """In a thread. One that fails comes again with the clock."""
+        while self._begin(nas_id):
+            try:
+                with alone_at(self.database, nas_id) as alone:
+                    self._keep(nas_id) if alone else self._later(nas_id)
+            except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
+                log.error("a box could not be kept, it will come again", nas_id=nas_id, error=type(error).__name__)
+
+    def _begin(self, nas_id: int) -> bool:
+        """False where nobody wants it any more."""
         with self._lock:
-            self._wanted.discard(nas_id)
-        try:
-            with alone_at(self.database, nas_id) as alone:
-                self._keep(nas_id) if alone else self._later(nas_id)
-        except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
-            log.error("a box could not be kept, it will come again", nas_id=nas_id, error=type(error).__name__)
+            wanted = self._wanted[nas_id]
+            self._wanted[nas_id] = False
+            if not wanted:
+                del self._wanted[nas_id]
+            return wanted
 
     def _keep(self, nas_id: int) -> None:
         try:
@@ -98,7 +105,7 @@ class Keeper:
         """Raises ProvedorError."""
         client = self.connect(box.access)
         try:
-            at = AtBox(client, release_of(client), box, self._may_end, self.window_open(self.clock()))
+            at = AtBox(client, box, self._may_end, self.window_open(self.clock()))
             if whole:
                 self._look(at)
             while box.approved and self._follow(at):
@@ -107,19 +114,24 @@ class Keeper:
             client.close()
 
     def _look(self, at: AtBox) -> None:
-        box = at.box
+        nas_id = at.box.nas_id
         with self.database.transaction() as session:
-            kept = session.get_one(LocalAccess, box.nas_id)
+            kept = session.get_one(LocalAccess, nas_id)
             revision, may_remove = facts.newest_revision(session), kept.may_remove
-            leaving = box.mode is LocalMode.LEAVING
-            subscribers = [] if leaving else list(facts.read_subscribers(session, self.keyring, box.nas_id))
+            leaving = at.box.mode is LocalMode.LEAVING
+            subscribers = [] if leaving else list(facts.read_subscribers(session, self.keyring, nas_id))
         done = at.look(subscribers, may_remove)
         with self.database.transaction() as session:
             self._keep_owned(session, at, done)
-            store.looked(session, box.nas_id, done, revision, self.clock())
+            if at.box.approved:
+                facts.keep_services(session, nas_id, {one.service_id for one in subscribers}, None)
+            store.looked(session, nas_id, done, revision, self.clock())
 
     def _follow(self, at: AtBox) -> bool:
-        """The next services that changed; False where there are none, or the whole has to be looked at."""
+        """The next services that changed; False where there are none, or the whole has to be looked at.
+
+        One that is not this box's, and never was, is no reason to ask it anything.
+        """
         nas_id = at.box.nas_id
         with self.database.transaction() as session:
             kept = session.get(LocalAccess, nas_id)
@@ -131,11 +143,15 @@ class Keeper:
                 return False
             service_ids, revision = changed
             if revision == kept.revision:
+                store.settled(session, nas_id)
                 return False
             subscribers = list(facts.read_subscribers(session, self.keyring, nas_id, service_ids))
-        done = at.follow(service_ids, subscribers) if service_ids else Done()
+            present = {one.service_id for one in subscribers}
+            concerned = sorted(present | facts.had_here(session, nas_id, service_ids))
+        done = at.follow(concerned, subscribers) if concerned else Done()
         with self.database.transaction() as session:
             self._keep_owned(session, at, done)
+            facts.keep_services(session, nas_id, present, concerned)
             store.followed(session, nas_id, done, revision, self.clock())
         return True
 

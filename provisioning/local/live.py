@@ -21,6 +21,7 @@ from provisioning.local.profiles import LIVE_FAMILY, Base, has_dynamic_ipv6
 from provisioning.local.rows import Subscriber
 from provisioning.routeros.client import Row
 from provisioning.routeros.planning.desired import family_of, mark_in
+from provisioning.routeros.queues import limits
 from provisioning.routeros.schema import canonical
 from provisioning.routeros.schema.kinds import Kind
 
@@ -101,8 +102,7 @@ def _into_garden(session: Session, subscriber: Subscriber, base: Base) -> Iterat
 
 
 def _rate_of(subscriber: Subscriber) -> str:
-    policy = subscriber.policy
-    return f"{policy.up_kbps or 0}k/{policy.down_kbps or 0}k"
+    return limits(subscriber.policy)["max-limit"]
 
 
 def _same_rate(one: str, other: str) -> bool:

@@ -49,3 +49,12 @@ class LocalAccess(Versioned, Base):
     #: Secrets that would go at once, and are more than a mistake of ours should take; and that a person said they may.
     held_back: Mapped[int | None] = mapped_column(Integer)
     may_remove: Mapped[bool] = mapped_column(default=False, server_default="false")
+
+
+class LocalService(Base):
+    """A service whose rows a box has, or had when we last were there: one that leaves is of interest to it."""
+
+    __tablename__ = "local_service"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    service_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

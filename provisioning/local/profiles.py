@@ -16,6 +16,7 @@ from aaa.vendors.mikrotik import rate_limit
 from core.access import Access
 from core.policy import Policy
 from provisioning.routeros.bras.intent import Profile
+from provisioning.routeros.live_sessions import FAMILY as SESSION_FAMILY
 from provisioning.routeros.planning import Wanted
 from provisioning.routeros.planning.script import quote
 
@@ -93,7 +94,8 @@ def _rate(kbps: int | None) -> str:
 
 def _leave_list(garden_list: str) -> str:
     """Whoever gets the address next is not in the walled garden for it."""
-    where = f'list={quote(garden_list)} address=$"remote-address" comment~"^provedor:{LIVE_FAMILY}/"'
+    ours = f"^provedor:({LIVE_FAMILY}|{SESSION_FAMILY})/"
+    where = f'list={quote(garden_list)} address=$"remote-address" comment~"{ours}"'
     return f"/ip firewall address-list remove [find {where}]"
 
 

@@ -13,6 +13,7 @@ from provisioning.local.models import LocalMode
 from provisioning.local.profiles import Base, profile_of
 from provisioning.routeros.planning import Place, Wanted
 from provisioning.routeros.planning.script import quote
+from provisioning.routeros.queues import limits
 from provisioning.routeros.values import duration_text
 
 #: Marks of what one service has.
@@ -152,26 +153,13 @@ def _secret(one: Subscriber, profile: str, way: Way) -> Wanted:
 
 def _queue(one: Subscriber) -> Wanted:
     """It limits what an address of the service's own carries, whoever let it in."""
-    policy = one.policy
-    burst = policy.burst
     values = {
         "name": f"provedor-{one.login}",
-        "target": f"{policy.ipv4_address}/32",
-        "max-limit": _pair(policy.up_kbps, policy.down_kbps),
-        "burst-limit": _pair(burst.up_kbps, burst.down_kbps) if burst else "0/0",
-        "burst-threshold": _pair(burst.up_threshold_kbps, burst.down_threshold_kbps) if burst else "0/0",
-        "burst-time": f"{burst.seconds}s/{burst.seconds}s" if burst else "0s/0s",
+        "target": f"{one.policy.ipv4_address}/32",
+        **limits(one.policy),
         "disabled": "no",
     }
     return Wanted(QUEUES, one.mark, values, Place.ANYWHERE)
-
-
-def _pair(up_kbps: int | None, down_kbps: int | None) -> str:
-    return f"{_rate(up_kbps)}/{_rate(down_kbps)}"
-
-
-def _rate(kbps: int | None) -> str:
-    return f"{kbps}k" if kbps else "0"
 
 
 def _has_own_profile(policy: Policy) -> bool:

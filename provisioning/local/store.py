@@ -152,6 +152,15 @@ def followed(session: Session, nas_id: int, done: Done, revision: int, now: date
     _note(session, nas_id, revision=revision, problems=problems, claimed_until=None, error=None, **soon)
 
 
+def settled(session: Session, nas_id: int) -> None:
+    """Whoever was told to come found nothing to do: the next need not wait for him."""
+    session.execute(
+        update(LocalAccess)
+        .where(LocalAccess.nas_id == nas_id, LocalAccess.claimed_until.is_not(None))
+        .values(claimed_until=None, updated_at=LocalAccess.updated_at)
+    )
+
+
 def fail(session: Session, nas_id: int, detail: str, now: datetime) -> None:
     """It comes again soon; once it is back all of it is looked at."""
     kept = session.get(LocalAccess, nas_id)

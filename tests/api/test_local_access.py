@@ -399,7 +399,7 @@ def test_the_connection_may_end_at_any_command_and_the_next_time_ends_it_right(
         kept.keep()
         wanted = [kept.box.subscribers.dial(f"ana{number}", "secret").address for number in range(3)]
         for at in range(1, 30):
-            kept.box.router.faults.order(Fault(FaultKind.CUT, "/", at=at, when=when))
+            kept.box.router.faults.order(Fault(FaultKind.CUT, at=at, when=when))
             held = [kept.hold(service_id, HoldEffect.WALLED_GARDEN) for service_id in ids]
             kept.tick(20)
             assert sorted(kept.garden()) == wanted

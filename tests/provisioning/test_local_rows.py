@@ -108,7 +108,7 @@ def test_a_profile_in_words() -> None:
         "session-timeout": None, "idle-timeout": None, "change-tcp-mss": "yes", "only-one": "default",
         "use-ipv6": "no", "remote-ipv6-prefix-pool": None, "dhcpv6-pd-pool": None,
         "on-down": '/ip firewall address-list remove [find list=walled-garden address=$"remote-address"'
-                   ' comment~"^provedor:live/"]',
+                   ' comment~"^provedor:(live|session)/"]',
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Boxes that let their subscribers in by themselves."""
+"""Boxes that let their subscribers in by themselves, and what stands at routers for sessions that are up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,20 @@ def upgrade() -> None:
         sa.Column("updated_at", moment, server_default=sa.func.now(), nullable=False),
         sa.CheckConstraint("watch_seconds BETWEEN 10 AND 3600", name=op.f("ck_local_access_watch_seconds")),
     )
+    op.create_table(
+        "local_service",
+        sa.Column("nas_id", sa.BigInteger(), sa.ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True,
+                  autoincrement=False),
+        sa.Column("service_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+    )  # fmt: skip
+    op.create_table(
+        "live_row",
+        sa.Column("session_id", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("claimed_until", moment),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("live_row")
+    op.drop_table("local_service")
     op.drop_table("local_access")

@@ -16,7 +16,7 @@ from typing import Final
 _MARKED: Final = re.compile(r"provedor:(?P<mark>[^\s/]+/\S+)")
 
 #: Families whose rows come and go with subscribers, at any moment: no plan of others is older for that.
-LIVING: Final = frozenset({"local", "localprofile", "live"})
+LIVING: Final = frozenset({"live", "local", "localprofile", "session"})
 #: {(menu, key): mark} of rows of ours in menus without comments.
 Owned = Mapping[tuple[str, tuple[str, ...]], str]
 
