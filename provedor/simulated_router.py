@@ -101,7 +101,10 @@ def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
 def _shown(line: Subscriber) -> ActiveSession:
     address = str(IPv4Address(line.framed_ipv4)) if line.framed_ipv4 else "0.0.0.0"  # noqa: S104
     mac = line.mac.hex(":").upper()
-    return ActiveSession(line.number, line.login, mac, address, line.acct_session_id, line.started_at)
+    return ActiveSession(
+        line.number, line.login, mac, address, line.acct_session_id, line.started_at, uploaded=line.input_octets,
+        downloaded=line.output_octets,
+    )  # fmt: skip
 
 
 def _hang_up(box: Box, session: ActiveSession, now: float) -> bool:

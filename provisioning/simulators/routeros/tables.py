@@ -27,6 +27,11 @@ class ActiveSession:
     started_at: float
     service: str = "pppoe"
     radius: bool = True
+    #: Octets of it so far, and bits a second now; uploaded is what the router received.
+    uploaded: int = 0
+    downloaded: int = 0
+    upload_bps: int = 0
+    download_bps: int = 0
 
     @property
     def row_id(self) -> str:
@@ -38,6 +43,17 @@ class ActiveSession:
             "address": self.address, "uptime": duration(now - self.started_at), "encoding": "",
             "session-id": f"0x{self.session_id.upper()}", "limit-bytes-in": "0", "limit-bytes-out": "0",
             "radius": "true" if self.radius else "false",
+        }  # fmt: skip
+
+    @property
+    def interface(self) -> str:
+        return f"<{self.service}-{self.login}>"
+
+    def interface_row(self) -> Row:
+        return {
+            ".id": f"*F{self.number:05X}", "name": self.interface, "type": f"{self.service}-in", "mtu": "1480",
+            "actual-mtu": "1480", "running": "true", "disabled": "false", "dynamic": "true",
+            "rx-byte": str(self.uploaded), "tx-byte": str(self.downloaded),
         }  # fmt: skip
 
 
@@ -88,7 +104,7 @@ def router_of(
         "/ppp/active": Listing(lambda: [one.row(clock()) for one in read()], end_row),
         "/ip/hotspot/active": Listing(list, lambda _: False),
     }
-    return Router(
+    router = Router(
         version,
         users,
         clock=clock,
@@ -97,3 +113,5 @@ def router_of(
         device_mode=device_mode,
         firewall=firewall,
     )
+    router.sessions = read
+    return router
