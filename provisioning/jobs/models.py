@@ -73,7 +73,7 @@ class OwnedRow(Base):
 
     nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
     menu: Mapped[str] = mapped_column(primary_key=True)
-    #: Values of the menu's key, joined by a line feed, which none has.
+    #: Values of the menu's key, joined by a line feed, which none has; sealed where people may not see one of them.
     key: Mapped[str] = mapped_column(primary_key=True)
     mark: Mapped[str]
 

@@ -174,7 +174,7 @@ class Provisioner:
                 plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, job.nas_id, prepared, gone)
+                facts.keep_owned(session, self.keyring, job.nas_id, prepared, gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:

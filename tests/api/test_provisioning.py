@@ -110,6 +110,31 @@ def test_secrets_are_on_the_router_and_nowhere_else(house: House) -> None:
         assert "s3cret" not in text
 
 
+MONITORED = {"management": {"networks": ["127.0.0.0/8"], "services": ["api"], "snmp": {"networks": ["127.0.0.1"]}}}
+COMMUNITY = "c0mmunity"
+
+
+def test_snmp_is_the_nas_entrys_and_its_community_is_on_the_router_and_nowhere_else(house: House) -> None:
+    nas, intent = f"{API}/nas/{house.nas_id}", f"{API}/nas/{house.nas_id}/intent"
+    refused = house.client.put(intent, json={"body": MONITORED})
+    assert (refused.status_code, refused.json()["field"]) == (409, "snmp")
+    said = {"snmp": {"version": "v2c"}, "snmp_secret": {"community": COMMUNITY}}
+    assert house.client.patch(nas, json=said).status_code == 200
+    job = house.approved(house.planned(MONITORED))
+    assert (job["state"], job["problems"]) == ("done", [])
+    assert COMMUNITY in [row["name"] for row in rows(house.box.router, "/snmp/community")]
+    assert house.planned(MONITORED)["state"] == "in_step"  # it is known to be ours
+    gone = house.approved(house.planned({"management": {"networks": ["127.0.0.0/8"], "services": ["api"]}}))
+    assert gone["state"] == "done"
+    assert COMMUNITY not in [row["name"] for row in rows(house.box.router, "/snmp/community")]
+    pages = [f"{API}/provisioning/jobs", intent, f"{API}/audit", f"{API}/events"]
+    texts = [house.client.get(page).text for page in pages]
+    with house.database.transaction() as one:
+        texts += [repr([row.__dict__ for row in one.scalars(select(table))]) for table in (OwnedRow, ProvisioningJob)]
+        texts.append(repr([entry.changes for entry in one.scalars(select(AuditEntry))]))
+    assert [text for text in texts if COMMUNITY in text] == []
+
+
 def test_what_changes_in_the_intent_changes_the_box_and_what_goes_goes(house: House) -> None:
     house.approved(house.planned())
     do(house.box.router, "/ip/firewall/filter/add", chain="forward", action="drop", comment="his")

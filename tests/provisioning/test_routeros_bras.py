@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, ip_address
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from planned_router import PlannedRouter
 from aaa.connection_log.models import NatOrder
 from aaa.connection_log.nat import DeterministicNat
 from core.errors import InvalidInput
-from provisioning.routeros.bras import Surroundings, desired_of, intent_of
+from provisioning.routeros.bras import SnmpAgent, Surroundings, desired_of, intent_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Wanted, added, make_plan
+from provisioning.routeros.planning import Add, Wanted, added, make_plan
+from provisioning.routeros.planning.script import commands
 from provisioning.routeros.schema import MENUS, Kind, Release
 
 RELEASES = [Release(6, 49), Release(7, 12), Release(7, 18)]
@@ -34,14 +36,18 @@ EVERYTHING: Mapping[str, Any] = {
                       "allowed": ["198.51.100.0/24", "pix.example.com"]},
     "cgnat": ["cgnat-1"],
     "management": {"networks": ["192.0.2.0/24"], "ntp": ["192.0.2.123"], "syslog": {"server": "192.0.2.44"},
-                   "snmp": {"community": "noc", "networks": ["192.0.2.0/24"]}},
+                   "snmp": {"networks": ["192.0.2.0/24"], "contact": "noc"}},
 }  # fmt: skip
 NAT = DeterministicNat(IPv4Address("100.64.0.0"), IPv4Address("100.64.0.40"), IPv4Address("203.0.113.0"),
                        IPv4Address("203.0.113.1"), 2000, 1024, 65535, NatOrder.PORTS_FIRST)  # fmt: skip
 
 
-def around(release: Release) -> Surroundings:
-    return Surroundings(release, "s3cret", 3799, "walled-garden", {"cgnat-1": NAT})
+COMMUNITY = SnmpAgent("c0mmunity")
+V3_USER = SnmpAgent("noc-user", "sha1", "auth-passphrase", "aes128", "priv-passphrase")
+
+
+def around(release: Release, snmp: SnmpAgent | None = COMMUNITY) -> Surroundings:
+    return Surroundings(release, "s3cret", 3799, "walled-garden", {"cgnat-1": NAT}, snmp)
 
 
 def fresh_router() -> PlannedRouter:
@@ -110,6 +116,61 @@ def test_what_is_not_said_is_not_touched() -> None:
     assert "/ppp/profile" not in wanted.menus
 
 
+def test_snmp_is_asked_as_the_nas_entry_has_it() -> None:
+    def community(agent: SnmpAgent) -> Mapping[str, str | None]:
+        wanted = desired_of(intent_of(EVERYTHING), around(RELEASES[-1], agent))
+        (row,) = (row for row in wanted.rows if row.menu == "/snmp/community")
+        return row.values
+
+    assert community(COMMUNITY) == {
+        "name": "c0mmunity", "addresses": "192.0.2.0/24", "read-access": "yes", "write-access": "no",
+        "security": "none",
+    }  # fmt: skip
+    user = community(V3_USER)
+    assert (user["name"], user["security"]) == ("noc-user", "private")
+    assert (user["authentication-protocol"], user["authentication-password"]) == ("SHA1", "auth-passphrase")
+    assert (user["encryption-protocol"], user["encryption-password"]) == ("AES", "priv-passphrase")
+    assert community(SnmpAgent("noc-user", "md5", "auth-passphrase"))["security"] == "authorized"
+
+
+@pytest.mark.parametrize("agent", [None, SnmpAgent("u", "sha256", "x" * 8), SnmpAgent("u", "md5", "x", "aes256", "y")])
+def test_snmp_that_nobody_set_or_routeros_cannot_do_is_refused_by_its_name(agent: SnmpAgent | None) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        desired_of(intent_of(EVERYTHING), around(RELEASES[-1], agent))
+    assert refused.value.field == "management.snmp"
+
+
+def secrets_of(agent: SnmpAgent) -> set[str]:
+    return {"s3cret", agent.name, agent.authentication_passphrase, agent.encryption_passphrase} - {""}
+
+
+@pytest.mark.parametrize("agent", [COMMUNITY, V3_USER])
+@pytest.mark.parametrize("release", RELEASES)
+def test_no_command_or_problem_for_people_has_a_secret_in_it(release: Release, agent: SnmpAgent) -> None:
+    """Whether rows are added, changed, taken away, or somebody else's."""
+    router, wanted = fresh_router(), desired_of(intent_of(EVERYTHING), around(release, agent))
+    made = make_plan(wanted, router.menus, release, {})
+    for menu, values in ((step.menu, step.values) for step in made.steps if isinstance(step, Add)):
+        router.menus[menu].append({".id": f"*{len(router.menus[menu]) + 1:X}", **values})
+    owned = added(made, release)
+    other = {name: value for name, value in EVERYTHING.items() if name != "radius"} | {
+        "management": {"networks": ["192.0.2.0/24"]}, "radius": {"servers": [{"address": "192.0.2.12"}]},
+    }  # fmt: skip
+    plans = [made, make_plan(desired_of(intent_of(other), around(release)), router.menus, release, owned)]
+    for row in router.menus["/snmp/community"]:
+        row.update({"addresses": "0.0.0.0/0"})
+    plans.append(make_plan(wanted, router.menus, release, owned))
+    for row in router.menus["/snmp/community"]:
+        row.pop("comment", None)
+    plans.append(make_plan(wanted, router.menus, release, {}))
+    assert plans[-1].problems
+    told = [line for plan in plans for line in [*commands(plan.steps), *map(repr, plan.problems)]]
+    assert any("/snmp community remove" in line for line in told)
+    assert any("/snmp community set" in line for line in told)
+    for secret in secrets_of(agent):
+        assert [line for line in told if secret in line] == []
+
+
 def change(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
     def apply(body: dict[str, Any]) -> None:
         for name in path[:-1]:
@@ -144,6 +205,8 @@ def change(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("walled_garden", "allowed", to=["not a host"]), "walled_garden.allowed"),
         (change("management", "networks", to=[]), "management.networks"),
         (change("management", "services", to=["ssh"]), "management.services"),
+        (change("management", "snmp", "networks", to=[]), "management.snmp.networks"),
+        (change("management", "snmp", "community", to="public"), "management.snmp"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_name(changed: Callable[[dict[str, Any]], None], field: str) -> None:
@@ -179,8 +242,8 @@ def test_the_manual_lists_every_menu_and_parameter_and_the_releases_that_know_it
             menu, parameters = (part.strip() for part in line.strip("|").split("|"))
             told[menu.strip("`")] = set(parameters.split(", "))
     used: dict[str, set[str]] = {}
-    for release in RELEASES:
-        wanted = desired_of(intent_of(EVERYTHING), around(release))
+    for release, snmp in product(RELEASES, (COMMUNITY, V3_USER)):
+        wanted = desired_of(intent_of(EVERYTHING), around(release, snmp))
         for row in (*wanted.rows, *wanted.settings):
             used.setdefault(row.menu, set()).update(row.values)
     used["/interface/pppoe-server/server"].add("accept-untagged")

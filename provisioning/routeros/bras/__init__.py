@@ -10,5 +10,6 @@ management     who may manage the box, its clock, its log, SNMP
 
 from provisioning.routeros.bras.desired import Surroundings, desired_of
 from provisioning.routeros.bras.intent import Intent, intent_of
+from provisioning.routeros.bras.management import SnmpAgent
 
-__all__ = ["Intent", "Surroundings", "desired_of", "intent_of"]
+__all__ = ["Intent", "SnmpAgent", "Surroundings", "desired_of", "intent_of"]

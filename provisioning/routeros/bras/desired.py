@@ -9,6 +9,7 @@ from typing import Final
 from aaa.connection_log.nat import DeterministicNat
 from provisioning.routeros.bras import access, cgnat, management, radius, walled_garden
 from provisioning.routeros.bras.intent import Intent
+from provisioning.routeros.bras.management import SnmpAgent
 from provisioning.routeros.planning import Desired, Setting, Wanted
 from provisioning.routeros.schema import Release
 
@@ -38,6 +39,7 @@ class Surroundings:
     coa_port: int
     walled_garden_list: str
     nat_rules: Mapping[str, DeterministicNat] = field(default_factory=dict)
+    snmp: SnmpAgent | None = None
 
 
 def desired_of(intent: Intent, around: Surroundings) -> Desired:
@@ -63,4 +65,4 @@ def _parts(intent: Intent, around: Surroundings) -> Iterator[tuple[str, Iterable
     if intent.cgnat:
         yield "cgnat", cgnat.rows(intent.cgnat, around.nat_rules)
     if intent.management is not None:
-        yield "management", management.rows(intent.management, around.release)
+        yield "management", management.rows(intent.management, around.snmp, around.release)

@@ -91,7 +91,8 @@ class Syslog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Snmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    community: str
+    """`networks`: who may ask. The community, or the user of v3, is the NAS entry's."""
+
     networks: tuple[str, ...]
     contact: str = ""
     location: str = ""
@@ -233,8 +234,9 @@ def _check_management(management: Management) -> None:
     if management.syslog is not None:
         _addresses([management.syslog.server], "management.syslog.server")
     if management.snmp is not None:
+        if not management.snmp.networks:
+            raise InvalidInput("nobody could ask it", field="management.snmp.networks")
         _networks(management.snmp.networks, "management.snmp.networks")
-        _name(management.snmp.community, "management.snmp.community")
 
 
 def _name(name: str, field: str) -> None:

@@ -103,7 +103,7 @@ class _Planner:
                     yield Remove(path, row[".id"], row, following[row[".id"]])
             for row in left:
                 detail = f"still used by {used.of(path, row)[0]}, which is not ours"
-                self._problems.append(Problem(path, row.get("name", row[".id"]), detail))
+                self._problems.append(Problem(path, MENUS[path].name_of(row), detail))
 
     def _setting(self, setting: Setting) -> Iterator[Step]:
         menu, fields = MENUS[setting.menu], MENUS[setting.menu].known_to(self._release)
@@ -142,7 +142,7 @@ class _References:
                 user = (path, row.get(".id", ""))
                 now = {**row, **changed.get(user, {})}
                 for name, menu in fields.items():
-                    self._users[menu, now.get(name) or ""][user] = f"{path} {row.get('name', user[1])}"
+                    self._users[menu, now.get(name) or ""][user] = f"{path} {MENUS[path].name_of(row)}"
                     self._named[user].append((menu, now.get(name) or ""))
 
     def of(self, menu: str, row: Row) -> list[str]:
