@@ -183,10 +183,12 @@ def _await(given: Runtime, job_id: int) -> ProvisioningJob:
     while True:
         with given.database.transaction() as session:
             job = store.get_job(session, job_id)
-        if job.state not in _WAITS:
+        if job.state not in _WAITS and job.state is not JobState.UNKNOWN:
             return job
         if job.steps_applied > applied:
             deadline, applied = time.monotonic() + PATIENCE_S, job.steps_applied
+        if time.monotonic() > deadline and job.state is JobState.UNKNOWN:
+            return job
         if time.monotonic() > deadline:
             raise ConfigurationError(f"job {job_id} is {job.state} still: is `provedor up` running with its worker?")
         time.sleep(0.1)

@@ -30,14 +30,14 @@ def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor
     check_manageable(nas)
     intent = intent_of(body)
     _check_snmp(nas, intent)
-    said = msgspec.to_builtins(intent)
+    said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(intent))  # as it is read back, lists and all
     row = session.get(BrasIntent, nas.id, with_for_update=True, populate_existing=True)
     if row is None:
         row = BrasIntent(nas_id=nas.id, body=said)
         session.add(row)
     elif row.body == said:
         return row
-    row.body = said
+    row.body, row.in_step_at = said, None
     session.flush()
     audit.record(session, actor, "update", "bras_intent", nas.id, {"body": said})
     events.record(session, "bras_intent.changed", "nas", nas.id)

@@ -63,6 +63,8 @@ class BrasIntent(Versioned, Base):
     check_claimed_until: Mapped[datetime | None]
     check_error: Mapped[str | None]
     drift: Mapped[list[str] | None]
+    #: When it was seen last to be what it should be, by what is said of it now.
+    in_step_at: Mapped[datetime | None]
     drift_problems: Mapped[list[str] | None]
 
 
@@ -129,6 +131,8 @@ class ProvisioningJob(Base):
     steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How the box would undo it by itself, while it would.
     undo_by: Mapped[str | None]
+    #: How often the box could not be asked what became of it.
+    unanswered: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Who is at it has said so until then; afterwards somebody else takes over.
     claimed_until: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

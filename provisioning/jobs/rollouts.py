@@ -30,7 +30,7 @@ BOXES_MAX: Final = 1000
 #: Of the sessions that a box had when its job was approved so many may be gone, because people hang up, too.
 SESSIONS_LOST_SHARE: Final = 0.1
 SESSIONS_LOST: Final = 5
-_HARM: Final = frozenset({JobState.UNDONE, JobState.REFUSED, JobState.UNKNOWN, JobState.CANCELLED})
+_HARM: Final = frozenset({JobState.UNDONE, JobState.REFUSED, JobState.CANCELLED})
 _OVER: Final = frozenset({RolloutState.DONE, RolloutState.STOPPED, RolloutState.CANCELLED})
 
 
@@ -136,7 +136,7 @@ def _begin_wave(session: Session, rollout: Rollout, wave: int, now: datetime) ->
 
 def _harm(session: Session, begun: Sequence[ProvisioningJob]) -> str | None:
     for job in begun:
-        if job.state in _HARM:
+        if job.state in _HARM or store.is_long_unknown(job):
             return f"job {job.id} is {job.state}: {job.detail or job.cancelled_by}"
     for job in begun:
         if job.state is JobState.DONE and job.online_before is not None:

@@ -18,8 +18,9 @@ from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
 #: Whoever is at a job says so again, mostly within this; that nobody else is at its box is the lock's part.
 CLAIM: Final = timedelta(seconds=20)
-#: A box that could not be asked what became of a job is asked again after this.
+#: A box that could not be asked what became of a job is asked again soon, then later and later up to this.
 UNKNOWN_RETRY: Final = timedelta(minutes=5)
+UNKNOWN_RETRY_FIRST: Final = timedelta(seconds=5)
 
 
 def get_job(session: Session, job_id: int, *, lock: bool = False) -> ProvisioningJob:
@@ -91,12 +92,32 @@ def cancel(session: Session, job: ProvisioningJob, actor: Actor, now: datetime) 
 
 def finish(session: Session, job: ProvisioningJob, state: JobState, detail: str, now: datetime) -> None:
     """`detail`: why it is not done."""
-    ended = state not in LIVE
+    if state is JobState.UNKNOWN:
+        _ask_later(session, job, now)
+    else:
+        job.claimed_until, job.finished_at, job.undo_by, job.unanswered = None, now, None, 0
+    known = job.state is state
     job.state, job.detail = state, detail or None
-    job.claimed_until = None if ended else now + UNKNOWN_RETRY
-    job.finished_at, job.undo_by = (now, None) if ended else (None, job.undo_by)
     session.flush()
-    events.record(session, f"provisioning.{state}", "nas", job.nas_id, job_id=job.id, detail=detail)
+    if not known:
+        events.record(session, f"provisioning.{state}", "nas", job.nas_id, job_id=job.id, detail=detail)
+
+
+def is_long_unknown(job: ProvisioningJob) -> bool:
+    """Its box was asked for some five minutes."""
+    return job.state is JobState.UNKNOWN and _retry(job.unanswered) >= UNKNOWN_RETRY
+
+
+def _ask_later(session: Session, job: ProvisioningJob, now: datetime) -> None:
+    """A box that does not answer keeps no thread from the others meanwhile."""
+    due_at = now + _retry(job.unanswered)
+    job.unanswered, job.claimed_until = job.unanswered + 1, due_at + CLAIM
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=due_at)
+
+
+def _retry(unanswered: int) -> timedelta:
+    """Each twice the one before."""
+    return min(UNKNOWN_RETRY_FIRST * (1 << min(unanswered, 10)), UNKNOWN_RETRY)
 
 
 def owe_abandoned(session: Session, now: datetime) -> int:

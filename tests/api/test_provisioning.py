@@ -14,7 +14,7 @@ from routeros_boxes import PASSWORD, USER, Box, box, do, rows, session
 from sqlalchemy import func, select, update
 
 from core import topics
-from core.clock import utc_now
+from core.clock import ManualClock, utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
@@ -276,8 +276,47 @@ def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: Hou
     assert house.approved(house.planned())["state"] == "done"
     assert house.client.get(path).json()["drift"] == []
     types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
-    assert types.count("provisioning.drifted") == 2  # before it was a BRAS, and now
-    assert types.count("provisioning.drift_ended") == 2
+    assert types.count("provisioning.drifted") == 1
+    assert types.count("provisioning.drift_ended") == 1
+
+
+def test_a_box_that_never_was_what_is_said_now_has_not_drifted(house: House) -> None:
+    """Not before it was a BRAS, nor when the intent is another since."""
+    house.approved(house.planned())
+    house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": {**INTENT, "pppoe": []}})
+    for _ in range(2):
+        house.post(f"/nas/{house.nas_id}/intent/check")
+        house.work()
+    assert house.client.get(f"{API}/nas/{house.nas_id}/intent").json()["drift"]
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert [one for one in types if one.startswith("provisioning.drift")] == []
+
+
+def test_a_box_that_stays_away_is_asked_again_soon_then_later_and_told_of_once(
+    house: House, database: Database, keyring: Keyring
+) -> None:
+    job = house.planned()
+    clock = ManualClock(utc_now())
+    waited: list[float] = []
+    provisioner = Provisioner(database, keyring, lambda access: RouterOs(access, timeout_s=0.5), AtOnce(), clock,
+                              waited.append)  # fmt: skip
+    away = Fault(FaultKind.REBOOT, "/ip/firewall/nat/add", seconds=3600)
+    house.box.router.faults.order(away)
+    house.post(f"/provisioning/jobs/{job['id']}/approve")
+    retries = []
+    for _ in range(9):
+        with database.transaction() as one:
+            one.execute(update(OutboxItem).values(due_at=func.now()))
+        work_off(database, {topics.PROVISIONING_DUE.name: provisioner.handle_due})
+        with database.transaction() as one:
+            (due_at,) = one.scalars(select(OutboxItem.due_at).where(OutboxItem.topic == topics.PROVISIONING_DUE.name))
+            retries.append(round((due_at - clock()).total_seconds()))
+            assert store.is_long_unknown(store.get_job(one, int(job["id"]))) is (len(retries) > 5)
+    assert retries == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert sum(waited) < 10 * len(retries)  # its thread is soon another box's
+    assert house.job(job["id"])["state"] == "unknown"
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert types.count("provisioning.unknown") == 1
 
 
 def test_a_box_that_cannot_be_looked_at_says_why_and_keeps_what_was_seen(house: House) -> None:

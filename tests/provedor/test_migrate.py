@@ -93,7 +93,7 @@ def test_communities_go_out_of_intents_their_audit_entries_and_commands_and_back
             "INSERT INTO provisioning_job (nas_id, state, created_by, commands)"
             f" VALUES (1, 'done', 'ana', '{commands}')"
         )
-        command.upgrade(config, "0039_snmp_of_intents")
+        command.upgrade(config, "0039_provisioning_policy")
         for query in ("SELECT body FROM bras_intent", "SELECT changes->'body' FROM audit_entry"):
             kept = connection.execute(text(query)).scalar_one()
             assert kept["management"]["snmp"] == {"networks": ["192.0.2.9"]}

@@ -33,9 +33,9 @@ from provisioning.routeros.schema import Release
 #: Of the sessions that were there before so many may be gone after, because people hang up, too: a share, and some.
 SESSIONS_LOST_SHARE: Final = 0.02
 SESSIONS_LOST: Final = 3
-#: How often a router is asked after a lost connection, and the pause between.
-SETTLE_TRIES: Final = 30
-SETTLE_PAUSE_S: Final = 10.0
+#: How often a router is asked at once after a lost connection, and the pause between; others wait meanwhile.
+SETTLE_TRIES: Final = 3
+SETTLE_PAUSE_S: Final = 2.0
 
 log = structlog.get_logger()
 Connect = Callable[[], RouterOs]

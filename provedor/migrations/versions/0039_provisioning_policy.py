@@ -1,14 +1,16 @@
-"""SNMP of intents: the community is the NAS entry's, and stands in the clear nowhere.
+"""Provisioning: how often a box was asked in vain, and since when a box is as it should be. And SNMP of intents.
 
-It goes out of kept intents, of their audit entries, and of the commands that jobs and looks show. A name that a box
-already has stays there; without `snmp` in the NAS entry the next plan says so.
+Its community is the NAS entry's, and stands in the clear nowhere. It goes out of kept intents, of their audit entries,
+and of the commands that jobs and looks show. A name that a box already has stays there; without `snmp` in the NAS
+entry the next plan says so.
 """
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
-revision = "0039_snmp_of_intents"
+revision = "0039_provisioning_policy"
 down_revision = "0035_provisioning"
 branch_labels = None
 depends_on = None
@@ -18,6 +20,9 @@ _COMMANDS = (("provisioning_job", "commands"), ("bras_intent", "drift"))
 
 
 def upgrade() -> None:
+    op.add_column("provisioning_job", sa.Column("unanswered", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("bras_intent", sa.Column("in_step_at", sa.DateTime(timezone=True)))
+    op.execute("UPDATE bras_intent SET in_step_at = checked_at WHERE drift = '[]'")
     op.execute("UPDATE bras_intent SET body = body #- '{management,snmp,community}'")
     op.execute(
         "UPDATE audit_entry SET changes = changes #- '{body,management,snmp,community}' WHERE resource = 'bras_intent'"
@@ -32,6 +37,8 @@ def downgrade() -> None:
         "UPDATE bras_intent SET body = jsonb_set(body, '{management,snmp}', 'null') "
         "WHERE body #> '{management,snmp}' IS NOT NULL"
     )
+    op.drop_column("bras_intent", "in_step_at")
+    op.drop_column("provisioning_job", "unanswered")
 
 
 def _masked(table: str, column: str) -> str:
