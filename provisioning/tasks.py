@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from core import topics
 from core.clock import Clock
 from core.work import Handler, Periodic
@@ -23,10 +25,11 @@ def handlers(enforcer: Enforcer, provisioner: Provisioner) -> dict[str, Handler]
     }
 
 
-def periodic(clock: Clock) -> list[Periodic]:
+def periodic(clock: Clock, zone: tzinfo) -> list[Periodic]:
+    """`zone`: the provider's, of windows."""
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
-        Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock())),
+        Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock(), zone)),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),
     ]

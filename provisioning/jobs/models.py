@@ -94,6 +94,8 @@ class Rollout(Base):
     soak_seconds: Mapped[int] = mapped_column(Integer)
     approved_at: Mapped[datetime | None]
     approved_by: Mapped[str | None]
+    #: A person said so: its jobs wait for no window.
+    at_once: Mapped[bool] = mapped_column(default=False, server_default="false")
     finished_at: Mapped[datetime | None]
     detail: Mapped[str | None]
 
@@ -124,9 +126,14 @@ class ProvisioningJob(Base):
     problems: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     #: Online at the box when it was planned.
     sessions: Mapped[int | None] = mapped_column(Integer)
+    #: So many of them may feel it, and so many rows that they may use it takes away (see provisioning.jobs.approval).
+    touched: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    removed: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     approved_at: Mapped[datetime | None]
     approved_by: Mapped[str | None]
     not_before: Mapped[datetime | None]
+    #: It begins within a window, and where that has closed, in the next.
+    in_window: Mapped[bool] = mapped_column(default=False, server_default="false")
     cancelled_by: Mapped[str | None]
     steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How the box would undo it by itself, while it would.

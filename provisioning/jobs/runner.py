@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
@@ -24,7 +24,7 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
-from provisioning.jobs import drift, facts, store
+from provisioning.jobs import approval, drift, facts, store
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
@@ -52,7 +52,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows."""
 
     database: Database
     keyring: Keyring
@@ -60,6 +60,7 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+    zone: tzinfo = UTC
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
@@ -115,8 +116,8 @@ class Provisioner:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             state = job.state
-            if state is JobState.APPROVED:
-                job.state = JobState.RUNNING
+            if state is JobState.APPROVED and not store.begin(session, job, self.clock(), self.zone):
+                return
         if state is JobState.PLANNING:
             self._plan(job_id)
         elif state is JobState.APPROVED:
@@ -134,12 +135,14 @@ class Provisioner:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return
         plan = prepared.plan
+        touched, removed = approval.weigh(plan, sessions)
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
                 store.keep_plan(
                     session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), sessions=sessions, now=self.clock(), problems=_told(plan),
+                    commands=commands(plan.steps), problems=_told(plan), sessions=sessions, touched=touched,
+                    removed=removed, now=self.clock(),
                 )  # fmt: skip
             drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
 

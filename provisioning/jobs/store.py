@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from sqlalchemy import select
@@ -13,6 +13,8 @@ from core import audit, events, outbox, topics
 from core.audit import Actor
 from core.errors import Conflict, NotFound
 from core.models.network import Nas
+from core.models.system import Role
+from provisioning.jobs import approval
 from provisioning.jobs.intents import check_manageable, get_intent
 from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
@@ -50,10 +52,11 @@ def create_job(session: Session, nas: Nas, actor: Actor, now: datetime) -> Provi
 
 def keep_plan(
     session: Session, job: ProvisioningJob, *, release: str, sealed: bytes, commands: Sequence[str],
-    problems: Sequence[str], sessions: int, now: datetime,
+    problems: Sequence[str], sessions: int, touched: int, removed: int, now: datetime,
 ) -> None:  # fmt: skip
     """What the box's plan is; without a step there is nothing to ask a person."""
-    job.release, job.plan_encrypted, job.sessions = release, sealed, sessions
+    job.release, job.plan_encrypted = release, sealed
+    job.sessions, job.touched, job.removed = sessions, touched, removed
     job.commands, job.problems = list(commands), list(problems)
     job.state = JobState.PLANNED if commands else JobState.IN_STEP
     job.claimed_until, job.finished_at = None, None if commands else now
@@ -63,17 +66,57 @@ def keep_plan(
 
 
 def approve(
-    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, not_before: datetime | None = None
-) -> ProvisioningJob:
-    """It is carried out now, or at a time. Raises Conflict for one that no person is asked about."""
+    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
+    not_before: datetime | None = None, *, role: Role = Role.ADMIN, at_once: bool = False,
+) -> ProvisioningJob:  # fmt: skip
+    """It is carried out now or at a time, and in a window where it waits for one, unless a person says `at_once`.
+
+    Raises Conflict for one that no person is asked about, or that another person has to approve, and Forbidden.
+    """
+    approval.check_approver(approval.get_policy(session), job.created_by, actor, role)
+    return release(session, job, actor, now, zone, not_before, at_once=at_once)
+
+
+def release(
+    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
+    not_before: datetime | None = None, *, at_once: bool = False,
+) -> ProvisioningJob:  # fmt: skip
+    """Approved by whoever may. Raises Conflict for one that no person is asked about, or that needs a window."""
     if job.state is not JobState.PLANNED:
         raise Conflict(f"job {job.id} is {job.state}, not planned", field="state")
-    job.state, job.approved_at, job.approved_by, job.not_before = JobState.APPROVED, now, actor.name, not_before
+    after = max(now, not_before or now)
+    opens = None if at_once else approval.due_at(approval.get_policy(session), job, after, zone)
+    job.state, job.approved_at, job.approved_by = JobState.APPROVED, now, actor.name
+    job.in_window, job.not_before = opens is not None, opens if opens is not None and opens > after else not_before
     session.flush()
-    audit.record(session, actor, "approve", "provisioning_job", job.id, {"not_before": str(not_before or "now")})
-    events.record(session, "provisioning.approved", "nas", job.nas_id, job_id=job.id, approved_by=actor.name)
-    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=not_before)
+    said = {"not_before": str(job.not_before or "now"), "in_window": job.in_window, "at_once": at_once}
+    audit.record(session, actor, "approve", "provisioning_job", job.id, said)
+    events.record(session, "provisioning.approved", "nas", job.nas_id, job_id=job.id, approved_by=actor.name,
+                  not_before=None if job.not_before is None else job.not_before.isoformat())  # fmt: skip
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=job.not_before)
     return job
+
+
+def begin(session: Session, job: ProvisioningJob, now: datetime, zone: tzinfo) -> bool:
+    """An approved one runs from now on; False where its window has closed meanwhile, and it waits for the next."""
+    if job.in_window:
+        try:
+            opens = approval.due_at(approval.get_policy(session), job, now, zone)
+        except Conflict:
+            finish(session, job, JobState.REFUSED, "there is no window for it any more: plan it again", now)
+            return False
+        if opens is not None and opens > now:
+            _postpone(session, job, opens)
+            return False
+    job.state = JobState.RUNNING
+    return True
+
+
+def _postpone(session: Session, job: ProvisioningJob, opens: datetime) -> None:
+    job.not_before, job.claimed_until = opens, None
+    session.flush()
+    events.record(session, "provisioning.postponed", "nas", job.nas_id, job_id=job.id, not_before=opens.isoformat())
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=opens)
 
 
 def cancel(session: Session, job: ProvisioningJob, actor: Actor, now: datetime) -> ProvisioningJob:

@@ -1,4 +1,5 @@
-"""Provisioning: how often a box was asked in vain, and since when a box is as it should be. And SNMP of intents.
+"""Provisioning: what a plan touches and whether it waits for a window, how often a box was asked in vain, and when it
+was seen to be as it should be. And SNMP of intents.
 
 Its community is the NAS entry's, and stands in the clear nowhere. It goes out of kept intents, of their audit entries,
 and of the commands that jobs and looks show. A name that a box already has stays there; without `snmp` in the NAS
@@ -20,7 +21,10 @@ _COMMANDS = (("provisioning_job", "commands"), ("bras_intent", "drift"))
 
 
 def upgrade() -> None:
-    op.add_column("provisioning_job", sa.Column("unanswered", sa.Integer(), server_default="0", nullable=False))
+    for name in ("unanswered", "touched", "removed"):
+        op.add_column("provisioning_job", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
+    op.add_column("provisioning_job", sa.Column("in_window", sa.Boolean(), server_default="false", nullable=False))
+    op.add_column("rollout", sa.Column("at_once", sa.Boolean(), server_default="false", nullable=False))
     op.add_column("bras_intent", sa.Column("in_step_at", sa.DateTime(timezone=True)))
     op.execute("UPDATE bras_intent SET in_step_at = checked_at WHERE drift = '[]'")
     op.execute("UPDATE bras_intent SET body = body #- '{management,snmp,community}'")
@@ -38,7 +42,9 @@ def downgrade() -> None:
         "WHERE body #> '{management,snmp}' IS NOT NULL"
     )
     op.drop_column("bras_intent", "in_step_at")
-    op.drop_column("provisioning_job", "unanswered")
+    op.drop_column("rollout", "at_once")
+    for name in ("in_window", "removed", "touched", "unanswered"):
+        op.drop_column("provisioning_job", name)
 
 
 def _masked(table: str, column: str) -> str:
