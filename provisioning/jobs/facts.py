@@ -24,10 +24,11 @@ from core.policy import WALLED_GARDEN_LIST
 from core.routeros import RouterOsAccess
 from provisioning.jobs.intents import get_intent, read_intent
 from provisioning.jobs.models import OwnedRow, ProvisioningJob
-from provisioning.routeros.bras import Intent, SnmpAgent, Surroundings, desired_of
+from provisioning.routeros.bras import Intent, SnmpAgent, Surroundings, desired_of, proof_of
 from provisioning.routeros.client import Row
 from provisioning.routeros.planning import Desired, Plan, added, make_plan
 from provisioning.routeros.planning.desired import Owned
+from provisioning.routeros.probing import NO_PROOF, Proof
 from provisioning.routeros.schema import MENUS, Release
 
 #: What a sealed key begins with; none that is not sealed does.
@@ -63,6 +64,7 @@ class Prepared:
     before: dict[str, list[Row]]
     release: Release
     owned: list[tuple[str, list[str], str]]
+    proof: Proof = NO_PROOF
 
     @property
     def owned_rows(self) -> Owned:
@@ -82,7 +84,8 @@ def open_prepared(keyring: Keyring, job: ProvisioningJob) -> Prepared:
 
 
 def prepare(facts: Facts, before: dict[str, list[Row]], release: Release, desired: Desired) -> Prepared:
-    return Prepared(desired, before, release, [(menu, list(key), mark) for (menu, key), mark in facts.owned.items()])
+    owned = [(menu, list(key), mark) for (menu, key), mark in facts.owned.items()]
+    return Prepared(desired, before, release, owned, proof_of(facts.intent))
 
 
 def read_facts(session: Session, keyring: Keyring, nas_id: int, now: datetime) -> Facts:

@@ -165,7 +165,7 @@ class Provisioner:
         return ChangeRun(
             connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
             before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
-            journal=_Journal(self.database, self.clock, job_id), wait=self.wait,
+            journal=_Journal(self.database, self.clock, job_id), wait=self.wait, proof=prepared.proof,
         )  # fmt: skip
 
     def _conclude(self, job_id: int, result: Result) -> None:

@@ -165,6 +165,14 @@ def test_a_box_that_refuses_a_step_is_as_it_was_and_the_job_says_why(house: Hous
     assert house.planned()["commands"] == job["commands"]
 
 
+def test_a_change_after_which_the_box_reaches_less_is_undone_and_the_job_says_what(house: House) -> None:
+    job = house.planned({"pools": INTENT["pools"], "probe": {"ping": ["198.51.100.1"]}})
+    house.box.router.answering = lambda _: not rows(house.box.router, "/ip/pool")
+    undone = house.approved(job)
+    assert (undone["state"], undone["detail"]) == ("undone", "198.51.100.1 does not answer pings any more")
+    assert rows(house.box.router, "/ip/pool") == []
+
+
 def test_a_box_that_cannot_be_read_says_so(house: House) -> None:
     do(house.box.router, "/user/set", numbers=USER, password="another")
     job = house.planned()

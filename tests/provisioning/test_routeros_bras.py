@@ -37,6 +37,7 @@ EVERYTHING: Mapping[str, Any] = {
     "cgnat": ["cgnat-1"],
     "management": {"networks": ["192.0.2.0/24"], "ntp": ["192.0.2.123"], "syslog": {"server": "192.0.2.44"},
                    "snmp": {"networks": ["192.0.2.0/24"], "contact": "noc"}},
+    "probe": {"ping": ["198.51.100.1"], "source": "192.0.2.1"},
 }  # fmt: skip
 NAT = DeterministicNat(IPv4Address("100.64.0.0"), IPv4Address("100.64.0.40"), IPv4Address("203.0.113.0"),
                        IPv4Address("203.0.113.1"), 2000, 1024, 65535, NatOrder.PORTS_FIRST)  # fmt: skip
@@ -205,6 +206,11 @@ def change(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
         (change("walled_garden", "allowed", to=["not a host"]), "walled_garden.allowed"),
         (change("management", "networks", to=[]), "management.networks"),
         (change("management", "services", to=["ssh"]), "management.services"),
+        (change("probe", "ping", to=[]), "probe.ping"),
+        (change("probe", "ping", to=["example.com"]), "probe.ping"),
+        (change("probe", "source", to="2001:db8::1"), "probe.ping"),
+        (change("probe", "count", to=11), "probe.count"),
+        (change("probe", "loss_percent", to=100), "probe.loss_percent"),
         (change("management", "snmp", "networks", to=[]), "management.snmp.networks"),
         (change("management", "snmp", "community", to="public"), "management.snmp"),
     ],

@@ -8,8 +8,8 @@ cgnat          NAT rules of deterministic port blocks, by the rules that the con
 management     who may manage the box, its clock, its log, SNMP
 """
 
-from provisioning.routeros.bras.desired import Surroundings, desired_of
+from provisioning.routeros.bras.desired import Surroundings, desired_of, proof_of
 from provisioning.routeros.bras.intent import Intent, intent_of
 from provisioning.routeros.bras.management import SnmpAgent
 
-__all__ = ["Intent", "SnmpAgent", "Surroundings", "desired_of", "intent_of"]
+__all__ = ["Intent", "SnmpAgent", "Surroundings", "desired_of", "intent_of", "proof_of"]

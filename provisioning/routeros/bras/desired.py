@@ -11,6 +11,7 @@ from provisioning.routeros.bras import access, cgnat, management, radius, walled
 from provisioning.routeros.bras.intent import Intent
 from provisioning.routeros.bras.management import SnmpAgent
 from provisioning.routeros.planning import Desired, Setting, Wanted
+from provisioning.routeros.probing import Ping, Proof
 from provisioning.routeros.schema import Release
 
 #: Families of marks, and the menus where their rows may be.
@@ -53,6 +54,17 @@ def desired_of(intent: Intent, around: Surroundings) -> Desired:
         frozenset(families),
         frozenset().union(*(FAMILIES[name] for name in families)),
     )
+
+
+def proof_of(intent: Intent) -> Proof:
+    """What a change of this box must not cut."""
+    radius, probe = intent.radius, intent.probe
+    servers = () if radius is None else tuple(Ping(one.address, radius.source) for one in radius.servers)
+    asked = () if probe is None else tuple(
+        Ping(target, probe.source, probe.interface, probe.vrf, probe.count, probe.loss_percent)
+        for target in probe.ping
+    )  # fmt: skip
+    return Proof((*servers, *asked), radius=radius is not None)
 
 
 def _parts(intent: Intent, around: Surroundings) -> Iterator[tuple[str, Iterable[Wanted | Setting]]]:

@@ -19,6 +19,10 @@ VLAN_MAX: Final = 4094
 #: Where each VLAN needs an interface and a server of its own, a box has no room for more.
 VLANS_MAX: Final = 1000
 
+#: All of them are asked before the router gives up on us and undoes.
+TARGETS_MAX: Final = 8
+PINGS_MAX: Final = 10
+
 Authentication = Literal["pap", "chap", "mschap1", "mschap2"]
 Service = Literal["api", "api-ssl", "ftp", "ssh", "telnet", "winbox", "www", "www-ssl"]
 
@@ -108,6 +112,17 @@ class Management(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snmp: Snmp | None = None
 
 
+class Probe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who has to answer the box after a change as before. `vrf`: before 7.0 a routing table."""
+
+    ping: tuple[str, ...]
+    source: str | None = None
+    interface: str | None = None
+    vrf: str | None = None
+    count: int = 5
+    loss_percent: int = 40
+
+
 class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     radius: Radius | None = None
     pools: tuple[Pool, ...] = ()
@@ -118,6 +133,7 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Names of rules of the connection log, whose NAT this box does.
     cgnat: tuple[str, ...] = ()
     management: Management | None = None
+    probe: Probe | None = None
 
 
 def intent_of(body: Mapping[str, Any]) -> Intent:
@@ -151,6 +167,8 @@ def _check(intent: Intent) -> None:
         _check_walled_garden(intent.walled_garden)
     if intent.management is not None:
         _check_management(intent.management)
+    if intent.probe is not None:
+        _check_probe(intent.probe)
 
 
 def _check_radius(radius: Radius) -> None:
@@ -237,6 +255,23 @@ def _check_management(management: Management) -> None:
         if not management.snmp.networks:
             raise InvalidInput("nobody could ask it", field="management.snmp.networks")
         _networks(management.snmp.networks, "management.snmp.networks")
+
+
+def _check_probe(probe: Probe) -> None:
+    if not 1 <= len(probe.ping) <= TARGETS_MAX:
+        raise InvalidInput(f"1 to {TARGETS_MAX} addresses", field="probe.ping")
+    _addresses(probe.ping, "probe.ping")
+    if probe.source is not None:
+        _addresses([probe.source], "probe.source")
+        version = ip_address(probe.source).version
+        _addresses(probe.ping, "probe.ping", version)
+    for name in ("interface", "vrf"):
+        if (said := getattr(probe, name)) is not None:
+            _name(said, f"probe.{name}")
+    if not 1 <= probe.count <= PINGS_MAX:
+        raise InvalidInput(f"from 1 to {PINGS_MAX}", field="probe.count")
+    if not 0 <= probe.loss_percent < 100:
+        raise InvalidInput("from 0 to 99", field="probe.loss_percent")
 
 
 def _name(name: str, field: str) -> None:
