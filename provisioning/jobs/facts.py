@@ -51,7 +51,13 @@ class Facts:
     def desired(self, release: Release) -> Desired:
         """Raises InvalidInput."""
         around = Surroundings(
-            release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules, self.snmp
+            release,
+            self.radius_secret,
+            self.coa_port,
+            self.walled_garden_list,
+            self.nat_rules,
+            self.snmp,
+            self.access.user,
         )
         return desired_of(self.intent, around)
 

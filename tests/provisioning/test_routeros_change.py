@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from bras_intents import EVERYTHING, MODERN, around
 from routeros_boxes import Box, Clock, box, do, rows, session
 
 from provisioning.routeros.bras import Surroundings, desired_of, intent_of, proof_of
@@ -132,6 +133,48 @@ def test_a_change_is_applied_seen_and_leaves_nothing_behind(version: Version) ->
         assert one.traces() == []
         again = one.change().plan
         assert [step.menu for step in again.steps if "comment" in MENUS[step.menu].known_to(change.release)] == []
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, Version.V7_22, Version.V7_23])
+def test_a_change_with_every_part_of_an_intent_is_applied_and_there_is_nothing_left_to_do(version: Version) -> None:
+    """We are let in afterwards as a user with fewer rights, who may do all of the next change."""
+    body = {**EVERYTHING, **({} if version is Version.V6_49 else MODERN)}
+    body["management"] = {**body["management"], "networks": ["127.0.0.0/8"], "services": ["api", "ssh"],
+                          "user": {"networks": ["127.0.0.0/8"]}}  # fmt: skip
+    with world(version, SMALL, firewall=True) as one:
+        client = one.client()
+        release = release_of(client)
+        client.close()
+        one.desired, one.proof = desired_of(intent_of(body), around(release)), proof_of(intent_of(body))
+        change = one.change()
+        assert change.run() == Result(Outcome.DONE, "")
+        (user,) = rows(one.box.router, "/user")
+        assert (user["group"], user["address"]) == ("provedor-api", "127.0.0.0/8")
+        mine = change._owned_after()
+        again = make_plan(one.desired, read_rows(one.client(), change.before, release), release, mine)
+        assert (again.steps, again.problems) == ((), ())
+        one.desired = desired_of(intent_of({**body, "dhcp": [], "hotspots": [], "queues": {}}), around(release))
+        less = one.change()
+        less.owned = mine
+        less.plan = make_plan(one.desired, less.before, release, mine)
+        assert less.run() == Result(Outcome.DONE, "")
+        for menu in ("/ip/dhcp-server", "/ip/address", "/ip/hotspot", "/ip/hotspot/walled-garden", "/queue/tree"):
+            assert rows(one.box.router, menu) == []
+
+
+def test_a_change_that_takes_our_user_the_rights_or_addresses_that_we_need_is_undone() -> None:
+    for version, networks in ((Version.V6_49, "198.51.100.0/24"), (Version.V7_18, "198.51.100.0/24")):
+        body = {"management": {"networks": ["127.0.0.0/8"], "services": ["api"], "user": {"networks": [networks]}}}
+        with world(version, SMALL, firewall=True) as one:
+            client = one.client()
+            release = release_of(client)
+            client.close()
+            one.desired = desired_of(intent_of(body), around(release))
+            before = one.state()
+            result = one.change().run()
+            assert (result.outcome, "second connection failed" in result.detail) == (Outcome.UNDONE, True)
+            assert one.state() == before
+            assert accepts(one)
 
 
 @pytest.mark.parametrize(

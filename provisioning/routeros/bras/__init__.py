@@ -4,9 +4,12 @@ intent         what is said, in a provider's words
 checking       what of it cannot be
 radius         RADIUS clients, CoA, and that PPP asks them
 access         pools, the PPP profile, VLANs and PPPoE servers
+dhcp           IPoE: DHCP servers that ask RADIUS, prefixes of the same lines
+hotspot        hotspots, and what is reached before the login
+queues         queue types and trees
 walled_garden  what a debtor reaches: the portal, DNS, and what else is allowed
 cgnat          NAT rules of deterministic port blocks, by the rules that the connection log answers from
-management     who may manage the box, its clock, its log, SNMP
+management     who may manage the box, its clock, its log, SNMP, our own user, no back doors
 """
 
 from provisioning.routeros.bras.checking import intent_of

@@ -1,4 +1,4 @@
-"""Who may manage the box and by what, its clock, its log, SNMP."""
+"""Who may manage the box and by what, its clock, its log, SNMP; our own user's rights, and no back doors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from core.errors import InvalidInput
-from provisioning.routeros.bras.intent import Management, Service, Snmp, Syslog
+from provisioning.routeros.bras.intent import ApiUser, Management, Service, Snmp, Syslog
 from provisioning.routeros.planning import Setting, Wanted
 from provisioning.routeros.schema import Release
 
+#: All that Provedor does at a box: it reads (secrets, too, or one that somebody changed would not be noticed), writes,
+#: has the box undo (`policy`: scripts and schedulers), and pings (`test`).
+API_POLICIES: Final = ("api", "policy", "read", "sensitive", "test", "write")
+_GROUP: Final = "provedor-api"
 _SERVICES: Final[tuple[str, ...]] = get_args(Service)
 #: As the NAS entry calls them, and RouterOS, which has no others.
 _AUTHENTICATION: Final = {"md5": "MD5", "sha1": "SHA1"}
@@ -41,6 +45,26 @@ def rows(management: Management, agent: SnmpAgent | None, release: Release) -> I
         yield from _syslog(management.syslog)
     if management.snmp is not None:
         yield from _snmp(management.snmp, agent)
+    if management.back_doors == "closed":
+        yield from _CLOSED
+
+
+def user_rows(user: ApiUser, name: str) -> Iterator[Wanted]:
+    """The row of the user by which we are connected is changed and never taken away; that he is let in afterwards, with
+    what he needs, the second connection proves. His password stays the NAS entry's."""
+    yield Wanted("/user/group", f"user/{_GROUP}", {"name": _GROUP, "policy": ",".join(API_POLICIES)})
+    values = {"name": name, "group": _GROUP, "address": ",".join(user.networks), "disabled": "no"}
+    yield Wanted("/user", None, values)
+
+
+#: "none" is a list of interfaces that every router has.
+_CLOSED: Final = (
+    Setting("/tool/mac-server", {"allowed-interface-list": "none"}),
+    Setting("/tool/mac-server/mac-winbox", {"allowed-interface-list": "none"}),
+    Setting("/tool/mac-server/ping", {"enabled": "no"}),
+    Setting("/ip/neighbor/discovery-settings", {"discover-interface-list": "none"}),
+    Setting("/tool/bandwidth-server", {"enabled": "no"}),
+)
 
 
 def _ntp(servers: Sequence[str], release: Release) -> Setting:

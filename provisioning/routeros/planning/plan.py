@@ -91,14 +91,15 @@ class _Planner:
                 yield Move(menu.path, row[".id"], row, by_id.get(placed[number] or ""), following[row[".id"]])
 
     def _removals(self, made: Sequence[Step]) -> Iterator[Remove]:
-        """Those that nothing refers to any more, once the rows before them are gone."""
+        """Those that nothing refers to any more, once the rows before them are gone; the last one first, since a row
+        that names others in its own way (a queue's parent) stands behind them."""
         used = _References(self._actual, made)
         for path, matched in reversed(self._matched.items()):
             following = _following(self._actual[path])
             left = matched.unwanted
             while free := [row for row in left if not used.of(path, row)]:
                 left = [row for row in left if row not in free]
-                for row in free:
+                for row in reversed(free):
                     used.forget(path, row)
                     yield Remove(path, row[".id"], row, following[row[".id"]])
             for row in left:

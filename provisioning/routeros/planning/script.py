@@ -7,6 +7,7 @@ being tried.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,8 @@ from provisioning.routeros.planning.steps import Add, Change, Move, Remove, Step
 from provisioning.routeros.schema import MASK, MENUS
 
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\", "$": "\\$", "?": "\\?"}
+#: Of a regular expression; a name may have them.
+_REPEATS: Final = re.compile(r"[+*?]")
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/,*")
 
 
@@ -107,7 +110,8 @@ def _find(menu: str, row: Mapping[str, str], *, shown: bool = True) -> str:
     """By our mark, which stays where a name changes; else by its key; of a row that has neither, by its id."""
     mark = mark_in(row.get("comment", ""))
     if mark is not None:
-        return f"[find comment~{quote(f'^provedor:{mark}( |$)')}]"
+        pattern = "^provedor:" + _REPEATS.sub(r"\\\g<0>", mark) + "( |$)"
+        return f"[find comment~{quote(pattern)}]"
     key = MENUS[menu].key
     if key:
         return "[find " + " ".join(_said(menu, name, row.get(name, ""), shown=shown) for name in key) + "]"
