@@ -15,9 +15,9 @@ from provisioning.routeros.bras import Surroundings, desired_of, intent_of, proo
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import SETTLE_TRIES, Doubt
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Desired, Wanted, make_plan
+from provisioning.routeros.planning import Desired, Remove, Wanted, make_plan
 from provisioning.routeros.probing import NO_PROOF, WATCH_S, Proof
-from provisioning.routeros.reading import read_rows, release_of
+from provisioning.routeros.reading import read_rows, release_of, state_of
 from provisioning.routeros.schema import MENUS
 from provisioning.simulators.routeros import Fault, FaultKind, Version, When
 
@@ -160,6 +160,42 @@ def test_a_change_with_every_part_of_an_intent_is_applied_and_there_is_nothing_l
         assert less.run() == Result(Outcome.DONE, "")
         for menu in ("/ip/dhcp-server", "/ip/address", "/ip/hotspot", "/ip/hotspot/walled-garden", "/queue/tree"):
             assert rows(one.box.router, menu) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_change_that_takes_rows_of_every_menu_away_is_undone_from_wherever_it_came_to(version: Version) -> None:
+    body = {**EVERYTHING, **({} if version is Version.V6_49 else MODERN)}
+    body["management"] = {**body["management"], "networks": ["127.0.0.0/8"], "services": ["api"], "user": None}
+    with world(version, SMALL) as one:
+        client = one.client()
+        release = release_of(client)
+        client.close()
+        one.desired = desired_of(intent_of(body), around(release))
+        first = one.change()
+        assert first.run().outcome is Outcome.DONE
+        mine, menus, less = first._owned_after(), first.before, {name: [] for name in ("dhcp", "hotspots", "pppoe")}
+        more = {"queues": {}, "pools": [{"name": "other", "ranges": "10.0.0.0/24"}], "ipv6_pools": [], "profile": None}
+        one.desired = desired_of(
+            intent_of({**body, **less, **more, "walled_garden": {"portal": "192.0.2.81"}}), around(release)
+        )
+        for third in range(4):
+            change = one.change()
+            change.owned, change.plan = mine, make_plan(one.desired, change.before, release, mine)
+            gone = {step.menu for step in change.plan.steps if isinstance(step, Remove)}
+            assert gone >= {
+                "/ip/pool",
+                "/ppp/profile",
+                "/interface/pppoe-server/server",
+                "/ip/dhcp-server",
+                "/queue/tree",
+            }
+            one.journal.cancel_at = max(1, len(change.plan.steps) * third // 3)
+            client = one.client()
+            before = state_of(read_rows(client, menus, release))
+            assert one.outcome(change) == Result(Outcome.UNDONE, "cancelled by ana"), third
+            assert state_of(read_rows(client, menus, release)) == before, third
+            client.close()
+            assert one.traces() == []
 
 
 def test_a_change_that_takes_our_user_the_rights_or_addresses_that_we_need_is_undone() -> None:

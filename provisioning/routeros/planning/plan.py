@@ -95,13 +95,14 @@ class _Planner:
         that names others in its own way (a queue's parent) stands behind them."""
         used = _References(self._actual, made)
         for path, matched in reversed(self._matched.items()):
-            following = _following(self._actual[path])
+            # where the order says nothing, a router refuses to be told a place
+            following = _following(self._actual[path] if MENUS[path].ordered is not None else ())
             left = matched.unwanted
             while free := [row for row in left if not used.of(path, row)]:
                 left = [row for row in left if row not in free]
                 for row in reversed(free):
                     used.forget(path, row)
-                    yield Remove(path, row[".id"], row, following[row[".id"]])
+                    yield Remove(path, row[".id"], row, following.get(row[".id"]))
             for row in left:
                 detail = f"still used by {used.of(path, row)[0]}, which is not ours"
                 self._problems.append(Problem(path, MENUS[path].name_of(row), detail))

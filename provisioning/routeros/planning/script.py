@@ -78,7 +78,7 @@ def _undo(steps: Sequence[Step]) -> Iterator[str]:
 
 def _bring_back(menu: str, steps: Sequence[Step]) -> Iterator[str]:
     """Rows that were removed or moved, the last first: whatever one stood in front of is back in its place by then."""
-    displaced = {step.row_id: step for step in steps if isinstance(step, Move | Remove)}
+    displaced = {step.row_id: step for step in reversed(steps) if isinstance(step, Move | Remove)}
     for one in _from_last(displaced):
         if isinstance(one, Remove):
             yield f"{_prompt(menu)} remove {_find(menu, one.row)}"
