@@ -36,7 +36,7 @@ from api.resources.network import enforcement_routes, nas_routes
 from api.resources.nodes import node_routes
 from api.resources.people import contract_routes, customer_routes
 from api.resources.pools import pool_routes
-from api.resources.provisioning import intent_routes, provisioning_routes
+from api.resources.provisioning import approval_routes, intent_routes, provisioning_routes
 from api.resources.system import audit_routes, event_routes, token_routes
 from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
@@ -76,7 +76,7 @@ def create_app(
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes,
-        provisioning_routes,
+        provisioning_routes, approval_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

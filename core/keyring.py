@@ -73,6 +73,7 @@ GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"
 FOLLOW_CREDENTIALS = "follow_source.credentials"
 PROVISIONING_PLAN = "provisioning_job.plan"
+OWNED_ROW = "owned_row.key"
 SNAPSHOT = "aaa.snapshot"
 HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105
 IMPORTED_VALUES = "imported_row.values"

@@ -90,7 +90,7 @@ class Work(Runtime):
     @cached_property
     def provisioner(self) -> Provisioner:
         threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
-        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
+        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, self.zone)
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -154,7 +154,7 @@ class Work(Runtime):
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
             *follow_tasks.periodic(self.clock, self.zone),
-            *provisioning_tasks.periodic(self.clock),
+            *provisioning_tasks.periodic(self.clock, self.zone),
         ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -49,12 +50,13 @@ def _both(first: Handler, second: Handler) -> Handler:
     return handle
 
 
-def periodic(clock: Clock) -> list[Periodic]:
+def periodic(clock: Clock, zone: tzinfo) -> list[Periodic]:
+    """`zone`: the provider's, of windows."""
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
         Periodic("provisioning.owe_left_rows", 5.0, lambda session: live_rows.owe_left(session, clock())),
         Periodic("provisioning.keep_local", 5.0, lambda session: local.owe_due(session, clock())),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
-        Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock())),
+        Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock(), zone)),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),
     ]

@@ -1,13 +1,15 @@
-"""provision intent, plan, apply, drift, rollout, local, jobs: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, rollout, local, session, jobs: boxes as they should be."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from sqlalchemy import select
 
@@ -19,13 +21,14 @@ from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
-from provisioning.jobs import drift, intents, store
+from provisioning.jobs import approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 from provisioning.routeros.watching import watch_at
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
 provision_app.add_typer(local_app, name="local")
+Now = Annotated[bool, typer.Option("--now", help="wait for no window")]
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.
@@ -68,9 +71,11 @@ def plan(nas: NasName, as_json: Json = False) -> None:
 def apply(
     nas: NasName,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    now: Now = False,
     as_json: Json = False,
 ) -> None:
-    """Read the box, show what there is to do, ask, and do it. What does not prove right is undone by the box itself."""
+    """Read the box, show what there is to do, ask, and do it, in its window. What does not prove right is undone by the
+    box itself."""
     given = runtime()
     job = _plan(given, nas)
     if job.state is JobState.PLANNED:
@@ -80,9 +85,33 @@ def apply(
             with given.database.transaction() as session:
                 store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
             raise typer.Exit(1)
-        job = _approve(given, job.id)
-    _show(job, as_json=as_json)
-    _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
+        job = _approve(given, job.id, at_once=now)
+    _show(job, as_json=as_json, zone=given.zone)
+    _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP, JobState.APPROVED}, job)
+
+
+@provision_app.command()
+def approve(
+    job_id: Annotated[int, typer.Argument(metavar="JOB")], now: Now = False, as_json: Json = False
+) -> None:  # fmt: skip
+    """Have a job carried out that somebody else planned; `jobs` shows it."""
+    given = runtime()
+    job = _approve(given, job_id, at_once=now)
+    _show(job, as_json=as_json, zone=given.zone)
+    _fail_unless(job.state in {JobState.DONE, JobState.APPROVED}, job)
+
+
+@provision_app.command()
+def policy(
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="JSON; shown without")
+    ] = None,
+) -> None:
+    """Who may approve changes, and in which windows they are made: shown, or said anew."""
+    given = runtime()
+    with given.database.transaction() as session:
+        found = approval.get_policy(session) if file is None else approval.set_policy(session, _read(file), actor())
+    print_json(json.loads(msgspec.json.encode(found)))
 
 
 @provision_app.command("drift")
@@ -118,10 +147,10 @@ def jobs(
     if as_json:
         print_json([_body(job) for job in found])
         return
-    rows = [[str(job.id), str(job.nas_id), f"{job.created_at.astimezone(given.zone):%Y-%m-%d %H:%M}", job.state.value,
-             f"{job.steps_applied} of {len(job.commands)}", job.approved_by or "", job.detail or ""]
-            for job in found]  # fmt: skip
-    print_table(["job", "nas", "at", "state", "steps", "approved by", "because"], rows)
+    rows = [[str(job.id), str(job.nas_id), _time(job.created_at, given.zone), job.state.value,
+             f"{job.steps_applied} of {len(job.commands)}", str(job.touched), job.approved_by or "",
+             _time(job.not_before, given.zone), job.detail or ""] for job in found]  # fmt: skip
+    print_table(["job", "nas", "at", "state", "steps", "may feel it", "approved by", "not before", "because"], rows)
 
 
 @provision_app.command()
@@ -200,10 +229,12 @@ def _plan(given: Runtime, nas: str) -> ProvisioningJob:
     return _await(given, job.id)
 
 
-def _approve(given: Runtime, job_id: int) -> ProvisioningJob:
+def _approve(given: Runtime, job_id: int, *, at_once: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
-        store.approve(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
-    return _await(given, job_id)
+        job = store.get_job(session, job_id, lock=True)
+        store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once)
+        waits = job.not_before is not None
+    return job if waits else _await(given, job_id)
 
 
 def _await(given: Runtime, job_id: int) -> ProvisioningJob:
@@ -212,16 +243,22 @@ def _await(given: Runtime, job_id: int) -> ProvisioningJob:
     while True:
         with given.database.transaction() as session:
             job = store.get_job(session, job_id)
-        if job.state not in _WAITS:
+        if job.state not in _WAITS and job.state is not JobState.UNKNOWN:
             return job
         if job.steps_applied > applied:
             deadline, applied = time.monotonic() + PATIENCE_S, job.steps_applied
+        if time.monotonic() > deadline and job.state is JobState.UNKNOWN:
+            return job
         if time.monotonic() > deadline:
             raise ConfigurationError(f"job {job_id} is {job.state} still: is `provedor up` running with its worker?")
         time.sleep(0.1)
 
 
-def _show(job: ProvisioningJob, *, as_json: bool) -> None:
+def _time(moment: datetime | None, zone: tzinfo) -> str:
+    return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def _show(job: ProvisioningJob, *, as_json: bool, zone: tzinfo = UTC) -> None:
     if as_json:
         print_json(_body(job))
         return
@@ -233,6 +270,8 @@ def _show(job: ProvisioningJob, *, as_json: bool) -> None:
         typer.echo("the box is as it should be")
     elif job.state is JobState.DONE:
         typer.echo(f"done: {job.steps_applied} steps")
+    elif job.state is JobState.APPROVED:
+        typer.echo(f"job {job.id} waits for its window, which opens {_time(job.not_before, zone)}")
     elif job.detail is not None:
         typer.echo(f"{job.state}: {job.detail}", err=True)
 
@@ -240,7 +279,8 @@ def _show(job: ProvisioningJob, *, as_json: bool) -> None:
 def _body(job: ProvisioningJob) -> dict[str, Any]:
     return {
         "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
-        "commands": job.commands, "problems": job.problems, "sessions": job.sessions,
+        "commands": job.commands, "problems": job.problems, "sessions": job.sessions, "touched": job.touched,
+        "not_before": job.not_before,
         "steps_applied": job.steps_applied, "detail": job.detail,
     }  # fmt: skip
 

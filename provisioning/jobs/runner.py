@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
@@ -22,7 +22,7 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
-from provisioning.jobs import drift, facts, store
+from provisioning.jobs import approval, drift, facts, store
 from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows."""
 
     database: Database
     keyring: Keyring
@@ -57,6 +57,7 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+    zone: tzinfo = UTC
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
@@ -112,8 +113,8 @@ class Provisioner:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             state = job.state
-            if state is JobState.APPROVED:
-                job.state = JobState.RUNNING
+            if state is JobState.APPROVED and not store.begin(session, job, self.clock(), self.zone):
+                return
         if state is JobState.PLANNING:
             self._plan(job_id)
         elif state is JobState.APPROVED:
@@ -131,12 +132,14 @@ class Provisioner:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return
         plan = prepared.plan
+        touched, removed = approval.weigh(plan, sessions)
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
                 store.keep_plan(
                     session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), sessions=sessions, now=self.clock(), problems=_told(plan),
+                    commands=commands(plan.steps), problems=_told(plan), sessions=sessions, touched=touched,
+                    removed=removed, now=self.clock(),
                 )  # fmt: skip
             drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
 
@@ -159,7 +162,7 @@ class Provisioner:
         return ChangeRun(
             connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
             before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
-            journal=_Journal(self.database, self.clock, job_id), wait=self.wait,
+            journal=_Journal(self.database, self.clock, job_id), wait=self.wait, proof=prepared.proof,
         )  # fmt: skip
 
     def _conclude(self, job_id: int, result: Result) -> None:
@@ -171,7 +174,7 @@ class Provisioner:
                 plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, job.nas_id, added(plan, prepared.release), gone)
+                facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:

@@ -59,7 +59,7 @@ def read_box(session: Session, keyring: Keyring, kept: LocalAccess) -> BoxFacts:
     servers = tuple(server.address for server in intent.radius.servers) if intent.radius else ()
     return BoxFacts(
         nas.id, access, kept.mode, kept.approved_by is not None, base, servers, kept.watch_seconds,
-        nas.disconnects_per_minute, owned_rows(session, nas.id),
+        nas.disconnects_per_minute, owned_rows(session, keyring, nas.id),
     )  # fmt: skip
 
 

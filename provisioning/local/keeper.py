@@ -157,7 +157,7 @@ class Keeper:
 
     def _keep_owned(self, session: DatabaseSession, at: AtBox, done: Done) -> None:
         if done.new or done.gone:
-            keep_owned(session, at.box.nas_id, done.new, done.gone)
+            keep_owned(session, self.keyring, at.box.nas_id, done.new, done.gone)
 
     def _may_end(self, box: BoxFacts) -> bool:
         """One more session, of those that end for a restriction."""

@@ -32,9 +32,27 @@ def read_rows(client: RouterOs, menus: Iterable[str], release: Release) -> dict[
 
 
 def count_sessions(client: RouterOs) -> int:
-    """Of PPP, whoever let them in. Raises RouterOsError."""
-    (answer,) = client.call("/ppp/active/print", {"count-only": ""})
+    """Of PPP, whoever let them in; of hotspots and DHCP servers, whom RADIUS let in. Raises RouterOsError."""
+    return _count(client, "/ppp/active") + _count(client, "/ip/hotspot/active") + _leases(client)
+
+
+def _count(client: RouterOs, menu: str) -> int:
+    try:
+        (answer,) = client.call(f"{menu}/print", {"count-only": ""})
+    except Trap as trap:
+        if trap.no_such_command:
+            return 0
+        raise
     return int(answer["ret"])
+
+
+def _leases(client: RouterOs) -> int:
+    try:
+        return len(client.rows("/ip/dhcp-server/lease", (".id",), "radius=true", "status=bound"))
+    except Trap as trap:
+        if trap.no_such_command:
+            return 0
+        raise
 
 
 def state_of(actual: Mapping[str, Sequence[Row]]) -> State:

@@ -8,7 +8,8 @@
     history                          what undoes what, and safe mode
     scripting, scripts, scheduler    the script language, and who runs it when
     export, storage, files           `/export`, backups, files
-    reach                            whether a client still reaches the API: services, users' addresses, input chain
+    reach                            whether a client still reaches the API, and the router whom it asks
+    tools                            what the router asks of others: pings, and RADIUS with its counters
     faults                           what goes wrong to order
     tables, subscribers              who is online, and whom the router lets in by its own secrets
 
@@ -32,8 +33,9 @@ text; that what a user may not read is not there; that a reboot cuts the connect
 client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
 where one of the two is disabled.
 
-Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
-those of the API's own clients, and those only where the router is made with `firewall`.
+Not played: `listen` (so `/cancel` finds nothing to cancel), other counters than RADIUS's, routing, and what happens to
+packets, but for those of the API's own clients and the router's own questions, and those only where the router is made
+with `firewall`.
 Nothing of the protocol is shared with our own client, so that neither can be wrong in the other's way; the schema is.
 """
 

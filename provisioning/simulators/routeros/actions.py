@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from provisioning.simulators.routeros import faults, scripts, storage
+from provisioning.simulators.routeros import faults, scripts, storage, tools
 from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
 from provisioning.simulators.routeros.errors import ARGUMENT, LoginFailed, Refused, failure, no_match
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
@@ -213,6 +213,9 @@ def _safe_mode(router: Router) -> list[Row]:
 
 
 _ACTIONS: Final[Mapping[str, Action]] = {
+    "/ping": Action(tools.ping, ("test",)),
+    "/tool/ping": Action(tools.ping, ("test",)),
+    "/radius/monitor": Action(tools.monitor_radius, ("read",)),
     "/safe-mode/take": Action(_take, ("write",), lambda version: version.has_safe_mode),
     "/safe-mode/release": Action(_release, ("write",), lambda version: version.has_safe_mode),
     "/safe-mode/unroll": Action(_unroll, ("write",), lambda version: version.has_safe_mode),

@@ -92,7 +92,7 @@ def router_of(
     read: Callable[[], Iterable[ActiveSession]], end: Callable[[ActiveSession], bool], *, clock: Callable[[], float],
     identity: str = "MikroTik", version: Version = Version.V7_18, users: Mapping[str, str],
     others: Mapping[str, Menu] | None = None, device_mode: str = "advanced",
-    firewall: bool = False,
+    firewall: bool = False, answering: Callable[[str], bool] = lambda _: True,
 ) -> Router:  # fmt: skip
     """`others` are menus instead of those that are here."""
 
@@ -112,6 +112,7 @@ def router_of(
         listings={**listings, **(others or {})},
         device_mode=device_mode,
         firewall=firewall,
+        answering=answering,
     )
     router.sessions = read
     return router
