@@ -72,6 +72,7 @@ ROUTEROS_PASSWORD = "nas.routeros_password"  # noqa: S105
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"
 FOLLOW_CREDENTIALS = "follow_source.credentials"
+DEVICE_BACKUP = "device_backup.text"
 PROVISIONING_PLAN = "provisioning_job.plan"
 SNAPSHOT = "aaa.snapshot"
 HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105

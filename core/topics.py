@@ -62,6 +62,10 @@ SESSION_AWAITS_TURN = Topic("provisioning.session_awaits_turn", PACED)
 PROVISIONING_DUE = Topic("provisioning.job_due", PROVISION)
 #: A box is to be looked at, whether it still is what it should be. Payload: {"nas_id"}.
 DRIFT_DUE = Topic("provisioning.drift_due", PROVISION)
+#: A box's configuration is to be kept. Payload: {"nas_id", "why"}.
+BACKUP_DUE = Topic("provisioning.backup_due", PROVISION)
+#: What was kept of a box is to be tried on a simulated router. Payload: {"drill_id"}.
+DRILL_DUE = Topic("provisioning.drill_due", PROVISION)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.

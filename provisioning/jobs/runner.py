@@ -6,15 +6,14 @@ whoever takes over can tell. What a died process left half-done, the next one un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import outbox, topics
@@ -24,7 +23,11 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning.backups import store as backups
+from provisioning.backups.keeper import Backups
+from provisioning.backups.models import Why
 from provisioning.jobs import drift, facts, store
+from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
@@ -36,8 +39,6 @@ from provisioning.routeros.planning.script import commands
 from provisioning.routeros.reading import count_sessions, read_rows, release_of
 from provisioning.routeros.schema import MENUS
 
-#: First key of the advisory lock of a box; the NAS entry's id is the second.
-_LOCK_SPACE: Final = 0x50524F
 #: A box that another job has is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=5)
 #: Progress is written no more often.
@@ -60,6 +61,10 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+
+    @property
+    def backups(self) -> Backups:
+        return Backups(self.database, self.keyring, self.connect, self.threads, self.clock, self.wait)
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
@@ -99,7 +104,8 @@ class Provisioner:
             return
         plan = prepared.plan
         with self.database.transaction() as session:
-            drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock())
+            if drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock()):
+                backups.owe(session, nas_id, Why.DRIFT, self.clock())  # while its log still says who it was
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -120,9 +126,20 @@ class Provisioner:
         if state is JobState.PLANNING:
             self._plan(job_id)
         elif state is JobState.APPROVED:
-            self._conclude(job_id, self._change(job_id).run())
+            self._carry_out(job_id, job.nas_id)
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
             self._conclude(job_id, self._change(job_id).take_over())
+            self.backups.try_to_take(job.nas_id, Why.AFTER_CHANGE, job_id)
+
+    def _carry_out(self, job_id: int, nas_id: int) -> None:
+        """With what the box was before, and is after it, kept."""
+        try:
+            self.backups.take(nas_id, Why.BEFORE_CHANGE, job_id)
+        except ProvedorError as error:
+            self._finish(job_id, JobState.REFUSED, f"its configuration could not be kept first: {error.detail}")
+            return
+        self._conclude(job_id, self._change(job_id).run())
+        self.backups.try_to_take(nas_id, Why.AFTER_CHANGE, job_id)
 
     def _plan(self, job_id: int) -> None:
         try:
@@ -189,19 +206,9 @@ class Provisioner:
         with self.database.transaction() as session:
             outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
 
-    @contextmanager
-    def _alone_at(self, nas_id: int) -> Iterator[bool]:
+    def _alone_at(self, nas_id: int) -> AbstractContextManager[bool]:
         """False where somebody is at this box."""
-        with self.database.engine.connect() as connection:
-            key = (_LOCK_SPACE, nas_id % (1 << 31))
-            alone = bool(connection.scalar(select(func.pg_try_advisory_lock(*key))))
-            connection.commit()  # the lock is the connection's; no transaction stays open meanwhile
-            try:
-                yield alone
-            finally:
-                if alone:
-                    connection.scalar(select(func.pg_advisory_unlock(*key)))
-                    connection.commit()
+        return alone_at(self.database, nas_id)
 
 
 def _told(plan: Plan) -> list[str]:

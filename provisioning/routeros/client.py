@@ -77,19 +77,20 @@ class RouterOs:
                 raise
         return self._exchange(f"{menu}/print", words)
 
-    def call(self, command: str, arguments: Mapping[str, str]) -> list[Row]:
-        """A command that changes something; what it returns, if it does, is in a row of its own."""
-        return self._exchange(command, [f"={name}={value}" for name, value in arguments.items()])
+    def call(self, command: str, arguments: Mapping[str, str], *, timeout_s: float | None = None) -> list[Row]:
+        """A command that changes something; what it returns, if it does, is in a row of its own. `timeout_s`: of one
+        that takes longer than others."""
+        return self._exchange(command, [f"={name}={value}" for name, value in arguments.items()], timeout_s)
 
     def close(self) -> None:
         if self._api is not None:
             self._api.close()
             self._api = None
 
-    def _exchange(self, command: str, words: Sequence[str]) -> list[Row]:
+    def _exchange(self, command: str, words: Sequence[str], timeout_s: float | None = None) -> list[Row]:
         api = self._api or self._connect()
         try:
-            api.transport.deadline = self._monotonic() + self._timeout_s
+            api.transport.deadline = self._monotonic() + (timeout_s or self._timeout_s)
             rows, trap = api.ask(command, *words)
         except (OSError, LibRouterosError, UnicodeError) as error:
             self.close()
