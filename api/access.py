@@ -57,6 +57,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "connection-lookups": {},
     "nat-rules": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.LEGAL: _READ},
     "judicial-requests": {Role.LEGAL: _WRITE},
+    # A box's whole configuration, with everybody's secrets.
+    "device-backup-texts": {},
     "audit-entries": {},
     "tokens": {},
 }  # fmt: skip

@@ -18,6 +18,7 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
+from api.resources.backups import backup_routes, backup_text_routes
 from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.billing_runs import decision_routes, review_routes, run_routes
 from api.resources.catalogue import company_routes, plan_routes
@@ -75,6 +76,7 @@ def create_app(
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, provisioning_routes,
+        backup_routes, backup_text_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, rollout, jobs: boxes as they should be."""
+"""provision intent, plan, apply, drift, rollout, backup, history, jobs: boxes as they should be."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
 from core.models.network import Nas
+from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
@@ -21,6 +22,8 @@ from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
+provision_app.add_typer(backup_app, name="backup")
+provision_app.command()(history)
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.

@@ -27,6 +27,7 @@ from provisioning.routeros.planning.plan import MENU_ORDER
 from provisioning.routeros.planning.script import quote
 from provisioning.routeros.reading import read_rows, release_of
 from provisioning.routeros.schema import MENUS, Field, Kind, MenuSchema, Release, canonical
+from provisioning.routeros.values import text_of
 
 #: Of our file at the box, without its ending.
 FILE: Final = "provedor-backup"
@@ -270,7 +271,7 @@ def _named_first(schema: MenuSchema, rows: Sequence[Row]) -> list[Row]:
 def _actions(client: RouterOs) -> Iterator[Action]:
     for row in _shown(client, "/system/history", (".id", "action", "by", "time"))[:_ACTIONS_MAX]:
         if row.get("by"):
-            yield Action("history", _row(row), row["by"], row.get("action", ""), row.get("time", ""))
+            yield Action("history", _row(row), text_of(row["by"]), text_of(row.get("action", "")), row.get("time", ""))
     for row in _shown(client, "/log", (".id", "time", "topics", "message")):
         logged = action_of(row)
         if logged is not None:
@@ -285,7 +286,7 @@ def action_of(row: Row) -> Action | None:
     who = match and _WHO.fullmatch(match["who"])
     if match is None or who is None or not _CHANGES.search(match["action"]):
         return None
-    return Action("log", _row(row), who["name"], match["action"], row.get("time", ""))
+    return Action("log", _row(row), text_of(who["name"]), text_of(match["action"]), row.get("time", ""))
 
 
 def _row(row: Row) -> str:

@@ -25,6 +25,7 @@ from provisioning.backups.models import BackupState, DeviceAction, DeviceBackup,
 from provisioning.backups.reading import ROW_MENUS, Action, ReadBy, Reading
 from provisioning.backups.statements import statements
 from provisioning.jobs.models import JobState, ProvisioningJob
+from provisioning.routeros.values import text_of
 
 EVERY: Final = timedelta(days=1)
 #: A box that could not be read is tried again after this.
@@ -164,7 +165,8 @@ def _changes(keyring: Keyring, before: DeviceBackup, reading: Reading) -> list[s
         text = open_text(keyring, before)
     except SealBroken:
         return None
-    return difference(statements(text), statements(reading.text), _compared(before.read_by, reading.read_by))
+    lines = difference(statements(text), statements(reading.text), _compared(before.read_by, reading.read_by))
+    return [text_of(line) for line in lines]
 
 
 def _compared(first: ReadBy, second: ReadBy) -> Compared:
