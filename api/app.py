@@ -24,6 +24,7 @@ from api.resources.billing_runs import decision_routes, review_routes, run_route
 from api.resources.catalogue import company_routes, plan_routes
 from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
+from api.resources.credentials import credential_routes, rotation_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes
 from api.resources.explain import explain_routes, finding_routes
 from api.resources.follow import follow_routes, source_routes
@@ -76,7 +77,7 @@ def create_app(
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, provisioning_routes,
-        backup_routes, backup_text_routes,
+        backup_routes, backup_text_routes, credential_routes, rotation_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -68,6 +68,7 @@ class Keyring:
 SERVICE_PASSWORD = "service.password"  # noqa: S105
 NAS_SECRET = "nas.secret"  # noqa: S105
 NAS_SNMP = "nas.snmp"
+DEVICE_CREDENTIAL = "device_credential.password"
 ROUTEROS_PASSWORD = "nas.routeros_password"  # noqa: S105
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from core.models import Base
 
 for _room in (
-    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.backups", "billing_hooks",
-    "billing_hooks.follow",
+    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.backups", "provisioning.credentials",
+    "billing_hooks", "billing_hooks.follow",
 ):  # fmt: skip
     if find_spec(f"{_room}.models"):
         importlib.import_module(f"{_room}.models")

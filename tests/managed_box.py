@@ -61,6 +61,7 @@ class ManagedBox:
             topics.DRIFT_DUE.name: provisioner.handle_drift,
             topics.BACKUP_DUE.name: provisioner.backups.handle_due,
             topics.DRILL_DUE.name: provisioner.backups.handle_drill,
+            topics.ROTATION_DUE.name: provisioner.rotations.handle_due,
         })  # fmt: skip
 
     def get(self, path: str) -> Any:

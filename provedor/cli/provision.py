@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, rollout, backup, history, jobs: boxes as they should be."""
+"""provision intent, plan, apply, drift, jobs, and what is in modules of its own: boxes as they should be."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from core.errors import ConfigurationError, InvalidInput, ProvedorError
 from core.models.network import Nas
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.credentials import credential_app, rotate
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import drift, intents, store
@@ -23,7 +24,9 @@ from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
 provision_app.add_typer(backup_app, name="backup")
+provision_app.add_typer(credential_app, name="credential")
 provision_app.command()(history)
+provision_app.command()(rotate)
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.

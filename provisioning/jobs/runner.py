@@ -26,6 +26,7 @@ from core.work import Afterwards
 from provisioning.backups import store as backups
 from provisioning.backups.keeper import Backups
 from provisioning.backups.models import Why
+from provisioning.credentials.keeper import Rotations
 from provisioning.jobs import drift, facts, store
 from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
@@ -65,6 +66,10 @@ class Provisioner:
     @property
     def backups(self) -> Backups:
         return Backups(self.database, self.keyring, self.connect, self.threads, self.clock, self.wait)
+
+    @property
+    def rotations(self) -> Rotations:
+        return Rotations(self.database, self.keyring, self.connect, self.threads, self.clock)
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""

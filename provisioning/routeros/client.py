@@ -57,6 +57,12 @@ class RouterOs:
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._api: _Api | None = None
+        self._took_next = False
+
+    @property
+    def took_next_password(self) -> bool:
+        """Of the last login: it was the password that the access says may be in force already."""
+        return self._took_next
 
     @property
     def nas_id(self) -> int:
@@ -101,20 +107,29 @@ class RouterOs:
         return rows
 
     def _connect(self) -> _Api:
+        """With the password that is known, or with the one that may be in force already."""
+        try:
+            self._api, self._took_next = self._log_in(self._access.password), False
+        except LoginRefused:
+            if self._access.next_password is None:
+                raise
+            self._api, self._took_next = self._log_in(self._access.next_password), True
+        return self._api
+
+    def _log_in(self, password: str) -> _Api:
         """The password is said when it is known whom it is said to."""
         transport: _Transport | None = None
         try:
             encrypted = self._open()
             transport = _Transport(encrypted, self._monotonic() + self._timeout_s, self._monotonic)
             api = _Api(_Protocol(transport, encoding="utf-8"), transport)
-            plain(api, self._access.user, self._access.password)
+            plain(api, self._access.user, password)
         except (OSError, LibRouterosError, UnicodeError) as error:
             self._abandon(transport)
             self._failed(error)
         except RouterOsError:
             self._abandon(transport)
             raise
-        self._api = api
         return api
 
     @staticmethod

@@ -69,9 +69,43 @@ def upgrade() -> None:
         sa.Column("differences", JSONB()),
     )
     op.create_index("ix_restore_drill_nas", "restore_drill", ["nas_id", "id"])
+    op.create_table(
+        "device_credential",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+        sa.Column("name", sa.Text(), nullable=False, unique=True),
+        sa.Column("user", sa.Text(), nullable=False),
+        sa.Column("password_encrypted", sa.LargeBinary(), nullable=False),
+        sa.Column("next_password_encrypted", sa.LargeBinary()),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", moment, server_default=sa.func.now(), nullable=False),
+        sa.Column("updated_at", moment, server_default=sa.func.now(), nullable=False),
+    )
+    op.add_column("nas", sa.Column("routeros_next_password_encrypted", sa.LargeBinary()))
+    op.create_table(
+        "password_rotation",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+        sa.Column("nas_id", sa.BigInteger(), _nas(), nullable=False),
+        sa.Column("credential_id", sa.BigInteger(), sa.ForeignKey("device_credential.id", ondelete="CASCADE")),
+        sa.Column("state", sa.Enum("waiting", "running", "done", name="rotationstate", native_enum=False, length=32),
+                  nullable=False),
+        sa.Column("created_at", moment, server_default=sa.func.now(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("due_at", moment, nullable=False),
+        sa.Column("claimed_until", moment),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("detail", sa.Text()),
+        sa.Column("finished_at", moment),
+    )  # fmt: skip
+    op.create_index("ix_password_rotation_nas", "password_rotation", ["nas_id", "id"])
+    op.create_index(
+        "ix_password_rotation_due", "password_rotation", ["due_at"], postgresql_where=sa.text("state <> 'done'")
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("password_rotation")
+    op.drop_column("nas", "routeros_next_password_encrypted")
+    op.drop_table("device_credential")
     op.drop_table("restore_drill")
     op.drop_table("backup_state")
     op.drop_table("device_action")
