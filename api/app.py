@@ -22,6 +22,7 @@ from api.resources.backups import backup_routes, backup_text_routes
 from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.billing_runs import decision_routes, review_routes, run_routes
 from api.resources.catalogue import company_routes, plan_routes
+from api.resources.certificates import certificate_routes
 from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
 from api.resources.credentials import credential_routes, rotation_routes
@@ -77,7 +78,7 @@ def create_app(
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, provisioning_routes,
-        backup_routes, backup_text_routes, credential_routes, rotation_routes,
+        certificate_routes, backup_routes, backup_text_routes, credential_routes, rotation_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

@@ -1,10 +1,11 @@
-"""Tables of provisioning: every step that enforcement took, and the pace of disconnects per NAS."""
+"""Tables of provisioning: every step that enforcement took, the pace of disconnects per NAS, and certificates that
+boxes show and nobody has approved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Float, Index, Integer
+from sqlalchemy import Float, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
@@ -52,3 +53,16 @@ class NasPace(Base):
     silent: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Nobody is to try before this time, but for one probe.
     closed_until: Mapped[datetime | None]
+
+
+class ShownCertificate(Base):
+    """What a box showed when it was refused for it; gone when it is right again (see provisioning.certificates)."""
+
+    __tablename__ = "shown_certificate"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    #: The approved one; None: none is, and no authority vouches for what is shown.
+    expected: Mapped[str | None]
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]

@@ -49,11 +49,11 @@ def box(
         online.read, online.end, clock=clock, identity=identity, version=version, users={USER: PASSWORD},
         others=others, device_mode=device_mode, firewall=firewall,
     )  # fmt: skip
-    server = ApiServer(router, address, tls=tls, seen_as=seen_as)
+    found = Box(ApiServer(router, address, tls=tls, seen_as=seen_as), online)
     try:
-        yield Box(server, online)
+        yield found
     finally:
-        server.close()
+        found.server.close()
 
 
 class Clock:

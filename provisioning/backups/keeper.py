@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from core.errors import Conflict, ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning import certificates
 from provisioning.backups import drill, store
 from provisioning.backups.models import DeviceBackup, Why
 from provisioning.backups.reading import read_configuration
@@ -47,11 +49,8 @@ class Backups:
     def take(self, nas_id: int, why: Why, job_id: int | None = None) -> DeviceBackup:
         """By whoever holds the box's lock. Raises ProvedorError."""
         access = self._access(nas_id)
-        client = self.connect(access)
-        try:
+        with certificates.watched(self.database, nas_id, self.clock), closing(self.connect(access)) as client:
             reading = read_configuration(client, self.wait)
-        finally:
-            client.close()
         with self.database.transaction() as session:
             taken = store.Taken(nas_id, why, job_id, access.user, reading)
             return store.keep(session, self.keyring, taken, self.clock())[0]

@@ -21,6 +21,7 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning import certificates
 from provisioning.credentials import store
 from provisioning.credentials.models import PasswordRotation, RotationState
 from provisioning.credentials.run import NotRotated, RotationRun
@@ -79,7 +80,8 @@ class Rotations:
             ))  # fmt: skip
             return
         try:
-            self._at_box(access, access.next_password, f"provedor-rotate-{rotation_id}").run()
+            with certificates.watched(self.database, access.nas_id, self.clock):
+                self._at_box(access, access.next_password, f"provedor-rotate-{rotation_id}").run()
         except (NotRotated, ProvedorError) as error:
             detail = str(error)
             self._conclude(rotation_id, lambda session, row: store.put_off(session, row, detail, self.clock()))

@@ -23,6 +23,7 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning import certificates
 from provisioning.backups import store as backups
 from provisioning.backups.keeper import Backups
 from provisioning.backups.models import Why
@@ -102,7 +103,8 @@ class Provisioner:
         try:
             with self.database.transaction() as session:
                 known = facts.read_facts(session, self.keyring, nas_id, self.clock())
-            prepared, _ = self._look(known)
+            with certificates.watched(self.database, nas_id, self.clock):
+                prepared, _ = self._look(known)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
@@ -151,7 +153,8 @@ class Provisioner:
             with self.database.transaction() as session:
                 job = store.get_job(session, job_id)
                 known = facts.read_facts(session, self.keyring, job.nas_id, self.clock())
-            prepared, sessions = self._look(known)
+            with certificates.watched(self.database, job.nas_id, self.clock):
+                prepared, sessions = self._look(known)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return

@@ -155,7 +155,27 @@ class RouterOs:
         shown = hashlib.sha256(encrypted.getpeercert(binary_form=True) or b"").hexdigest()
         if not hmac.compare_digest(shown, fingerprint):
             encrypted.close()
-            raise CertificateRefused(self._access.nas_id, f"{self._where}: it shows the certificate {shown}")
+            detail = f"{self._where}: it shows the certificate {shown}, not the approved {fingerprint}"
+            raise CertificateRefused(self._access.nas_id, detail, expected=fingerprint, shown=shown)
+
+    def _refuse_unknown(self, error: ssl.SSLCertVerificationError) -> NoReturn:
+        """No authority vouches for it. What it is is asked for once more, so that a person can approve it."""
+        shown = self._shown_certificate()
+        detail = f"{self._where}: {error.verify_message}"
+        if shown is not None:
+            detail += f"; its SHA-256 is {shown}: approve it if that is what the router itself says"
+        raise CertificateRefused(self._access.nas_id, detail, expected=None, shown=shown) from None
+
+    def _shown_certificate(self) -> str | None:
+        """Nothing is said to whoever shows it."""
+        try:
+            with (
+                socket.create_connection((self._access.address, self._access.port), self._timeout_s) as plain_socket,
+                _unverified().wrap_socket(plain_socket) as encrypted,
+            ):
+                return hashlib.sha256(encrypted.getpeercert(binary_form=True) or b"").hexdigest()
+        except OSError:
+            return None
 
     @property
     def _where(self) -> str:
@@ -167,7 +187,7 @@ class RouterOs:
         if isinstance(error, _Refused):
             raise LoginRefused(nas_id, f"{self._where}: {error}") from None
         if isinstance(error, ssl.SSLCertVerificationError):
-            raise CertificateRefused(nas_id, f"{self._where}: {error.verify_message}") from None
+            self._refuse_unknown(error)
         if isinstance(error, ssl.SSLError):
             why = f"TLS failed ({error.reason}): has the router's api-ssl a certificate?"
             raise Unreachable(nas_id, f"{self._where}: {why}") from None
@@ -286,7 +306,11 @@ def _attribute(word: str) -> tuple[str, str]:
 def _context(access: RouterOsAccess) -> ssl.SSLContext:
     if access.certificate_sha256 is None:
         return ssl.create_default_context()
+    return _unverified()  # the pin is stronger, and is checked before anything is said
+
+
+def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the pin is stronger, and is checked before anything is said
+    context.verify_mode = ssl.CERT_NONE
     return context

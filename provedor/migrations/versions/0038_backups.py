@@ -100,9 +100,18 @@ def upgrade() -> None:
     op.create_index(
         "ix_password_rotation_due", "password_rotation", ["due_at"], postgresql_where=sa.text("state <> 'done'")
     )
+    op.create_table(
+        "shown_certificate",
+        sa.Column("nas_id", sa.BigInteger(), _nas(), primary_key=True, autoincrement=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("expected", sa.Text()),
+        sa.Column("since", moment, nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("shown_certificate")
     op.drop_table("password_rotation")
     op.drop_column("nas", "routeros_next_password_encrypted")
     op.drop_table("device_credential")
