@@ -18,8 +18,9 @@ from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.credentials import credential_app, rotate
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
-from provisioning.jobs import drift, intents, store
+from provisioning.jobs import accepting, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.routeros.bras import Accepted
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
@@ -86,6 +87,35 @@ def apply(
     _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
 
 
+@provision_app.command()
+def accept(
+    nas: NasName,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the box, and say in its intent what somebody changed there, instead of putting it back."""
+    given = runtime()
+    job = _plan(given, nas)
+    if job.state is not JobState.PLANNED:
+        _show(job, as_json=as_json)
+        _fail_unless(job.state is JobState.IN_STEP, job)
+        return
+    kept = False
+    try:
+        with given.database.transaction() as session:
+            found = accepting.propose(session, given.keyring, job.nas_id, store.get_job(session, job.id), given.clock())
+        _show_accepted(found, as_json=as_json)
+        kept = bool(found.taken) and (yes or typer.confirm(f"Say so in the intent of {nas}?"))
+        if kept:
+            _keep_accepted(given, job.id)
+    finally:
+        if not kept:
+            with given.database.transaction() as session:
+                store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
+    if not as_json:
+        typer.echo("kept in the intent" if kept else "the intent is as it was")
+
+
 @provision_app.command("drift")
 def show_drift(
     nas: Annotated[str, typer.Argument(help="name of a NAS entry; all without it")] = "", as_json: Json = False
@@ -132,6 +162,25 @@ def cancel(job_id: Annotated[int, typer.Argument(metavar="JOB")]) -> None:
     with given.database.transaction() as session:
         job = store.cancel(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
     typer.echo(f"job {job.id} is {'told to stop' if job.state is JobState.RUNNING else job.state}")
+
+
+def _show_accepted(found: Accepted, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"taken": found.taken, "rest": found.rest})
+        return
+    for line in found.taken:
+        typer.echo(line)
+    for line in found.rest:
+        typer.echo(f"cannot be said in an intent, to put back: {line}")
+
+
+def _keep_accepted(given: Runtime, job_id: int) -> None:
+    """Computed again from the same reading, in the transaction that keeps it."""
+    with given.database.transaction() as session:
+        job = store.get_job(session, job_id, lock=True)
+        intents.get_intent(session, job.nas_id, lock=True)
+        found = accepting.propose(session, given.keyring, job.nas_id, job, given.clock())
+        accepting.keep(session, job, found, actor(), given.clock())
 
 
 def _looks(given: Runtime) -> list[tuple[str, BrasIntent]]:

@@ -41,10 +41,12 @@ class Facts:
     nat_rules: dict[str, DeterministicNat]
     owned: Owned
 
+    def surroundings(self, release: Release) -> Surroundings:
+        return Surroundings(release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules)
+
     def desired(self, release: Release) -> Desired:
         """Raises InvalidInput."""
-        around = Surroundings(release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules)
-        return desired_of(self.intent, around)
+        return desired_of(self.intent, self.surroundings(release))
 
 
 @dataclass(frozen=True, slots=True)

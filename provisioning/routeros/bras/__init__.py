@@ -6,9 +6,11 @@ access         pools, the PPP profile, VLANs and PPPoE servers
 walled_garden  what a debtor reaches: the portal, DNS, and what else is allowed
 cgnat          NAT rules of deterministic port blocks, by the rules that the connection log answers from
 management     who may manage the box, its clock, its log, SNMP
+accepting      what somebody changed at the box, said in the intent
 """
 
+from provisioning.routeros.bras.accepting import Accepted, accept
 from provisioning.routeros.bras.desired import Surroundings, desired_of
 from provisioning.routeros.bras.intent import Intent, intent_of
 
-__all__ = ["Intent", "Surroundings", "desired_of", "intent_of"]
+__all__ = ["Accepted", "Intent", "Surroundings", "accept", "desired_of", "intent_of"]
