@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from provisioning.routeros.planning.script import quote
-from provisioning.routeros.schema import MENUS, Field, canonical
+from provisioning.routeros.schema import MENUS, Field, Kind, canonical
 
 VERBS: Final = frozenset({"add", "set", "remove", "unset", "move", "enable", "disable"})
 #: What changes by itself, wherever it stands.
@@ -25,6 +25,8 @@ _FOLD: Final = re.compile(r"\\\r?\n[ \t]*")
 _TOKEN: Final = re.compile(r'(?:"(?:\\.|[^"\\])*"|\[[^\]]*\]|[^\s"\[])+', re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:([0-9A-F]{2})|(.))", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "_": " ", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+#: As commands have what the API prints as true and false.
+_WORDS: Final = {"true": "yes", "false": "no"}
 _NAMED: Final = re.compile(r"(!?[A-Za-z0-9.-]+)(?:=(.*))?", re.DOTALL)
 
 
@@ -121,11 +123,14 @@ def _pieces(inside: str) -> Iterator[bytes]:
 
 
 def _canonical(field: Field | None, value: str | None) -> str | None:
-    return value if field is None or value is None else canonical(field.kind, value)
+    if field is None or value is None:
+        return value
+    found = canonical(field.kind, value)
+    return _WORDS.get(found, found) if field.kind is Kind.BOOLEAN else found
 
 
 def _says_nothing(statement: Statement, field: Field | None, value: str | None) -> bool:
     """A new row has it anyway."""
     if statement.verb != "add" or field is None:
         return False
-    return value is None or (field.default is not None and value == canonical(field.kind, field.default))
+    return value is None or (field.default is not None and value == _canonical(field, field.default))

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from routeros_boxes import Box, box, do, rows
 
 from provisioning.backups.difference import Compared, difference, digest, masked
 from provisioning.backups.drill import restore
 from provisioning.backups.reading import FILE, ROW_MENUS, ReadBy, Reading, action_of, read_configuration
-from provisioning.backups.statements import Statement, statements
+from provisioning.backups.statements import VERBS, VOLATILE, Statement, statements
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.errors import RouterOsError
 from provisioning.simulators.routeros import Fault, FaultKind, Router, Version, When, load
@@ -46,6 +48,18 @@ def read(one: Box, **given: object) -> Reading:
         return read_configuration(client, lambda _: None)
     finally:
         client.close()
+
+
+@pytest.mark.parametrize("version", [Version.V6_49, Version.V7_12])
+def test_before_7_13_small_files_of_other_menus_are_read_and_long_ones_named(version: Version) -> None:
+    """The menus that we ask for stand for those of a real router that the simulated one does not have."""
+    with configured(version, 3000) as one:
+        client = RouterOs(one.access(), timeout_s=5.0)
+        reading = read_configuration(client, lambda _: None, ("/ip/pool", "/ppp/secret", "/no/such/menu"))
+        client.close()
+        assert reading.left_out[1:] == ("/ppp/secret",)
+        assert reading.text.count("add name=homes") == 2
+        assert files(one) == []
 
 
 def files(one: Box) -> list[str]:
@@ -211,6 +225,31 @@ def test_the_box_says_who_changed_it(version: Version) -> None:
 def test_log_lines_of_changes_are_told_from_others(message: str, by: str | None, action: str | None) -> None:
     found = action_of({".id": "*1", "time": "10:00:00", "topics": "system,info", "message": message})
     assert (found and found.by, found and found.action) == (by, action)
+
+
+_NAME = st.text("abcdefghijklmnop-", min_size=1).filter(lambda name: name[0] != "-")
+_VALUE = st.one_of(st.none(), st.text(), st.text(st.characters(codec="utf-8", max_codepoint=0x2FF)))
+
+
+@given(st.lists(st.tuples(_NAME, _VALUE), max_size=5, unique_by=lambda one: one[0]), st.integers(20, 90))
+def test_any_values_written_as_a_command_and_folded_are_read_as_they_were(
+    values: list[tuple[str, str | None]], columns: int
+) -> None:
+    one = Statement("/ip/pool", "add", "", tuple((name, value) for name, value in values if name not in VOLATILE))
+    assume("\\\n" not in one.text)
+    line = one.text
+    folded = [line[start : start + columns] for start in range(0, len(line), columns)]
+    assume(not any(part.endswith((" ", "\\")) or part.startswith(" ") for part in folded[1:] + folded[:-1]))
+    text = "/ip pool\n" + "\\\n    ".join(folded) + "\n"
+    assert list(statements(text)) == [one]
+
+
+@given(st.text())
+def test_whatever_a_file_holds_is_read_as_commands_or_not_at_all(text: str) -> None:
+    for one in statements(text):
+        assert one.verb in VERBS
+    masked(statements(text))
+    digest(statements(text))
 
 
 def test_commands_are_read_however_they_are_written() -> None:
