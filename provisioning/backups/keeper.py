@@ -50,7 +50,7 @@ class Backups:
         """By whoever holds the box's lock. Raises ProvedorError."""
         access = self._access(nas_id)
         with certificates.watched(self.database, nas_id, self.clock), closing(self.connect(access)) as client:
-            reading = read_configuration(client, self.wait)
+            reading = read_configuration(client, access.user, self.wait)
         with self.database.transaction() as session:
             taken = store.Taken(nas_id, why, job_id, access.user, reading)
             return store.keep(session, self.keyring, taken, self.clock())[0]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -91,14 +91,23 @@ class Reading:
     actions: tuple[Action, ...]
 
 
+#: Said of a reading without them.
+NO_SECRETS: Final = "secrets: the API's user has no policy `sensitive`"
+
+
 class _Unreadable(Exception):
     """The file cannot be had whole; the message says why."""
 
 
 def read_configuration(
-    client: RouterOs, wait: Callable[[float], None], others: Sequence[str] = OTHER_MENUS
+    client: RouterOs, user: str, wait: Callable[[float], None], others: Sequence[str] = OTHER_MENUS
 ) -> Reading:  # fmt: skip
-    """Raises RouterOsError."""
+    """`user`: by whom we are known at the box. Raises RouterOsError."""
+    reading = _read(client, wait, others)
+    return reading if _sees_secrets(client, user) else replace(reading, left_out=(*reading.left_out, NO_SECRETS))
+
+
+def _read(client: RouterOs, wait: Callable[[float], None], others: Sequence[str]) -> Reading:
     release = release_of(client)
     _remove_files(client)
     actions = tuple(_actions(client))
@@ -107,6 +116,13 @@ def read_configuration(
     except _Unreadable as why:
         return _by_rows(client, release, wait, str(why), others, actions)
     return Reading(text, release, ReadBy.EXPORT, (), actions)
+
+
+def _sees_secrets(client: RouterOs, user: str) -> bool:
+    """As far as the box says: of a user whom RADIUS lets in there is no row."""
+    users = _shown(client, "/user", ("name", "group"), f"name={user}")
+    groups = _shown(client, "/user/group", ("name", "policy"), f"name={users[0].get('group', '')}") if users else []
+    return not groups or "sensitive" in groups[0].get("policy", "").split(",")
 
 
 # By a file
@@ -293,9 +309,9 @@ def _row(row: Row) -> str:
     return f"{row.get('.id', '')} {row.get('time', '')[-8:]}"
 
 
-def _shown(client: RouterOs, menu: str, properties: Sequence[str]) -> list[Row]:
+def _shown(client: RouterOs, menu: str, properties: Sequence[str], *queries: str) -> list[Row]:
     """Whose user may not read it has none."""
     try:
-        return client.rows(menu, properties)
+        return client.rows(menu, properties, *queries)
     except Trap:
         return []

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from routeros_boxes import Box, box, do, rows
+from routeros_boxes import USER, Box, box, do, rows
 
 from provisioning.backups.difference import Compared, difference, digest, masked
 from provisioning.backups.drill import restore
-from provisioning.backups.reading import FILE, ROW_MENUS, ReadBy, Reading, action_of, read_configuration
+from provisioning.backups.reading import FILE, NO_SECRETS, ROW_MENUS, ReadBy, Reading, action_of, read_configuration
 from provisioning.backups.statements import VERBS, VOLATILE, Statement, statements
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.errors import RouterOsError
@@ -45,7 +45,7 @@ def configured(version: Version, secrets: int = 3) -> Iterator[Box]:
 def read(one: Box, **given: object) -> Reading:
     client = RouterOs(one.access(**given), timeout_s=5.0)
     try:
-        return read_configuration(client, lambda _: None)
+        return read_configuration(client, USER, lambda _: None)
     finally:
         client.close()
 
@@ -55,7 +55,7 @@ def test_before_7_13_small_files_of_other_menus_are_read_and_long_ones_named(ver
     """The menus that we ask for stand for those of a real router that the simulated one does not have."""
     with configured(version, 3000) as one:
         client = RouterOs(one.access(), timeout_s=5.0)
-        reading = read_configuration(client, lambda _: None, ("/ip/pool", "/ppp/secret", "/no/such/menu"))
+        reading = read_configuration(client, USER, lambda _: None, ("/ip/pool", "/ppp/secret", "/no/such/menu"))
         client.close()
         assert reading.left_out[1:] == ("/ppp/secret",)
         assert reading.text.count("add name=homes") == 2
@@ -148,6 +148,16 @@ def test_a_box_that_goes_away_keeps_its_file_until_the_next_reading(command: str
             one.router.faults.clear()
             assert read(one).read_by is ReadBy.EXPORT
             assert files(one) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_user_may_not_see_is_said_to_be_missing(version: Version) -> None:
+    with configured(version) as one:
+        do(one.router, "/user/group/add", name="blind", policy="read,write,api,ftp,policy,test")
+        do(one.router, "/user/set", numbers=USER, group="blind")
+        reading = read(one)
+        assert (reading.read_by, reading.left_out) == (ReadBy.EXPORT, (NO_SECRETS,))
+        assert "secret=" not in reading.text
 
 
 def test_a_stranger_of_a_file_stays() -> None:
