@@ -18,7 +18,7 @@ from provisioning.credentials.models import PasswordRotation, RotationState
 from provisioning.jobs.intents import check_manageable
 
 #: Whoever is at a box is done by then, or died.
-CLAIM: Final = timedelta(minutes=2)
+CLAIM: Final = timedelta(minutes=1)
 #: A box that could not be changed is tried again after this.
 RETRY: Final = timedelta(minutes=5)
 _LIVE: Final = (RotationState.WAITING, RotationState.RUNNING)
