@@ -85,12 +85,12 @@ def import_freeradius(
     Exit 1 when a row was rejected.
     """
     given = runtime()
-    options = Options(dict(map(_rate, rate or ())), lowercase, strip_realm, vendor, due_day, sessions)
+    options = Options(dict(map(read_rate, rate or ())), lowercase, strip_realm, vendor, due_day, sessions)
     importer = FreeradiusImport(given.database, given.libpq_url, given.keyring, actor(), given.clock())
     outcome = importer.run(
         database_url, options, dry_run=dry_run, progress=lambda chunks: progress(chunks, "importing", len(chunks))
     )
-    _show_outcome(outcome, dry_run=dry_run, as_json=as_json)
+    show_outcome(outcome, dry_run=dry_run, as_json=as_json)
     if any(finding.level is Level.REJECTED for finding in outcome.findings):
         raise typer.Exit(1)
 
@@ -109,10 +109,11 @@ def import_routeros(
     """
     given = runtime()
     importer = RouterOsImport(given.database, given.libpq_url, given.keyring, given.clock())
-    _show_outcome(importer.run(nas, address, dry_run=dry_run), dry_run=dry_run, as_json=as_json)
+    show_outcome(importer.run(nas, address, dry_run=dry_run), dry_run=dry_run, as_json=as_json)
 
 
-def _rate(text: str) -> tuple[str, tuple[int, int]]:
+def read_rate(text: str) -> tuple[str, tuple[int, int]]:
+    """`GROUP=DOWN/UP`: the group, and (down, up) in kbit/s. Raises InvalidInput."""
     from aaa.takeover.rates import parse_rate_limit  # noqa: PLC0415
 
     group, _, rates = text.rpartition("=")
@@ -122,7 +123,8 @@ def _rate(text: str) -> tuple[str, tuple[int, int]]:
     return group, (limit.up.rate, limit.down.rate)  # RouterOS names the upload first, a person the download
 
 
-def _show_outcome(outcome: Outcome, *, dry_run: bool, as_json: bool) -> None:
+def show_outcome(outcome: Outcome, *, dry_run: bool, as_json: bool) -> None:
+    """What came of an import, or would."""
     if as_json:
         findings = [finding._asdict() for finding in outcome.findings]
         print_json({"dry_run": dry_run, "counts": outcome.counts, "findings": findings})

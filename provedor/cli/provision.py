@@ -17,6 +17,7 @@ from aaa.liveness import addressee_of
 from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
 from core.models.network import Nas, Session
+from provedor.cli.adopt import adopt
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.credentials import credential_app, rotate
@@ -33,6 +34,7 @@ provision_app.add_typer(rollout_app, name="rollout")
 provision_app.add_typer(backup_app, name="backup")
 provision_app.add_typer(credential_app, name="credential")
 provision_app.add_typer(local_app, name="local")
+provision_app.command()(adopt)
 provision_app.command()(history)
 provision_app.command()(rotate)
 Now = Annotated[bool, typer.Option("--now", help="wait for no window")]

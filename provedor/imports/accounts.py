@@ -15,6 +15,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
+from core.access import HoldEffect
 from core.errors import InvalidInput
 from core.logins import check_login, check_password
 from core.policy import ServiceTerms
@@ -90,6 +91,8 @@ class Account:
     #: What it is locked to, in canonical form (core.locks); None: nothing.
     mac_lock: tuple[str, ...] | None = None
     circuit_lock: tuple[str, ...] | None = None
+    #: What being blocked does to it.
+    effect: HoldEffect = HoldEffect.BLOCK
     #: Its spellings in the old database.
     users: tuple[str, ...] = field(default=(), compare=False)
 
@@ -198,7 +201,7 @@ class _Judge:
         mac_lock = tuple(dict.fromkeys(filter(None, map(locked_mac, checks)))) or None
         circuit_lock = tuple(dict.fromkeys(filter(None, map(locked_circuit, checks)))) or None
         return Account(
-            login, password, plan, terms, blocked, _person(person, login), mac_lock, circuit_lock, tuple(users)
+            login, password, plan, terms, blocked, _person(person, login), mac_lock, circuit_lock, users=tuple(users)
         )
 
     def _rows(self, table: Mapping[str, list[AttributeRow]], owners: Iterable[str]) -> list[AttributeRow]:

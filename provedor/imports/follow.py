@@ -1,4 +1,4 @@
-"""Writes what was judged, and follows the old database from one import to the next.
+"""Writes what was judged, and follows the old database, or a router, from one import to the next.
 
 Of every row it is kept, sealed, what the old database said last (core.models.ImportedRow). Where it says something else
 now, and what we have is still what it said then, ours follows. What a person changed here stays; where both changed,
@@ -8,19 +8,21 @@ that is told.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import holds, intake, network, plans, services
-from core.access import HoldEffect, HoldReason
+from core.access import HoldReason
 from core.addresses import check_nas_address
 from core.audit import Actor
+from core.database import Database
 from core.errors import InvalidInput
 from core.intake import NewService
 from core.keyring import IMPORTED_VALUES, NAS_SECRET, SERVICE_PASSWORD, Keyring
@@ -29,12 +31,28 @@ from core.models.network import Nas, Vendor
 from core.models.service import Hold, Plan, Service, ServiceStatus
 from provedor.imports.accounts import Account, Finding, Level, Rules
 from provedor.imports.old_tables import NasLine
-from provedor.imports.reply_terms import PlanValues
 
-SOURCE: Final = "freeradius"
+#: Services written in one transaction.
+CHUNK: Final = 500
 _TERMS: Final = ("ipv4_address", "ipv4_routes", "ipv6_prefix", "delegated_ipv6_prefix")
 _LOCKS: Final = ("mac_lock", "circuit_lock")
-_BOTH: Final = "was changed in the old database and here: ours is kept"
+
+
+class HasColumns(Protocol):
+    """A plan's terms."""
+
+    def columns(self) -> dict[str, Any]: ...
+
+
+class Origin(NamedTuple):
+    """From where rows come: as it is kept, as people call it, and where that is."""
+
+    source: str
+    called: str
+    where: str
+
+
+FREERADIUS: Final = Origin("freeradius", "FreeRADIUS", "in the old database")
 
 
 @dataclass
@@ -60,13 +78,14 @@ class Follower:
     now: datetime
     due_day: int
     outcome: Outcome
+    origin: Origin = FREERADIUS
 
-    def follow_plans(self, session: Session, wanted: Mapping[str, PlanValues]) -> dict[str, int]:
+    def follow_plans(self, session: Session, wanted: Mapping[str, HasColumns]) -> dict[str, int]:
         """Plan ids by name."""
         origins = self._origins(session, "plan", list(wanted))
         return {name: self._plan(session, name, terms, origins.get(name)) for name, terms in wanted.items()}
 
-    def _plan(self, session: Session, name: str, terms: PlanValues, origin: ImportedRow | None) -> int:
+    def _plan(self, session: Session, name: str, terms: HasColumns, origin: ImportedRow | None) -> int:
         says = terms.columns()
         plan = session.get(Plan, origin.ref_id) if origin else None
         plan = plan or session.scalar(select(Plan).where(Plan.name == name))
@@ -193,8 +212,8 @@ class Follower:
 
     def _hold(self, session: Session, service_id: int, account: Account) -> int:
         return holds.place_hold(
-            session, service_id, reason=HoldReason.ADMIN, effect=HoldEffect.BLOCK, actor=self.actor, now=self.now,
-            note=f"FreeRADIUS: {account.blocked}",
+            session, service_id, reason=HoldReason.ADMIN, effect=account.effect, actor=self.actor, now=self.now,
+            note=f"{self.origin.called}: {account.blocked}",
         ).id  # fmt: skip
 
     def _with_free_addresses(self, session: Session, accounts: Sequence[Account]) -> list[Account]:
@@ -241,12 +260,12 @@ class Follower:
         changed = {name: value for name, value in says.items() if value != before.get(name)}
         both = [name for name, value in changed.items() if here[name] not in (before.get(name), value)]
         for name in both:
-            self.outcome.tell(Level.NOTE, what, key, f"{name} {_BOTH}")
+            self.outcome.tell(Level.NOTE, what, key, f"{name} was changed {self.origin.where} and here: ours is kept")
         return {name: value for name, value in changed.items() if name not in both and here[name] != value}
 
     def _origins(self, session: Session, kind: str, keys: Sequence[str]) -> dict[str, ImportedRow]:
         query = select(ImportedRow).where(
-            ImportedRow.source == SOURCE, ImportedRow.kind == kind, ImportedRow.key.in_(keys)
+            ImportedRow.source == self.origin.source, ImportedRow.kind == kind, ImportedRow.key.in_(keys)
         )
         return {row.key: row for row in session.scalars(query)}
 
@@ -260,7 +279,9 @@ class Follower:
         if origin is not None:
             origin.values_encrypted, origin.ref_id = sealed, ref_id
         else:
-            session.add(ImportedRow(source=SOURCE, kind=kind, key=key, ref_id=ref_id, values_encrypted=sealed))
+            session.add(
+                ImportedRow(source=self.origin.source, kind=kind, key=key, ref_id=ref_id, values_encrypted=sealed)
+            )
 
 
 def _says(account: Account, plan_ids: Mapping[str, int]) -> dict[str, Any]:
@@ -298,3 +319,18 @@ def _vendor(line: NasLine, fallback: Vendor | None) -> Vendor:
         return Vendor(line.type.lower())
     except ValueError:
         return fallback or Vendor.GENERIC
+
+
+@contextmanager
+def transactions(database: Database, *, dry_run: bool) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
+    """One a chunk; in a dry run a single one, which is rolled back."""
+    if not dry_run:
+        yield database.transaction
+        return
+    with Session(database.engine, expire_on_commit=False) as session:
+        yield lambda: nullcontext(session)
+        session.rollback()
+
+
+def chunks(accounts: Sequence[Account]) -> list[Sequence[Account]]:
+    return [accounts[start : start + CHUNK] for start in range(0, len(accounts), CHUNK)]

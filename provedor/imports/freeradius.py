@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from sqlalchemy import select
@@ -21,13 +20,10 @@ from core.keyring import Keyring
 from core.models.network import Nas, Vendor
 from core.models.service import Service, ServiceStatus
 from provedor.export_dialects import GROUP
-from provedor.imports.accounts import Account, Judged, Level, Rules, judge
-from provedor.imports.follow import Follower, Outcome
+from provedor.imports.accounts import Judged, Level, Rules, judge
+from provedor.imports.follow import Follower, Outcome, chunks, transactions
 from provedor.imports.old_tables import OldTables, read_tables
 from provedor.imports.pool_addresses import adopt_leases
-
-#: Services written in one transaction.
-CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +61,11 @@ class FreeradiusImport:
         if exported:
             outcome.count("login", "exported from here", exported)
         follower = Follower(self.keyring, self.actor, self.now, options.due_day, outcome)
-        with self._transactions(dry_run=dry_run) as transaction:
+        with transactions(self.database, dry_run=dry_run) as transaction:
             with transaction() as session:
                 follower.follow_nas(session, tables.nas, rules, options.vendor or _usual_vendor(tables))
                 plan_ids = follower.follow_plans(session, judged.plans)
-            for chunk in progress(_chunks(judged.accounts)):
+            for chunk in progress(chunks(judged.accounts)):
                 with transaction() as session:
                     follower.follow_services(session, chunk, plan_ids)
             with transaction() as session:
@@ -85,20 +81,6 @@ class FreeradiusImport:
     def _seed(self, found: Sequence[OpenSession]) -> int:
         with psycopg.connect(self.libpq_url, autocommit=True, application_name="provedor-import") as connection:
             return seed_sessions(connection, found)
-
-    @contextmanager
-    def _transactions(self, *, dry_run: bool) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
-        """One a chunk; in a dry run a single one, which is rolled back."""
-        if not dry_run:
-            yield self.database.transaction
-            return
-        with Session(self.database.engine, expire_on_commit=False) as session:
-            yield lambda: nullcontext(session)
-            session.rollback()
-
-
-def _chunks(accounts: Sequence[Account]) -> list[Sequence[Account]]:
-    return [accounts[start : start + CHUNK] for start in range(0, len(accounts), CHUNK)]
 
 
 def _is_rejected_login(finding: Any) -> bool:  # noqa: ANN401
