@@ -18,6 +18,7 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
+from api.resources.adoption import adoption_routes
 from api.resources.backups import backup_routes, backup_text_routes
 from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.billing_runs import decision_routes, review_routes, run_routes
@@ -78,7 +79,7 @@ def create_app(
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
-        review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes,
+        review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes, adoption_routes,
         provisioning_routes, approval_routes, certificate_routes, backup_routes, backup_text_routes, credential_routes,
         rotation_routes,
     ):  # fmt: skip

@@ -64,6 +64,8 @@ PROVISIONING_DUE = Topic("provisioning.job_due", PROVISION)
 DRIFT_DUE = Topic("provisioning.drift_due", PROVISION)
 #: A box that lets subscribers in by itself is behind, or to be looked at. Payload: {"nas_id"}.
 LOCAL_DUE = Topic("provisioning.local_due", ENFORCE)
+#: A router that is there already is to be read, or taken over. Payload: {"nas_id"}.
+ADOPTION_DUE = Topic("provisioning.adoption_due", PROVISION)
 #: A session has ended for which something stands at its router. Payload: {"session_id"}.
 LIVE_ROWS_LEFT = Topic("provisioning.live_rows_left", ENFORCE)
 #: A box's configuration is to be kept. Payload: {"nas_id", "why"}.

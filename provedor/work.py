@@ -24,6 +24,8 @@ from billing_hooks.follow.reader import Reader
 from billing_hooks.runs import Billing
 from core import changes, incidents, plans, policies, prepaid, quota, replies, topics, usage
 from core.work import Handler, Periodic
+from provedor.imports.adopting import Adopter
+from provedor.imports.adoption import patient_client
 from provedor.probes import liveness_probe
 from provedor.runtime import Runtime
 from provisioning import tasks as provisioning_tasks
@@ -41,6 +43,7 @@ CONCLUSION_THREADS = 4
 GATEWAY_THREADS = 8
 #: Boxes are planned for and changed so many at a time; each holds a connection to the database for its lock.
 PROVISIONING_THREADS = 4
+ADOPTION_THREADS = 2
 #: Boxes that keep subscribers by themselves are brought in step so many at a time; each holds such a connection, too.
 KEEPER_THREADS = 4
 #: Other billing systems are read by so many at a time; a provider has one or two.
@@ -93,6 +96,11 @@ class Work(Runtime):
         return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, self.zone)
 
     @cached_property
+    def adopter(self) -> Adopter:
+        threads = ThreadPoolExecutor(ADOPTION_THREADS, "adoption")
+        return Adopter(self.database, self.keyring, patient_client, threads, self.clock)
+
+    @cached_property
     def keeper(self) -> Keeper:
         threads = ThreadPoolExecutor(KEEPER_THREADS, "keeper")
         return Keeper(self.database, self.keyring, RouterOs, threads, self.clock, self.window_open)
@@ -123,6 +131,7 @@ class Work(Runtime):
             **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
             **follow_tasks.handlers(self.reader),
             **provisioning_tasks.handlers(self.enforcer, self.provisioner, self.keeper, self.cleaner),
+            topics.ADOPTION_DUE.name: self.adopter.handle_due,
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
 

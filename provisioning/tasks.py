@@ -11,6 +11,7 @@ from core import topics
 from core.clock import Clock
 from core.work import Afterwards, Handler, Periodic
 from provisioning import live_rows
+from provisioning.adopt import store as adoptions
 from provisioning.backups import drill
 from provisioning.backups import store as backups
 from provisioning.credentials import store as rotations
@@ -66,6 +67,7 @@ def periodic(clock: Clock, zone: tzinfo, *, backup_days: int) -> list[Periodic]:
         Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock(), zone)),
         Periodic("provisioning.owe_backups", 60.0, lambda session: backups.owe_due(session, clock())),
         Periodic("provisioning.owe_rotations", 15.0, lambda session: rotations.owe_due(session, clock())),
+        Periodic("provisioning.owe_adoptions", 30.0, lambda session: adoptions.owe_due(session, clock())),
         Periodic("provisioning.ask_drills", 600.0, lambda session: drill.ask_due(session, clock())),
         Periodic("provisioning.forget_backups", 3600.0, lambda session: backups.forget(session, clock(), backup_days)),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),

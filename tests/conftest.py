@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +88,22 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(psycopg_url(database_url))
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def new_database(_database_urls: Iterator[str]) -> Iterator[Callable[[], Database]]:
+    """A database for each example of a property; the one before is gone then."""
+    made: list[Database] = []
+
+    def make() -> Database:
+        for one in made:
+            one.dispose()
+        made[:] = [Database(psycopg_url(next(_database_urls)))]
+        return made[0]
+
+    yield make
+    for one in made:
+        one.dispose()
 
 
 @pytest.fixture

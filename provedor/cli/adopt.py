@@ -5,21 +5,31 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Final, TextIO
+from typing import Annotated, Any, Final, TextIO, TypeVar
 
 import typer
 
 from core import audit, network
-from core.errors import InvalidInput
+from core.errors import InvalidInput, ProvedorError
 from provedor.cli.common import Json, actor, print_json, print_table, progress, runtime
 from provedor.cli.imports import read_rate, show_outcome
+from provedor.cli.local import await_look, tell
 from provedor.imports.accounts import Level
-from provedor.imports.adoption import Adoption
+from provedor.imports.adoption import Adoption, Busy
 from provedor.runtime import Runtime
+from provisioning.adopt.found import Found
+from provisioning.adopt.intent import propose_intent
+from provisioning.adopt.owning import Owning, rows_to_own
 from provisioning.adopt.proposal import Choices, LeftOut, Proposal, ProposedPlan, ProposedService
+from provisioning.backups.keeper import Backups
+from provisioning.local import store
+from provisioning.local.owning import check_kept
 
+T = TypeVar("T")
 #: Those that `import csv` reads, and what a person wants to see beside them.
 _COLUMNS: Final = (
     "login", "password", "plan", "customer_name", "document", "due_day", "ipv4_address", "ipv6_prefix", "mac_lock",
@@ -27,11 +37,25 @@ _COLUMNS: Final = (
 )  # fmt: skip
 #: Logins of one reason that are shown.
 _SHOWN_MAX: Final = 10
+#: Seconds that we wait for whoever is at the box.
+_TRIES: Final = 30
 
 
 def adopt(
     nas: Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")],
+    logins: Annotated[list[str] | None, typer.Argument(help="those that --own is about")] = None,
     take: Annotated[bool, typer.Option("--take", help="make the plans, customers and services: shown, asked")] = False,
+    own: Annotated[
+        bool, typer.Option("--own", help="the secrets of these logins, or --all, become ours at the router: asked")
+    ] = False,
+    everybody: Annotated[bool, typer.Option("--all", help="with --own: all that are services here")] = False,
+    differing: Annotated[
+        bool, typer.Option("--differing", help="with --own: those too who get something else here than there")
+    ] = False,
+    intent: Annotated[bool, typer.Option("--intent", help="what the router is, for `provision intent`")] = False,
+    own_intent: Annotated[
+        bool, typer.Option("--own-intent", help="rows that its intent names become ours for the next plan: asked")
+    ] = False,
     rate: Annotated[
         list[str] | None, typer.Option(help="PROFILE=DOWN/UP, as 200M/100M, of a profile that does not tell")
     ] = None,
@@ -46,7 +70,7 @@ def adopt(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     as_json: Json = False,
 ) -> None:
-    """What of an existing router becomes services and plans. The router is only read."""
+    """What of an existing router becomes services and plans. It is only read, but for --own."""
     given = runtime()
     with given.database.transaction() as session:
         nas_id = network.find_by_name(session, nas).id
@@ -54,9 +78,18 @@ def adopt(
             audit.record(session, actor(), "reveal", "adoption", nas_id, {})
     choices = Choices(dict(map(read_rate, rate or ())), blocked_plan)
     adoption = Adoption(given.database, given.keyring, nas_id, choices)
+    if own_intent:
+        _own_intent(given, adoption, nas, yes=yes)
+        return
     found = adoption.read()
+    if intent:
+        _print_intent(found)
+        return
     proposal = adoption.propose(found)
-    if csv_file is not None:
+    if own:
+        wanted = _wanted(logins, everybody=everybody)
+        _own(given, adoption, nas, rows_to_own(proposal, wanted, differing=differing), differing=differing, yes=yes)
+    elif csv_file is not None:
         _write_csv(csv_file, proposal, due_day, secrets=secrets)
     elif take:
         _take(given, adoption, proposal, due_day, yes=yes, as_json=as_json)
@@ -81,6 +114,69 @@ def _take(
     show_outcome(outcome, dry_run=False, as_json=as_json)
     if any(finding.level is Level.REJECTED for finding in outcome.findings):
         raise typer.Exit(1)
+
+
+# What becomes ours
+
+
+def _wanted(logins: list[str] | None, *, everybody: bool) -> list[str] | None:
+    if bool(logins) == everybody:
+        raise InvalidInput("name logins, or --all", field="--own")
+    return logins or None
+
+
+def _own(
+    given: Runtime, adoption: Adoption, nas: str, owning: Owning, *, differing: bool, yes: bool
+) -> None:  # fmt: skip
+    for login, why in owning.refused:
+        typer.echo(f"stays the router's own: {login!r} {why}")
+    for login, what in owning.told:
+        typer.echo(f"{login!r}: {what}")
+    if not owning.services:
+        raise ProvedorError("nobody's secret can become ours")
+    with given.database.transaction() as session:
+        kept = store.get_local(session, adoption.nas_id)
+        check_kept(kept)
+    question = f"{len(owning.services)} secrets at {nas} become ours, and who is online stays online. Take them over?"
+    if not yes and not typer.confirm(question):
+        raise typer.Exit(1)
+    backups = Backups(
+        given.database, given.keyring, adoption.connect, ThreadPoolExecutor(1), given.clock, time.sleep
+    )  # fmt: skip
+    done = _alone(lambda: adoption.own(list(owning.services), differing=differing, actor=actor(), backups=backups))
+    kept = await_look(given, nas, kept.looked_at, adoption.nas_id)
+    tell(nas, kept)
+    typer.echo(f"{len(done.services)} secrets are ours; {kept.services} services are kept at {nas}")
+
+
+def _own_intent(given: Runtime, adoption: Adoption, nas: str, *, yes: bool) -> None:
+    rows = _alone(lambda: adoption.own_intent(actor(), given.clock(), dry_run=True))
+    for menu, key in rows:
+        typer.echo(f"{menu} {' '.join(key)}")
+    if not rows:
+        typer.echo("no row that is not ours has the name of one of the intent")
+        return
+    if not yes and not typer.confirm("Are these ours from the next plan on? The box changes when that is approved"):
+        raise typer.Exit(1)
+    _alone(lambda: adoption.own_intent(actor(), given.clock(), dry_run=False))
+    typer.echo(f"kept; `provedor provision plan {nas}` shows what it means for the box")
+
+
+def _alone(do: Callable[[], T]) -> T:
+    """Whoever keeps the box is there for moments."""
+    for _ in range(_TRIES):
+        try:
+            return do()
+        except Busy:
+            time.sleep(1)
+    return do()
+
+
+def _print_intent(found: Found) -> None:
+    proposed = propose_intent(found)
+    for line in proposed.told:
+        typer.echo(line, err=True)
+    print_json(proposed.body)
 
 
 # What is shown

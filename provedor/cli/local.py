@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -57,7 +58,7 @@ def show(as_json: Json = False) -> None:
          str(len(kept.problems)), kept.error or ""] for name, kept in rows
     ])  # fmt: skip
     for name, kept in rows:
-        _tell(name, kept)
+        tell(name, kept)
 
 
 @local_app.command()
@@ -66,7 +67,7 @@ def look(nas: NasName) -> None:
     given = runtime()
     kept = _looked_at(given, nas, store.look_now)
     typer.echo(f"{kept.services} services are kept at {nas}")
-    _tell(nas, kept)
+    tell(nas, kept)
 
 
 @local_app.command("let-go")
@@ -93,30 +94,35 @@ def _switch_on(nas: str, mode: LocalMode, watch: int, *, yes: bool) -> None:
     with given.database.transaction() as session:
         store.set_local(session, network.find_by_name(session, nas), mode, watch, actor())
     kept = _looked_at(given, nas, store.look_now)
-    _tell(nas, kept)
+    tell(nas, kept)
     if kept.approved_by is None:
         for what, count in sorted(kept.to_do.items()):
             typer.echo(f"{what}: {count}")
         if not yes and not typer.confirm(f"Keep {kept.services} services at {nas}?"):
             raise typer.Exit(1)
         kept = _looked_at(given, nas, lambda session, kept: store.approve(session, kept, actor()))
-        _tell(nas, kept)
+        tell(nas, kept)
     typer.echo(f"{kept.services} services are kept at {nas}")
 
 
 def _looked_at(given: Runtime, nas: str, do: Callable[[Session, LocalAccess], object]) -> LocalAccess:
-    """After `do`, and the look that follows from it. Raises ConfigurationError where no worker is there to look."""
+    """After `do`, and the look that follows from it."""
     with given.database.transaction() as session:
         kept = _kept(session, nas)
         before = (kept.looked_at, kept.nas_id)
         do(session, kept)
+    return await_look(given, nas, *before)
+
+
+def await_look(given: Runtime, nas: str, before: datetime | None, nas_id: int) -> LocalAccess:
+    """The next look that comes after `before`. Raises ConfigurationError where no worker is there to look."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         with given.database.transaction() as session:
-            kept = store.get_local(session, before[1])
+            kept = store.get_local(session, nas_id)
         if kept.error is not None:
             raise ProvedorError(f"{nas}: {kept.error}")
-        if kept.looked_at != before[0]:
+        if kept.looked_at != before:
             return kept
         time.sleep(0.1)
     raise ConfigurationError(f"nobody looked at {nas}: is `provedor up` running with its worker?")
@@ -126,7 +132,8 @@ def _kept(session: Session, nas: str) -> LocalAccess:
     return store.get_local(session, network.find_by_name(session, nas).id, lock=True)
 
 
-def _tell(nas: str, kept: LocalAccess) -> None:
+def tell(nas: str, kept: LocalAccess) -> None:
+    """What cannot be had there, and what is held back."""
     for problem in kept.problems:
         typer.echo(f"{nas}: cannot be had: {problem}", err=True)
     if kept.held_back:

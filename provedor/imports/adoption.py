@@ -1,6 +1,6 @@
 """An existing RouterOS box taken over: read, proposed, and its subscribers made services, as all imports make them.
 
-Nothing changes at the box by any of this.
+Nothing changes at the box by any of this; what becomes ours there, the box's own keepers change afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import network
+from core import audit, network
 from core.access import HoldEffect
 from core.audit import Actor
 from core.database import Database
@@ -28,14 +28,32 @@ from provedor.imports.accounts import Account, Level, Person
 from provedor.imports.follow import Follower, Origin, Outcome, chunks, transactions
 from provisioning.adopt.found import SECRETS, Found, is_text, read_box
 from provisioning.adopt.joining import ServiceHere
+from provisioning.adopt.owning import Owning, rows_named, rows_to_own
 from provisioning.adopt.proposal import Choices, PlansHere, Proposal, ProposedHold, ProposedService, propose
 from provisioning.adopt.terms import PlanTerms
+from provisioning.backups.keeper import Backups
+from provisioning.backups.models import Why
+from provisioning.jobs.alone import alone_at
+from provisioning.jobs.facts import keep_owned, read_facts
 from provisioning.jobs.intents import check_manageable
+from provisioning.local import store
+from provisioning.local.owning import check_kept, own
 from provisioning.routeros.client import RouterOs
+from provisioning.routeros.planning.desired import Owned
+from provisioning.routeros.reading import read_rows, release_of
 
 #: Ten thousand rows of a busy router take a while.
 TIMEOUT_S: Final = 60.0
 _TERMS: Final = tuple(PlanTerms.__dataclass_fields__)
+
+
+def patient_client(access: RouterOsAccess) -> RouterOs:
+    return RouterOs(access, timeout_s=TIMEOUT_S)
+
+
+class Busy(Conflict):
+    def __init__(self) -> None:
+        super().__init__("somebody is at the box at this moment: try again", field="nas_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ class Adoption:
     keyring: Keyring
     nas_id: int
     choices: Choices = field(default_factory=Choices)
-    connect: Callable[[RouterOsAccess], RouterOs] = lambda access: RouterOs(access, timeout_s=TIMEOUT_S)
+    connect: Callable[[RouterOsAccess], RouterOs] = patient_client
 
     def read(self) -> Found:
         """Raises RouterOsError, Conflict or InvalidInput."""
@@ -82,6 +100,43 @@ class Adoption:
                 with transaction() as session:
                     follower.follow_services(session, chunk, plan_ids)
         return outcome
+
+    def own(self, logins: Sequence[str] | None, *, differing: bool, actor: Actor, backups: Backups) -> Owning:
+        """These logins' rows at the box, or all that are here, become ours by the look that follows; the box is kept as
+        it was first. Raises Busy, or Conflict where nobody approved that it is kept."""
+        with alone_at(self.database, self.nas_id) as alone:
+            if not alone:
+                raise Busy
+            owning = rows_to_own(self.propose(self.read()), logins, differing=differing)
+            if owning.services:
+                with self.database.transaction() as session:
+                    check_kept(store.get_local(session, self.nas_id))
+                backups.take(self.nas_id, Why.BEFORE_CHANGE)
+                with self.database.transaction() as session:
+                    kept = store.get_local(session, self.nas_id, lock=True)
+                    own(session, self.keyring, kept, owning.rows, owning.services, actor)
+        return owning
+
+    def own_intent(self, actor: Actor, now: datetime, *, dry_run: bool) -> Owned:
+        """Rows of the box that its intent names, and that are not ours: ours for the next plan, which shows what that
+        means and changes nothing before it is approved. Raises Busy."""
+        with alone_at(self.database, self.nas_id) as alone:
+            if not alone:
+                raise Busy
+            with self.database.transaction() as session:
+                known = read_facts(session, self.keyring, self.nas_id, now)
+            client = self.connect(known.access)
+            try:
+                release = release_of(client)
+                desired = known.desired(release)
+                rows = rows_named(desired, read_rows(client, desired.menus, release), known.owned)
+            finally:
+                client.close()
+            if rows and not dry_run:
+                with self.database.transaction() as session:
+                    keep_owned(session, self.keyring, self.nas_id, rows, ())
+                    audit.record(session, actor, "own", "bras_intent", self.nas_id, {"rows": len(rows)})
+        return rows
 
     def _nas(self, session: Session) -> Nas:
         return network.get_nas(session, self.nas_id)

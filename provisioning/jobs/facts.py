@@ -120,6 +120,14 @@ def keep_owned(
         session.execute(insert(OwnedRow), rows)
 
 
+def now_marked(prepared: Prepared) -> list[tuple[str, tuple[str, ...]]]:
+    """Rows that a person gave us, and that say so themselves once the plan is carried out."""
+    return [
+        (menu, key) for menu, key in prepared.owned_rows
+        if menu in prepared.desired.menus and "comment" in MENUS[menu].known_to(prepared.release)
+    ]  # fmt: skip
+
+
 def owned_rows(session: Session, keyring: Keyring, nas_id: int) -> Owned:
     """Raises SealBroken."""
     rows = session.execute(select(OwnedRow.menu, OwnedRow.key, OwnedRow.mark).where(OwnedRow.nas_id == nas_id))

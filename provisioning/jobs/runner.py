@@ -201,6 +201,7 @@ class Provisioner:
                 plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
+                gone += facts.now_marked(prepared)
                 facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())

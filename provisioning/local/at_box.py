@@ -1,13 +1,15 @@
 """At one box, over one connection: its rows are read, brought in step one by one, and sessions that are up follow.
 
-A row that the router refuses is told as a problem, and the others go on.
+A row that the router refuses is told as a problem, and the others go on. A secret that is not ours is the router's own,
+and so is the session that it let in: neither is touched, whosever login it is here. What people wrote behind our mark
+in a comment stays.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -34,7 +36,7 @@ from provisioning.routeros.change.applying import apply_step
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import Trap
 from provisioning.routeros.planning import Add, Desired, Plan, Remove, Step, Wanted, make_plan
-from provisioning.routeros.planning.desired import mark_in
+from provisioning.routeros.planning.desired import Owned, mark_in, note_in
 from provisioning.routeros.planning.matching import is_fixed, key_of
 from provisioning.routeros.reading import read_rows, release_of
 from provisioning.routeros.schema import MENUS, Release
@@ -44,6 +46,8 @@ WHOLE_FROM: Final = 40
 #: A look takes away no more of ours at once than these, or this share, without being told to.
 REMOVED_MAX: Final = 50
 REMOVED_SHARE: Final = 0.1
+#: Menus whose rows become ours when a person says so (see provisioning.adopt.owning).
+_ADOPTED: Final = (SECRETS, QUEUES)
 #: Problems that are kept.
 PROBLEMS_MAX: Final = 100
 
@@ -77,9 +81,12 @@ class AtBox:
 
     def look(self, subscribers: Sequence[Subscriber], may_remove: bool) -> Done:
         """All of it. Raises RouterOsError; what was done until then is done."""
-        done = Done(services=len(subscribers))
+        done = Done()
         actual = self._read_all()
         done.in_use = _in_use(actual[LISTS])
+        theirs = self._theirs(actual[SECRETS])
+        subscribers = _without(subscribers, theirs, done)
+        done.services = len(subscribers)
         leaving = self.box.mode is LocalMode.LEAVING
         wanted = [*rows_of(subscribers, self.box.base, self._way(done.in_use)), *self._watch()]
         families = frozenset({FAMILY, PROFILE_FAMILY, WATCH_FAMILY})
@@ -91,7 +98,8 @@ class AtBox:
             done.to_do = _counted(steps)
             return done
         self._apply(steps, done)
-        self._follow_all(subscribers, done)
+        done.gone += [one for one in self.box.owned if one[0] in _ADOPTED]  # they say so themselves from now on
+        self._follow_all(subscribers, theirs, done)
         return done
 
     def follow(self, service_ids: Sequence[int], subscribers: Sequence[Subscriber]) -> Done:
@@ -103,6 +111,8 @@ class AtBox:
         rows = self._read_all() if whole else self._read_of(service_ids, by_id)
         actual = {menu: _of(rows[menu], service_ids, subscribers) for menu in (SECRETS, QUEUES)}
         actual[PROFILES] = rows[PROFILES]
+        theirs = self._theirs(actual[SECRETS])
+        subscribers = _without(subscribers, theirs, done)
         before: dict[str, Subscriber | None] = {row["name"]: None for row in actual[SECRETS] if _is_ours(row)}
         wanted = [*rows_of(subscribers, self.box.base, self._way(in_use))]
         plan = self._plan(wanted, actual, frozenset({FAMILY}))
@@ -124,10 +134,15 @@ class AtBox:
         return watch_rows(self.box.servers, self.box.watch_seconds) if self.box.mode is LocalMode.STANDBY else ()
 
     def _plan(self, wanted: Sequence[Wanted], actual: Mapping[str, Sequence[Row]], families: frozenset[str]) -> Plan:
-        menus = frozenset(actual)
-        return make_plan(
-            Desired(tuple(wanted), (), families, menus), actual, self.release, {**self.box.owned, **self.owned}
-        )
+        menus, owned = frozenset(actual), {**self.box.owned, **self.owned}
+        notes = {(menu, mark): note for menu in _ADOPTED for mark, note in _notes(menu, actual[menu], owned)}
+        noted = tuple(replace(one, note=notes.get((one.menu, one.mark or ""), one.note)) for one in wanted)
+        return make_plan(Desired(noted, (), families, menus), actual, self.release, owned)
+
+    def _theirs(self, secrets: Iterable[Row]) -> set[str]:
+        """Logins whose secret is not ours."""
+        rows = (row for row in secrets if not is_fixed(row) and not _is_ours(row))
+        return {row["name"] for row in rows if (SECRETS, key_of(MENUS[SECRETS], row)) not in self.box.owned}
 
     def _read_all(self) -> dict[str, list[Row]]:
         rows = read_rows(self.client, (SECRETS, PROFILES, QUEUES, SCHEDULER), self.release)
@@ -183,8 +198,9 @@ class AtBox:
 
     # Sessions
 
-    def _follow_all(self, subscribers: Sequence[Subscriber], done: Done) -> None:
-        """Every session that the router let in itself; and entries of ours whose session is gone go, too."""
+    def _follow_all(self, subscribers: Sequence[Subscriber], theirs: Collection[str], done: Done) -> None:
+        """Every session that the router let in by secrets that are not `theirs`; and entries of ours whose session is
+        gone go, too."""
         entries = self._list_rows(self.box.base.garden_list)
         logins = {one.login: one for one in subscribers}
         leaving = self.box.mode is LocalMode.LEAVING  # sessions go on: nobody is kept here any more
@@ -194,7 +210,8 @@ class AtBox:
             if live.is_ours(entry) and entry.get("address") not in addresses:
                 self._remove(LISTS, entry, done)
         for session in sessions:
-            self._act(session, logins.get(session.login), done)
+            if session.login not in theirs:
+                self._act(session, logins.get(session.login), done)
 
     def _follow_sessions(self, logins: Mapping[str, Subscriber | None], done: Done, *, whole: bool) -> None:
         entries = self._list_rows(self.box.base.garden_list) if whole else None
@@ -279,6 +296,24 @@ def _in_use(sentinel: Sequence[Row]) -> bool:
 def _is_ours(row: Row) -> bool:
     mark = mark_in(row.get("comment", ""))
     return mark is not None and mark.startswith(f"{FAMILY}/")
+
+
+def _without(subscribers: Sequence[Subscriber], theirs: Collection[str], done: Done) -> list[Subscriber]:
+    """Those whose secret is not the router's own; the others are told."""
+    done.problems += [
+        f"{SECRETS} {one.login}: there is a row of this name that is not ours: rename it, or adopt it"
+        for one in subscribers if one.login in theirs
+    ]  # fmt: skip
+    return [one for one in subscribers if one.login not in theirs]
+
+
+def _notes(menu: str, rows: Iterable[Row], owned: Owned) -> Iterator[tuple[str, str]]:
+    """By the mark that a row of ours has, or is to have."""
+    for row in rows:
+        comment = row.get("comment", "")
+        mark = mark_in(comment) or owned.get((menu, key_of(MENUS[menu], row)))
+        if mark is not None:
+            yield mark, note_in(comment)
 
 
 def _of(rows: Sequence[Row], service_ids: Collection[int], subscribers: Sequence[Subscriber]) -> list[Row]:

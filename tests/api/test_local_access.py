@@ -3,40 +3,35 @@ plan says, whoever does not pay is restricted while he is online, and whoever pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
-from at_once import AtOnce, work_off
+from at_once import AtOnce
 from factories import make_contract, make_plan, make_service
 from fastapi.testclient import TestClient
-from routeros_boxes import PASSWORD, USER, Box, box, do, rows
+from kept_box import PERSON, Kept, keep_box
+from routeros_boxes import box, do, rows
 from sqlalchemy import event, select
 
-from core import changes, holds, plans, policies, services, topics
-from core.access import HoldEffect, HoldReason
-from core.audit import Actor
-from core.clock import ManualClock, utc_now
+from core import changes, plans, services, topics
+from core.access import HoldEffect
+from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
 from core.models.service import Plan, Service, ServiceKind
 from core.models.system import ChangeKind, Event
 from provisioning.jobs.alone import alone_at
-from provisioning.local import facts, store
+from provisioning.local import facts
 from provisioning.local.keeper import Keeper
 from provisioning.local.models import LocalAccess
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.schema import canonical
-from provisioning.routeros.schema.kinds import Kind
 from provisioning.simulators.routeros import Fault, FaultKind, Version, When
 from provisioning.simulators.routeros.errors import LoginFailed
 
-API = "/api/v1"
-PERSON = Actor("test:person")
 INTENT: dict[str, Any] = {
     "pools": [{"name": "homes", "ranges": "100.64.0.2-100.64.3.254"}],
     "profile": {"local_address": "100.64.0.1", "dns": ["192.0.2.53"], "pool": "homes"},
@@ -47,100 +42,10 @@ FULL, THROTTLED = "50000000/200000000", "512000/1000000"
 RELEASES = [Version.V6_49, Version.V7_18]
 
 
-@dataclass
-class Kept:
-    """One box, and who keeps it. `open_window`: whether people may be made to dial again."""
-
-    client: TestClient
-    database: Database
-    keyring: Keyring
-    box: Box
-    clock: ManualClock
-    nas_id: str
-    open_window: list[bool] = field(default_factory=lambda: [False])
-    keeper: Keeper = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.keeper = Keeper(self.database, self.keyring, RouterOs, AtOnce(), self.clock, lambda _: self.open_window[0])
-
-    @property
-    def path(self) -> str:
-        return f"{API}/nas/{self.nas_id}/local"
-
-    def get(self) -> dict[str, Any]:
-        return self.client.get(self.path).json()  # type: ignore[no-any-return]
-
-    def work(self) -> None:
-        keep = {topics.LOCAL_DUE.name: self.keeper.handle_due}
-        changed = dict.fromkeys([topics.SERVICE_OUT_OF_STEP.name, topics.SERVICE_RESTRICTED.name])
-        more = {topics.PLAN_CHANGED.name: lambda session, payload: policies.refresh_plan_chunk(session, **payload)}
-        work_off(self.database, {**keep, **dict.fromkeys(changed, self.keeper.service_changed), **more})
-
-    def tick(self, seconds: float = 0) -> None:
-        """What the clock brings after so long, and what workers do then."""
-        self.clock.advance(timedelta(seconds=seconds))
-        with self.database.transaction() as session:
-            store.owe_due(session, self.clock())
-        self.work()
-
-    def keep(self, mode: str = "serve") -> dict[str, Any]:
-        self.client.put(self.path, json={"mode": mode}).raise_for_status()
-        self.work()
-        self.client.post(f"{self.path}/approve").raise_for_status()
-        self.work()
-        return self.get()
-
-    def change(self, act: Callable[[Any], object]) -> None:
-        with self.database.transaction() as session:
-            act(session)
-        self.work()
-
-    def hold(self, service_id: int, effect: HoldEffect) -> int:
-        found: list[int] = []
-
-        def place(session: Any) -> None:
-            hold = holds.place_hold(
-                session, service_id, reason=HoldReason.BILLING, effect=effect, actor=PERSON, now=utc_now()
-            )
-            found.append(hold.id)
-
-        self.change(place)
-        return found[0]
-
-    def lift(self, hold_id: int) -> None:
-        self.change(lambda session: holds.lift_hold(session, hold_id, actor=PERSON, now=utc_now()))
-
-    def secrets(self) -> dict[str, dict[str, str]]:
-        return {row["name"]: row for row in rows(self.box.router, "/ppp/secret")}
-
-    def garden(self) -> list[str]:
-        found = rows(self.box.router, "/ip/firewall/address-list")
-        return [row["address"] for row in found if row["list"] == "walled-garden"]
-
-    def online(self) -> dict[str, str]:
-        return {one.login: one.address for one in self.box.online.read()}
-
-    def rate(self, login: str) -> str:
-        """What limits him."""
-        found = {row["name"]: row["max-limit"] for row in rows(self.box.router, "/queue/simple")}
-        return canonical(Kind.RATE, found.get(f"<pppoe-{login}>") or found.get(f"provedor-{login}") or "")
-
-
 @pytest.fixture(params=RELEASES)
 def kept(request: Any, client: TestClient, database: Database, keyring: Keyring) -> Iterator[Kept]:
     with box(version=request.param) as one:
-        yield _kept(client, database, keyring, one, INTENT)
-
-
-def _kept(client: TestClient, database: Database, keyring: Keyring, one: Box, intent: dict[str, Any]) -> Kept:
-    body = {
-        "name": "bras1", "address": "127.0.0.1", "secret": "x", "vendor": "mikrotik", "disconnects_per_minute": 60,
-        "routeros": {"user": USER, "port": one.server.port, "tls": False}, "routeros_password": PASSWORD,
-    }  # fmt: skip
-    nas_id = client.post(f"{API}/nas", json=body).json()["id"]
-    client.put(f"{API}/nas/{nas_id}/intent", json={"body": intent}).raise_for_status()
-    do(one.router, "/ip/pool/add", name="homes", ranges="100.64.0.2-100.64.3.254")
-    return Kept(client, database, keyring, one, ManualClock(utc_now()), nas_id)
+        yield keep_box(client, database, keyring, one, INTENT)
 
 
 def _services(kept: Kept, count: int = 1, **given: Any) -> list[int]:
@@ -394,7 +299,7 @@ def test_the_connection_may_end_at_any_command_and_the_next_time_ends_it_right(
     client: TestClient, database: Database, keyring: Keyring, when: When
 ) -> None:
     with box(version=Version.V7_18) as one:
-        kept = _kept(client, database, keyring, one, INTENT)
+        kept = keep_box(client, database, keyring, one, INTENT)
         ids = _services(kept, 3)
         kept.keep()
         wanted = [kept.box.subscribers.dial(f"ana{number}", "secret").address for number in range(3)]
@@ -490,7 +395,7 @@ def test_what_cannot_be_is_refused_by_its_field(
     client: TestClient, database: Database, keyring: Keyring, intent: dict[str, Any], mode: str, field: str
 ) -> None:
     with ExitStack() as stack:
-        kept = _kept(client, database, keyring, stack.enter_context(box()), intent)
+        kept = keep_box(client, database, keyring, stack.enter_context(box()), intent)
         answer = client.put(kept.path, json={"mode": mode})
         assert answer.status_code == 422, answer.text
         assert field in answer.text

@@ -70,5 +70,11 @@ def mark_in(comment: str) -> str | None:
     return match["mark"] if match else None
 
 
+def note_in(comment: str) -> str:
+    """What stands behind our mark, or all of it where there is none."""
+    match = _MARKED.match(comment)
+    return comment[match.end() :].strip() if match else comment.strip()
+
+
 def family_of(mark: str) -> str:
     return mark.partition("/")[0]
