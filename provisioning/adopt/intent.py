@@ -142,7 +142,7 @@ def _pppoe(found: Found, _: Effects, told: list[str]) -> list[dict[str, Any]]:
             told.append(f"the PPPoE server on {words_of(row.get('interface', ''))} gets an MTU of 1480 instead of auto")
         sessions = _number(row.get("max-sessions", ""))
         servers.append(
-            {"interface": row.get("interface", ""), "service_name": row.get("service-name", ""),
+            {"interface": row.get("interface", ""), "service_name": words_of(row.get("service-name", "")),
              "mtu": mtu or 1480, "authentication": row.get("authentication", "").split(","),
              "max_sessions": sessions, "one_session_per_host": row.get("one-session-per-host") == "true",
              "pado_delay_ms": _number(row.get("pado-delay", "")) or 0,
