@@ -81,9 +81,10 @@ def let_go(nas_id: str, session: Db, caller: Who) -> LocalOut:
 
 
 @local_routes.delete("/{nas_id}/local", status_code=202)
-def leave(nas_id: str, session: Db, caller: Who) -> None:
-    """What the box has of it is taken away; sessions that are up go on until they end."""
-    store.leave(session, _locked(session, nas_id), caller.actor)
+def leave(nas_id: str, session: Db, caller: Who, keep_rows: bool = False) -> None:
+    """What the box has of it is taken away, or with `keep_rows` stays there as the box's own; sessions that are up go
+    on until they end."""
+    store.leave(session, _locked(session, nas_id), caller.actor, keep_rows=keep_rows)
 
 
 def _locked(session: Db, nas_id: str) -> LocalAccess:

@@ -79,14 +79,21 @@ def let_go(nas: NasName) -> None:
 
 
 @local_app.command()
-def leave(nas: NasName, yes: Yes = False) -> None:
+def leave(
+    nas: NasName,
+    keep_rows: Annotated[
+        bool, typer.Option("--keep-rows", help="the rows stay as they are, as the box's own: nobody keeps them")
+    ] = False,
+    yes: Yes = False,
+) -> None:
     """Take away what the box has of it; sessions that are up go on until they end."""
     given = runtime()
-    if not yes and not typer.confirm(f"Take the subscribers' rows away from {nas}?"):
+    what = "Give the subscribers' rows back to" if keep_rows else "Take the subscribers' rows away from"
+    if not yes and not typer.confirm(f"{what} {nas}?"):
         raise typer.Exit(1)
     with given.database.transaction() as session:
-        store.leave(session, _kept(session, nas), actor())
-    typer.echo("within seconds it is gone; `provedor provision local show` shows when")
+        store.leave(session, _kept(session, nas), actor(), keep_rows=keep_rows)
+    typer.echo("within seconds it is done; `provedor provision local show` shows when")
 
 
 def _switch_on(nas: str, mode: LocalMode, watch: int, *, yes: bool) -> None:

@@ -412,7 +412,7 @@ def _without_shared_addresses(
                 "give each an address of its own")
         for one in shared
     ]  # fmt: skip
-    return [one for one in services if one not in shared], told
+    return [one for one in services if owners[one.terms.ipv4_address or ""] <= 1], told
 
 
 def _rate(kbps: int) -> str:

@@ -35,7 +35,7 @@ from provisioning.local.rows import (
 from provisioning.routeros.change.applying import apply_step
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import Trap
-from provisioning.routeros.planning import Add, Desired, Plan, Remove, Step, Wanted, make_plan
+from provisioning.routeros.planning import Add, Change, Desired, Plan, Remove, Step, Wanted, make_plan
 from provisioning.routeros.planning.desired import Owned, mark_in, note_in
 from provisioning.routeros.planning.matching import is_fixed, key_of
 from provisioning.routeros.reading import read_rows, release_of
@@ -94,6 +94,8 @@ class AtBox:
         done.problems += [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
         done.problems += _told(subscribers) + self._hidden(actual[SECRETS])
         steps = plan.steps if may_remove or leaving else _held_back(plan, actual[SECRETS], done)
+        if leaving and self.box.keep_rows:
+            steps = list(_given_back(steps, done))
         if not self.box.approved:
             done.to_do = _counted(steps)
             return done
@@ -330,6 +332,17 @@ def _held_back(plan: Plan, secrets: Sequence[Row], done: Done) -> list[Step]:
         return list(plan.steps)
     done.held_back = removed
     return [step for step in plan.steps if not isinstance(step, Remove)]
+
+
+def _given_back(steps: Iterable[Step], done: Done) -> Iterator[Step]:
+    """Subscribers' rows without our mark, instead of not at all. Before 7.0 a profile bears none."""
+    for step in steps:
+        if not isinstance(step, Remove) or step.menu not in (SECRETS, QUEUES, PROFILES):
+            yield step
+        elif (comment := step.row.get("comment", "")) and mark_in(comment) is not None:
+            yield Change(step.menu, step.row_id, step.row, {"comment": note_in(comment)}, {"comment": comment})
+        else:
+            done.gone.append((step.menu, key_of(MENUS[step.menu], step.row)))
 
 
 def _told(subscribers: Iterable[Subscriber]) -> list[str]:

@@ -41,6 +41,8 @@ class BoxFacts:
     watch_seconds: int
     disconnects_per_minute: int
     owned: Owned
+    #: Where it is left: its rows stay, as its own.
+    keep_rows: bool = False
 
 
 def read_box(session: Session, keyring: Keyring, kept: LocalAccess) -> BoxFacts:
@@ -60,6 +62,7 @@ def read_box(session: Session, keyring: Keyring, kept: LocalAccess) -> BoxFacts:
     return BoxFacts(
         nas.id, access, kept.mode, kept.approved_by is not None, base, servers, kept.watch_seconds,
         nas.disconnects_per_minute, owned_rows(session, keyring, nas.id),
+        kept.keep_rows,
     )  # fmt: skip
 
 

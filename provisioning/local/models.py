@@ -46,6 +46,8 @@ class LocalAccess(Versioned, Base):
     error: Mapped[str | None]
     #: What there is to do at a box that nobody has approved: {"/ppp/secret add": 812}.
     to_do: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    #: Leaving: the rows stay at the box, as its own.
+    keep_rows: Mapped[bool] = mapped_column(default=False, server_default="false")
     #: Secrets that would go at once, and are more than a mistake of ours should take; and that a person said they may.
     held_back: Mapped[int | None] = mapped_column(Integer)
     may_remove: Mapped[bool] = mapped_column(default=False, server_default="false")

@@ -72,13 +72,14 @@ def approve(session: Session, kept: LocalAccess, actor: Actor) -> LocalAccess:
     return kept
 
 
-def leave(session: Session, kept: LocalAccess, actor: Actor) -> None:
-    """What the box has of ours is taken away; sessions that are up go on until they end."""
-    audit.record(session, actor, "delete", "local_access", kept.nas_id, {"mode": kept.mode})
+def leave(session: Session, kept: LocalAccess, actor: Actor, *, keep_rows: bool = False) -> None:
+    """What the box has of ours is taken away, or with `keep_rows` given back: then subscribers' secrets, profiles and
+    queues stay as they are, without our mark. Sessions that are up go on until they end."""
+    audit.record(session, actor, "delete", "local_access", kept.nas_id, {"mode": kept.mode, "keep_rows": keep_rows})
     if kept.approved_by is None:
         session.delete(kept)
         return
-    kept.mode = LocalMode.LEAVING
+    kept.mode, kept.keep_rows = LocalMode.LEAVING, keep_rows
     session.flush()
     look_now(session, kept)
 

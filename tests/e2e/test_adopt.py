@@ -165,8 +165,12 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
     node.api.patch(f"/services/{service['id']}", json={"password": "nova"}).raise_for_status()
     wait_for(lambda: router.secret("joao")["password"] == "nova", 20)
     assert router.secret("vpn-tecnico")["service"] == "l2tp"
-    node.run("provision", "local", "leave", router.name, "--yes")
+
+    # and given back
+    node.run("provision", "local", "leave", router.name, "--keep-rows", "--yes")
     wait_for(lambda: node.api.get(f"/nas/{router.nas_id}/local").status_code == 404, 20)
+    assert router.secret("joao")["comment"] == "João da Silva - CPF 529.982.247-25"
+    assert router.online() == before
 
 
 def test_nothing_is_done_without_a_word(node: Node, router: Router) -> None:

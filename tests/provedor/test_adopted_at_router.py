@@ -217,6 +217,24 @@ def test_a_secret_that_somebody_makes_anew_under_a_login_of_ours_is_his(taken: T
     assert any("joao" in problem for problem in kept.problems)
 
 
+def test_they_may_be_given_back(taken: Taken) -> None:
+    taken.take()
+    taken.keep()
+    taken.box.subscribers.dial("joao", "123456")
+    taken.own()
+    before = {login: {**row, "comment": ""} for login, row in taken.secrets().items()}
+    with taken.database.transaction() as session:
+        store.leave(session, store.get_local(session, taken.nas_id, lock=True), PERSON, keep_rows=True)
+    taken.work()
+    assert {login: {**row, "comment": ""} for login, row in taken.secrets().items()} == before
+    assert taken.secrets()["joao"]["comment"] == "João da Silva - CPF 529.982.247-25"
+    assert not any("provedor:" in row.get("comment", "") for menu in _MENUS for row in rows(taken.box.router, menu))
+    assert taken.online().keys() == {"joao"}
+    with taken.database.transaction() as session:
+        assert session.get(LocalAccess, taken.nas_id) is None
+        assert session.scalars(select(OwnedRow)).all() == []
+
+
 def test_who_would_lose_or_get_something_else_stays_the_routers(taken: Taken) -> None:
     taken.take()
     taken.keep()

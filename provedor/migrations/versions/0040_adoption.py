@@ -44,9 +44,11 @@ def upgrade() -> None:
         sa.Column("hold", sa.Text()),
         sa.Column("told", JSONB(), server_default="[]", nullable=False),
     )
+    op.add_column("local_access", sa.Column("keep_rows", sa.Boolean(), server_default="false", nullable=False))
     op.create_index("ix_box_adoption_login_nas_id", "box_adoption_login", ["nas_id", "id"])
 
 
 def downgrade() -> None:
+    op.drop_column("local_access", "keep_rows")
     op.drop_table("box_adoption_login")
     op.drop_table("box_adoption")
