@@ -21,7 +21,7 @@ from provedor.cli.local import await_look, tell
 from provedor.imports.accounts import Level
 from provedor.imports.adoption import Adoption, Busy
 from provedor.runtime import Runtime
-from provisioning.adopt.found import Found
+from provisioning.adopt.found import Found, words_of
 from provisioning.adopt.intent import propose_intent
 from provisioning.adopt.owning import Owning, rows_to_own
 from provisioning.adopt.proposal import Choices, LeftOut, Proposal, ProposedPlan, ProposedService
@@ -211,7 +211,14 @@ def _plan_row(plan: ProposedPlan, proposal: Proposal) -> list[str]:
         return [plan.name, "", "", "", services, "is here"]
     known = [f"keeps its profile for {', '.join(plan.beyond)}"] if plan.beyond else []
     rates = f"{plan.terms.down_kbps}/{plan.terms.up_kbps}" + (" with burst" if plan.terms.burst else "")
-    return [plan.name, plan.profile, rates, plan.terms.address_pool or "", services, "; ".join([*known, *plan.lost])]
+    return [
+        plan.name,
+        words_of(plan.profile),
+        rates,
+        plan.terms.address_pool or "",
+        services,
+        "; ".join([*known, *plan.lost]),
+    ]
 
 
 def _service_row(one: ProposedService, proposal: Proposal) -> list[str]:
@@ -236,7 +243,7 @@ def _left_out(left_out: Iterable[LeftOut]) -> Iterator[str]:
 def _body(proposal: Proposal, *, secrets: bool) -> dict[str, Any]:
     return {
         "plans": [
-            {"name": one.name, "profile": one.profile, "terms": one.terms.columns() if one.terms else None,
+            {"name": one.name, "profile": words_of(one.profile), "terms": one.terms.columns() if one.terms else None,
              "beyond": one.beyond, "lost": one.lost}
             for one in proposal.plans.values()
         ],

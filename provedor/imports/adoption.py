@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from aaa.vendors import Local
 from core import audit, network
 from core.access import HoldEffect
 from core.audit import Actor
@@ -22,7 +23,7 @@ from core.keyring import SERVICE_PASSWORD, Keyring
 from core.models.imports import ImportedRow
 from core.models.network import Nas, PolicyVersion
 from core.models.service import Plan, Service, ServiceKind, ServiceStatus
-from core.policy import Policy
+from core.policy import WALLED_GARDEN_LIST, Policy
 from core.routeros import RouterOsAccess
 from provedor.imports.accounts import Account, Level, Person
 from provedor.imports.follow import Follower, Origin, Outcome, chunks, transactions
@@ -171,6 +172,7 @@ def _plan_ids(session: Session, proposal: Proposal) -> dict[str, int]:
 
 
 def _services_here(session: Session, keyring: Keyring, nas: Nas, logins: Sequence[str]) -> Mapping[str, ServiceHere]:
+    garden = Local(nas.names, nas.options).name("address_lists", WALLED_GARDEN_LIST)
     query = (
         select(Service, Plan.name, PolicyVersion.body)
         .join(Plan, Plan.id == Service.plan_id)
@@ -180,7 +182,7 @@ def _services_here(session: Session, keyring: Keyring, nas: Nas, logins: Sequenc
     return {
         str(service.login): ServiceHere(
             service.id, keyring.open_text(service.password_encrypted or b"", SERVICE_PASSWORD), plan,
-            Policy.from_body(body), service.mac_lock, _elsewhere(service, nas),
+            Policy.from_body(body), service.mac_lock, _elsewhere(service, nas), garden,
         )
         for service, plan, body in session.execute(query)
     }  # fmt: skip

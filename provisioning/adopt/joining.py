@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.access import Access
-from core.policy import Burst, Policy, ServiceTerms
+from core.policy import WALLED_GARDEN_LIST, Burst, Policy, ServiceTerms
 from provisioning.adopt.effect import Effect
 from provisioning.adopt.terms import PlanTerms
 
@@ -21,7 +21,8 @@ _TERMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceHere:
-    """`policy`: what it is to have now. `elsewhere`: why it may not log in at this router, "" where it may."""
+    """`policy`: what it is to have now. `elsewhere`: why it may not log in at this router, "" where it may.
+    `garden_list`: what the list of debtors is called at this router."""
 
     service_id: int
     password: str = field(repr=False)
@@ -29,6 +30,7 @@ class ServiceHere:
     policy: Policy
     mac_lock: Sequence[str] | None = None
     elsewhere: str = ""
+    garden_list: str = WALLED_GARDEN_LIST
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def differences(
     if effect.password != here.password:
         yield "another password"
     yield from _access(effect, here.policy.access)
+    if effect.blocked and effect.address_list and here.policy.access is Access.WALLED_GARDEN:
+        yield from _told("list of debtors", effect.address_list, here.garden_list)
     yield from _told("fixed address", service.ipv4_address, here.policy.ipv4_address)
     if here.policy.access is not Access.BLOCKED:
         yield from _told("routes", ", ".join(service.ipv4_routes), ", ".join(here.policy.ipv4_routes))

@@ -191,7 +191,7 @@ class _Proposer:
         lost += _lost_queues(effect, self._effects, keeps_profile=here.policy.profile == effect.profile)
         mac_lock = _mac_lock(effect, lost)
         differing = differences(effect, read.terms if read else None, terms, mac_lock, here)
-        return Joined(here, tuple(differing), tuple(lost), effect.queues, effect.other_queues)
+        return Joined(here, tuple(differing), tuple(lost), effect.queues, tuple(map(words_of, effect.other_queues)))
 
     def _service(self, login: str, secret: Row) -> ProposedService:
         effect = self._effects.of(secret)
@@ -226,7 +226,7 @@ class _Proposer:
     def _plan(self, effect: Effect) -> ProposedPlan:
         if self._effects.is_blocking(effect.profile) and (effect.by_profile or not effect.limit):
             return self._plan_of_blocked(effect)
-        said = self._choices.rates.get(effect.profile)
+        said = self._choices.rates.get(words_of(effect.profile))
         if not effect.limit and said is not None:
             rate = RateLimit(Direction(said[1]), Direction(said[0]))
             return self._made(effect, rate, f"{said[1]}k/{said[0]}k", by_profile=False)
@@ -327,6 +327,8 @@ def _check_login(login: str) -> None:
 def _check_password(secret: Row) -> None:
     if "password" not in secret:
         _reject("the API's user is not shown passwords", "give its group the policy `sensitive`")
+    if not is_text(secret["password"]):
+        _reject("its password is not UTF-8", "give it another at the router")
     try:
         check_password(secret["password"])
     except InvalidInput as error:

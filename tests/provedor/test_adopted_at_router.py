@@ -60,6 +60,7 @@ class Taken:
         self.database, self.keyring, self.box, self.choices = database, keyring, found, Choices(**choices)
         values = {
             "name": "bras1", "address": "127.0.0.1", "disconnects_per_minute": 6000,
+            "names": {"address_lists": {"walled-garden": "bloqueados"}},
             "routeros": check_routeros({"user": USER, "port": found.server.port, "tls": False}),
             "routeros_password_encrypted": keyring.seal(PASSWORD, ROUTEROS_PASSWORD),
         }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_what_cannot_be_is_told_with_its_reason(provider: Box) -> None:
     assert left.keys() == {"padaria", "devedor", "vpn-tecnico", "semvel", "quebrado"}
     assert left["vpn-tecnico"].kind is Kind.LEFT_OUT
     assert left["vpn-tecnico"].reason == "is a user of l2tp"
-    assert left["padaria"].reason == "a password is text that UTF-8 can write"
+    assert left["padaria"].reason == "its password is not UTF-8"
     assert "--rate 'sem-controle=DOWN/UP'" in left["semvel"].fix
     assert "10X/20Y" in left["quebrado"].reason
     assert "--blocked-plan" in left["devedor"].fix
@@ -126,6 +127,13 @@ def test_a_login_whose_plan_only_we_know_is_joined_too(provider: Box) -> None:
     """As `import csv` brought it."""
     joined = look(provider, devedor=_here(password="dev1")).joined["devedor"]
     assert joined.differences == ("access walled_garden (its profile is bloqueado), full here",)
+
+
+def test_a_debtor_stays_in_the_list_that_the_routers_firewall_knows(provider: Box) -> None:
+    here = ServiceHere(7, "dev1", "Plano", Policy(Access.WALLED_GARDEN))
+    joined = look(provider, devedor=here).joined["devedor"]
+    assert joined.differences == ("list of debtors bloqueados, walled-garden here",)
+    assert look(provider, devedor=replace(here, garden_list="bloqueados")).joined["devedor"].differences == ()
 
 
 def test_a_plan_of_another_router_with_the_same_name_and_other_terms_is_not_taken_for_it(provider: Box) -> None:
