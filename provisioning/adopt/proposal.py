@@ -357,6 +357,8 @@ def _mac_lock(effect: Effect, lost: list[str]) -> tuple[str, ...] | None:
     if mac is None:
         lost.append(f"its caller-id {words_of(effect.caller_id)} is no MAC address")
         return None
+    if mac != effect.caller_id.upper():  # which the router compares as text
+        lost.append(f"its caller-id {words_of(effect.caller_id)} lets nobody in there: it is not written as {mac}")
     return (mac,)
 
 

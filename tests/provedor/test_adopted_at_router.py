@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from at_once import AtOnce, work_off
 from factories import make_nas
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from routeros_boxes import PASSWORD, USER, Box, box, do, rows
 from sqlalchemy import select
@@ -270,7 +270,7 @@ _RATES = st.sampled_from(
 )
 _OF_SECRETS = st.sampled_from(["ouro", "prata", "bloqueado", "livre", "default"])
 _PROFILES = st.fixed_dictionaries(
-    {"name": st.sampled_from(["ouro", "prata", "bloqueado", "livre", "Plano Ú"]), "rate-limit": _RATES},
+    {"rate-limit": _RATES},
     optional={
         "remote-address": st.sampled_from(["homes", "outros"]), "address-list": st.sampled_from(["vip", "suspensos"]),
         "on-up": st.just(":log info up"), "on-down": st.just(":log info down"), "only-one": st.just("yes"),
@@ -312,15 +312,18 @@ def _configure(one: Box, default: Mapping[str, str], lists: Mapping[str, list[di
                 continue
 
 
-def _dial_all(taken: Taken) -> dict[str, tuple[str, str]]:
-    """Whoever can: {login: (the rate that he gets, the address that is his own)}"""
+def _dial_all(taken: Taken) -> dict[str, tuple[str, ...]]:
+    """Whoever can: {login: (the rate that he gets, the address that is his own, or its pool; the lists it is in)}"""
     got = {}
     for login, secret in taken.secrets().items():
         try:
             taken.box.subscribers.dial(login, secret["password"])
         except LoginFailed:
             continue
-        got[login] = (taken.rate(login), secret.get("remote-address", ""))
+        address = taken.online()[login]
+        own = address if "remote-address" in secret else address.rpartition(".")[0]
+        entries = rows(taken.box.router, "/ip/firewall/address-list")
+        got[login] = (taken.rate(login), own, *sorted(row["list"] for row in entries if row["address"] == address))
     return got
 
 
@@ -332,18 +335,20 @@ _SLOW = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 @settings(max_examples=40, phases=_PHASES, suppress_health_check=_SLOW)
 @given(
     default=_DEFAULT,
-    profiles=st.lists(_PROFILES, max_size=5),
-    secrets=st.lists(_SECRETS, min_size=1, max_size=6),
+    profiles=st.fixed_dictionaries(dict.fromkeys(["ouro", "prata", "bloqueado", "livre"], _PROFILES)),
+    secrets=st.lists(_SECRETS, min_size=4, max_size=8),
     queues=st.lists(_QUEUES, max_size=3),
     version=st.sampled_from([Version.V6_49, Version.V7_18]),
 )
 def test_of_any_router_reading_changes_nothing_and_owning_changes_nothing_for_subscribers(
-    new_database: Callable[[], Database], keyring: Keyring, default: dict[str, str], profiles: list[dict[str, str]],
-    secrets: list[dict[str, str]], queues: list[dict[str, str]], version: Version,
+    new_database: Callable[[], Database], keyring: Keyring, default: dict[str, str],
+    profiles: dict[str, dict[str, str]], secrets: list[dict[str, str]], queues: list[dict[str, str]],
+    version: Version,
 ) -> None:  # fmt: skip
     database = new_database()
+    named = [{"name": name, **values} for name, values in profiles.items()]
     with box(version=version) as one:
-        _configure(one, default, {"/ppp/profile": profiles, "/ppp/secret": secrets, "/queue/simple": queues})
+        _configure(one, default, {"/ppp/profile": named, "/ppp/secret": secrets, "/queue/simple": queues})
         taken = Taken(database, keyring, one, blocked_plan="ouro")
         before = _dial_all(taken)
         restricted = {
@@ -355,6 +360,7 @@ def test_of_any_router_reading_changes_nothing_and_owning_changes_nothing_for_su
         assert {menu: rows(one.router, menu) for menu in _MENUS} == configuration
         taken.keep()
         owning = taken.own()
+        event(f"{len(owning.services)} of {len(before)} become ours")
         kept = taken.look()
         assert kept.error is None
         assert taken.online().keys() == before.keys()
