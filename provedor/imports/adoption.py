@@ -92,12 +92,18 @@ class Adoption:
         router where nobody changed it here."""
         outcome = Outcome()
         _tell_of_left_out(proposal, outcome)
+        services = [one for one in proposal.services if not _is_here(one, proposal)]
+        if len(services) < len(proposal.services):
+            outcome.count("login", "unchanged", len(proposal.services) - len(services))
         with transactions(self.database, dry_run=dry_run) as transaction:
             with transaction() as session:
                 follower = Follower(self.keyring, actor, now, due_day, outcome, _origin(self._nas(session)))
-                wanted = {name: one.terms for name, one in proposal.plans.items() if one.terms is not None}
+                used = {one.plan for one in services}
+                wanted = {
+                    name: one.terms for name, one in proposal.plans.items() if one.terms is not None and name in used
+                }  # fmt: skip
                 plan_ids = {**_plan_ids(session, proposal), **follower.follow_plans(session, wanted)}
-            for chunk in progress(chunks([_account(one) for one in proposal.services])):
+            for chunk in progress(chunks([_account(one) for one in services])):
                 with transaction() as session:
                     follower.follow_services(session, chunk, plan_ids)
         return outcome
@@ -207,6 +213,12 @@ def _account(one: ProposedService) -> Account:
     return Account(
         one.login, one.password, one.plan, one.terms, hold.note, Person(one.customer), one.mac_lock, effect=hold.effect
     )
+
+
+def _is_here(one: ProposedService, proposal: Proposal) -> bool:
+    """As it is at the router, whatever its plan is called: nothing is to follow."""
+    joined = proposal.joined.get(one.login)
+    return joined is not None and not joined.differences
 
 
 def _tell_of_left_out(proposal: Proposal, outcome: Outcome) -> None:

@@ -34,6 +34,7 @@ class Router:
         body = {
             "name": "bras1", "address": "127.0.0.1", "secret": "x", "vendor": "mikrotik",
             "routeros": {"user": USER, "port": found.server.port, "tls": False}, "routeros_password": PASSWORD,
+            "names": {"address_lists": {"walled-garden": "bloqueados"}},
         }  # fmt: skip
         self.path = f"{API}/nas/{client.post(f'{API}/nas', json=body).json()['id']}/adoption"
 

@@ -22,7 +22,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import Conflict
 from core.keyring import ROUTEROS_PASSWORD, Keyring
-from core.models.service import Service
+from core.models.service import Plan, Service
 from core.routeros import check_routeros
 from provedor.imports.adoption import Adoption
 from provisioning.adopt.owning import Owning
@@ -231,7 +231,9 @@ def test_they_may_be_given_back(taken: Taken) -> None:
     assert taken.secrets()["joao"]["comment"] == "João da Silva - CPF 529.982.247-25"
     assert not any("provedor:" in row.get("comment", "") for menu in _MENUS for row in rows(taken.box.router, menu))
     assert taken.online().keys() == {"joao"}
+    taken.take()  # no plan is called as our own profiles are
     with taken.database.transaction() as session:
+        assert not any(name.startswith("provedor-") for name in session.scalars(select(Plan.name)))
         assert session.get(LocalAccess, taken.nas_id) is None
         assert session.scalars(select(OwnedRow)).all() == []
 
