@@ -7,7 +7,15 @@ from importlib.util import find_spec
 
 from core.models import Base
 
-for _room in ("aaa", "aaa.pools", "provisioning", "provisioning.jobs", "billing_hooks", "billing_hooks.follow"):
+for _room in (
+    "aaa",
+    "aaa.pools",
+    "provisioning",
+    "provisioning.jobs",
+    "provisioning.napalm",
+    "billing_hooks",
+    "billing_hooks.follow",
+):
     if find_spec(f"{_room}.models"):
         importlib.import_module(f"{_room}.models")
 importlib.import_module("aaa.connection_log.models")

@@ -29,6 +29,7 @@ from provedor.runtime import Runtime
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
 from provisioning.jobs.runner import Provisioner
+from provisioning.napalm.engine import NapalmEngine
 from provisioning.routeros.client import RouterOs
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
@@ -74,7 +75,8 @@ class Work(Runtime):
     @cached_property
     def provisioner(self) -> Provisioner:
         threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
-        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
+        napalm = NapalmEngine(self.database, self.keyring, self.clock, time.sleep, self.settings.templates)
+        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, napalm)
 
     @cached_property
     def verifier(self) -> Verifier:

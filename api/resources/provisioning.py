@@ -25,7 +25,7 @@ from api.context import (
     tagged,
 )
 from api.idempotency import OnceOnly
-from api.schemas import Input, Number, Output, PageOf, Ref
+from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
 from provisioning.jobs import drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
@@ -35,8 +35,9 @@ provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
 
 
 class IntentIn(Input):
-    """Each part may be left out, and what is left out is not managed: `radius`, `pools`, `ipv6_pools`, `profile`,
-    `pppoe`, `walled_garden`, `cgnat`, `management`. docs/provisioning.md has all of it."""
+    """Each part may be left out, and what is left out is not managed. A RouterOS: `radius`, `pools`, `ipv6_pools`,
+    `profile`, `pppoe`, `walled_garden`, `cgnat`, `management`. Any other box: `radius`, `pools`, `ipv6_pools`,
+    `subscribers`, `access`, `policies`, `walled_garden`, `serves`. docs/provisioning.md has all of it."""
 
     body: dict[str, Any]
 
@@ -59,9 +60,10 @@ class JobIn(Input):
 
 
 class ApprovalIn(Input):
-    """`not_before`: it is carried out then; else now."""
+    """`not_before`: it is carried out then; else now. `without_undo`: also at a box that would not undo by itself."""
 
     not_before: AwareDatetime | None = None
+    without_undo: Flag = False
 
 
 class RolloutIn(Input):
@@ -93,8 +95,9 @@ class RolloutOut(Output):
 
 class JobOut(Output):
     """`commands`: what is done, a command a step, without secrets. `problems`: what is wanted and cannot be had there.
-    `sessions`: online when it was planned. `undo_by`: how the box would undo it by itself, while it would. `detail`:
-    why it is not done."""
+    `sessions`: online when it was planned. `host_key`: the SSH host key that was seen where none was approved yet;
+    approving the job approves it. `cannot_undo`: why the box would not undo it by itself. `undo_by`: how it would,
+    while it would. `detail`: why it is not done."""
 
     id: str
     nas_id: str
@@ -103,6 +106,8 @@ class JobOut(Output):
     commands: list[str]
     problems: list[str]
     sessions: int | None
+    host_key: str | None
+    cannot_undo: str | None
     steps_applied: int
     undo_by: str | None
     detail: str | None
@@ -173,7 +178,10 @@ def get_job(job_id: str, session: Db, _: Who) -> JobOut:
 def approve_job(job_id: str, body: ApprovalIn, session: Db, caller: Who, given: Given) -> JobOut:
     """You have looked at it. The box undoes by itself what does not prove right."""
     job = _locked(session, job_id)
-    return _job_view(store.approve(session, job, caller.actor, given.clock(), body.not_before))
+    now = given.clock()
+    return _job_view(
+        store.approve(session, job, caller.actor, now, body.not_before, without_undo=body.without_undo)
+    )  # fmt: skip
 
 
 @provisioning_routes.post("/jobs/{job_id}/cancel")
@@ -233,7 +241,8 @@ def _intent_view(row: BrasIntent) -> IntentOut:
 def _job_view(row: ProvisioningJob) -> JobOut:
     return JobOut(
         id=str(row.id), nas_id=str(row.nas_id), state=row.state, release=row.release, commands=row.commands,
-        problems=row.problems, sessions=row.sessions, steps_applied=row.steps_applied, undo_by=row.undo_by,
+        problems=row.problems, sessions=row.sessions, host_key=row.host_key, cannot_undo=row.cannot_undo,
+        steps_applied=row.steps_applied, undo_by=row.undo_by,
         detail=row.detail, created_at=row.created_at, created_by=row.created_by, approved_at=row.approved_at,
         approved_by=row.approved_by, not_before=row.not_before, cancelled_by=row.cancelled_by,
         finished_at=row.finished_at, rollout_id=None if row.rollout_id is None else str(row.rollout_id), wave=row.wave,

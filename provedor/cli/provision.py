@@ -18,10 +18,11 @@ from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.napalm.host_keys import fingerprint
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
-NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
+NasName = Annotated[str, typer.Argument(help="name of a NAS entry whose box may be managed")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.
 PATIENCE_S = 120.0
@@ -63,6 +64,9 @@ def plan(nas: NasName, as_json: Json = False) -> None:
 def apply(
     nas: NasName,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    without_undo: Annotated[
+        bool, typer.Option("--without-undo", help="also at a box that would not undo it by itself")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Read the box, show what there is to do, ask, and do it. What does not prove right is undone by the box itself."""
@@ -71,11 +75,11 @@ def apply(
     if job.state is JobState.PLANNED:
         if not as_json:
             _show(job, as_json=False)
-        if not yes and not typer.confirm(f"Do this at {nas}, with {job.sessions} sessions online?"):
+        if not yes and not typer.confirm(_question(nas, job)):
             with given.database.transaction() as session:
                 store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
             raise typer.Exit(1)
-        job = _approve(given, job.id)
+        job = _approve(given, job.id, without_undo=without_undo)
     _show(job, as_json=as_json)
     _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
 
@@ -171,9 +175,15 @@ def _plan(given: Runtime, nas: str) -> ProvisioningJob:
     return _await(given, job.id)
 
 
-def _approve(given: Runtime, job_id: int) -> ProvisioningJob:
+def _question(nas: str, job: ProvisioningJob) -> str:
+    online = "" if job.sessions is None else f", with {job.sessions} sessions online"
+    return f"Do this at {nas}{online}?"
+
+
+def _approve(given: Runtime, job_id: int, *, without_undo: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
-        store.approve(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
+        job = store.get_job(session, job_id, lock=True)
+        store.approve(session, job, actor(), given.clock(), without_undo=without_undo)
     return _await(given, job_id)
 
 
@@ -200,18 +210,22 @@ def _show(job: ProvisioningJob, *, as_json: bool) -> None:
         typer.echo(command)
     for problem in job.problems:
         typer.echo(f"cannot be had: {problem}", err=True)
+    if job.state is JobState.PLANNED and job.host_key is not None:
+        typer.echo(f"its SSH host key, which you approve with this: {job.host_key} ({fingerprint(job.host_key)})",
+                   err=True)  # fmt: skip
     if job.state is JobState.IN_STEP:
         typer.echo("the box is as it should be")
     elif job.state is JobState.DONE:
         typer.echo(f"done: {job.steps_applied} steps")
-    elif job.detail is not None:
+    if job.detail is not None:
         typer.echo(f"{job.state}: {job.detail}", err=True)
 
 
 def _body(job: ProvisioningJob) -> dict[str, Any]:
     return {
         "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
-        "commands": job.commands, "problems": job.problems, "sessions": job.sessions,
+        "commands": job.commands, "problems": job.problems, "sessions": job.sessions, "host_key": job.host_key,
+        "cannot_undo": job.cannot_undo,
         "steps_applied": job.steps_applied, "detail": job.detail,
     }  # fmt: skip
 

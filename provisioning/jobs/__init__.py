@@ -5,7 +5,10 @@
     store     a job's states: planned, approved, cancelled, done, and what follows from each
     rollouts  the same for many boxes: a canary, then waves, and a stop at the first harm
     drift     whether each box still is what it should be
-    facts     all that a plan is made from, read in one transaction
+    engines   what a job of any kind of box is done by: a Protocol
+    facts     all that a RouterOS box's plan is made from, read in one transaction
+    routeros_engine, provisioning.napalm.engine
+              the two kinds of boxes
     runner    who does it: one at a time for each box, in a thread, and whoever takes over from a process that died
 
 Nothing is changed at a box that no person approved.

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from core import audit, events
 from core.audit import Actor
-from core.errors import Conflict, InvalidInput, NotFound
+from core.errors import InvalidInput, NotFound
 from core.models.network import Nas
+from provisioning.jobs.engines import BoxKind, kind_of
 from provisioning.jobs.models import BrasIntent
+from provisioning.napalm.bng import BngIntent, bng_intent_of
 from provisioning.routeros.bras import Intent, intent_of
 
 
@@ -27,8 +29,8 @@ def get_intent(session: Session, nas_id: int, *, lock: bool = False) -> BrasInte
 
 def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor) -> BrasIntent:
     """The box itself changes when a plan was approved. Raises InvalidInput or Conflict."""
-    check_manageable(nas)
-    said = msgspec.to_builtins(intent_of(body))
+    kind = check_manageable(nas)
+    said = msgspec.to_builtins(intent_of(body) if kind is BoxKind.ROUTEROS else bng_intent_of(body))
     row = session.get(BrasIntent, nas.id, with_for_update=True, populate_existing=True)
     if row is None:
         row = BrasIntent(nas_id=nas.id, body=said)
@@ -46,9 +48,13 @@ def read_intent(row: BrasIntent) -> Intent:
     return intent_of(row.body)
 
 
-def check_manageable(nas: Nas) -> None:
-    """One box, with an API that we may use."""
-    if nas.routeros is None:
-        raise Conflict(f"NAS {nas.name} has no access to a RouterOS API: set `routeros`", field="routeros")
+def read_bng_intent(row: BrasIntent) -> BngIntent:
+    return bng_intent_of(row.body)
+
+
+def check_manageable(nas: Nas) -> BoxKind:
+    """One box, that we may change. Raises Conflict or InvalidInput."""
+    kind = kind_of(nas)
     if ip_network(nas.address).num_addresses != 1:
         raise InvalidInput("the entry is of a network: give each box an entry of its own", field="address")
+    return kind

@@ -129,6 +129,10 @@ class ProvisioningJob(Base):
     steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How the box would undo it by itself, while it would.
     undo_by: Mapped[str | None]
+    #: Why the box would not; somebody has to approve that in so many words.
+    cannot_undo: Mapped[str | None]
+    #: The SSH host key that was seen when none was approved yet; approving the job approves it.
+    host_key: Mapped[str | None]
     #: Who is at it has said so until then; afterwards somebody else takes over.
     claimed_until: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

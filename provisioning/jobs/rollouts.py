@@ -70,8 +70,14 @@ def approve(session: Session, rollout: Rollout, actor: Actor, now: datetime) -> 
     """The canary begins. Raises Conflict for one that no person is asked about."""
     if rollout.state is not RolloutState.PLANNED:
         raise Conflict(f"rollout {rollout.id} is {rollout.state}, not planned", field="state")
-    rollout.state, rollout.approved_by, rollout.approved_at = RolloutState.RUNNING, actor.name, now
     planned = [job for job in jobs_of(session, rollout) if job.state is JobState.PLANNED]
+    for job in planned:
+        if job.cannot_undo is not None:
+            raise Conflict(
+                f"the box of job {job.id} would not undo it by itself ({job.cannot_undo}): approve it alone",
+                field="nas_ids",
+            )
+    rollout.state, rollout.approved_by, rollout.approved_at = RolloutState.RUNNING, actor.name, now
     for number, job in enumerate(planned):
         job.wave = 0 if number < rollout.canary else 1 + (number - rollout.canary) // rollout.wave_size
     session.flush()

@@ -22,19 +22,15 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import ProvedorError
 from core.keyring import Keyring
+from core.models.network import Nas
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
-from provisioning.jobs import drift, facts, store
-from provisioning.jobs.facts import Facts, Prepared
+from provisioning.jobs import drift, store
+from provisioning.jobs.engines import BoxKind, Change, Engine, kind_of
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
-from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
-from provisioning.routeros.change.run import Doubt
+from provisioning.jobs.routeros_engine import RouterOsEngine
+from provisioning.outcome import Doubt, Outcome, Result
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Plan, Remove
-from provisioning.routeros.planning.matching import key_of
-from provisioning.routeros.planning.script import commands
-from provisioning.routeros.reading import count_sessions, read_rows, release_of
-from provisioning.routeros.schema import MENUS
 
 #: First key of the advisory lock of a box; the NAS entry's id is the second.
 _LOCK_SPACE: Final = 0x50524F
@@ -52,7 +48,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `napalm`: for all but RouterOS."""
 
     database: Database
     keyring: Keyring
@@ -60,6 +56,7 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+    napalm: Engine | None = None
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
@@ -90,16 +87,13 @@ class Provisioner:
 
     def _keep_drift(self, nas_id: int) -> None:
         try:
-            with self.database.transaction() as session:
-                known = facts.read_facts(session, self.keyring, nas_id, self.clock())
-            prepared, _ = self._look(known)
+            look = self._engine(nas_id).look(nas_id, asked=False)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
-        plan = prepared.plan
         with self.database.transaction() as session:
-            drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock())
+            drift.keep(session, nas_id, look.commands, look.problems, self.clock())
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -114,69 +108,49 @@ class Provisioner:
     def _work(self, job_id: int) -> None:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
-            state = job.state
+            state, nas_id = job.state, job.nas_id
             if state is JobState.APPROVED:
                 job.state = JobState.RUNNING
         if state is JobState.PLANNING:
-            self._plan(job_id)
+            self._plan(job_id, nas_id)
         elif state is JobState.APPROVED:
-            self._conclude(job_id, self._change(job_id).run())
+            self._carry_out(job_id, nas_id, lambda change: change.run())
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
-            self._conclude(job_id, self._change(job_id).take_over())
+            self._carry_out(job_id, nas_id, lambda change: change.take_over())
 
-    def _plan(self, job_id: int) -> None:
+    def _plan(self, job_id: int, nas_id: int) -> None:
         try:
-            with self.database.transaction() as session:
-                job = store.get_job(session, job_id)
-                known = facts.read_facts(session, self.keyring, job.nas_id, self.clock())
-            prepared, sessions = self._look(known)
+            look = self._engine(nas_id).look(nas_id, asked=True)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return
-        plan = prepared.plan
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
-                store.keep_plan(
-                    session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), sessions=sessions, now=self.clock(), problems=_told(plan),
-                )  # fmt: skip
-            drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
+                store.keep_plan(session, job, look, self.clock())
+            drift.keep(session, nas_id, look.commands, look.problems, self.clock())
 
-    def _look(self, known: Facts) -> tuple[Prepared, int]:
-        """What the box has. Raises RouterOsError or InvalidInput."""
-        client = self.connect(known.access)
-        try:
-            release = release_of(client)
-            desired = known.desired(release)
-            menus = desired.menus | {setting.menu for setting in desired.settings}
-            return facts.prepare(known, read_rows(client, menus, release), release, desired), count_sessions(client)
-        finally:
-            client.close()
+    def _carry_out(self, job_id: int, nas_id: int, do: Callable[[Change], Result]) -> None:
+        engine = self._engine(nas_id)
+        result = do(engine.change(job_id, _Journal(self.database, self.clock, job_id)))
+        self._conclude(engine, job_id, result)
 
-    def _change(self, job_id: int) -> ChangeRun:
+    def _engine(self, nas_id: int) -> Engine:
+        """Raises Conflict."""
         with self.database.transaction() as session:
-            job = store.get_job(session, job_id)
-            prepared = facts.open_prepared(self.keyring, job)
-            access = facts.read_facts(session, self.keyring, job.nas_id, self.clock()).access
-        return ChangeRun(
-            connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
-            before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
-            journal=_Journal(self.database, self.clock, job_id), wait=self.wait,
-        )  # fmt: skip
+            kind = kind_of(session.get_one(Nas, nas_id))
+        if kind is BoxKind.NAPALM and self.napalm is not None:
+            return self.napalm
+        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait)
 
-    def _conclude(self, job_id: int, result: Result) -> None:
+    def _conclude(self, engine: Engine, job_id: int, result: Result) -> None:
         state = _STATES[result.outcome]
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if state is JobState.DONE:
-                prepared = facts.open_prepared(self.keyring, job)
-                plan = prepared.plan
-                removed = [step for step in plan.steps if isinstance(step, Remove)]
-                gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, job.nas_id, prepared, gone)
-                job.steps_applied = len(plan.steps)
-                drift.keep(session, job.nas_id, (), _told(plan), self.clock())
+                problems = engine.keep_done(session, job)
+                job.steps_applied = len(job.commands)
+                drift.keep(session, job.nas_id, (), problems, self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
                 state = JobState.CANCELLED
             store.finish(session, job, state, result.detail, self.clock())
@@ -204,11 +178,6 @@ class Provisioner:
                     connection.commit()
 
 
-def _told(plan: Plan) -> list[str]:
-    """What cannot be had, for people."""
-    return [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
-
-
 @dataclass(slots=True)
 class _Journal:
     """Says how far a job came, and that somebody is at it; hears whether somebody cancelled it."""
@@ -218,9 +187,9 @@ class _Journal:
     job_id: int
     _told_at: datetime | None = field(default=None)
 
-    def armed(self, by: UndoBy) -> None:
+    def armed(self, by: str) -> None:
         with self.database.transaction() as session:
-            store.get_job(session, self.job_id, lock=True).undo_by = by.value
+            store.get_job(session, self.job_id, lock=True).undo_by = str(by)
 
     def applied(self, steps: int) -> None:
         """Raises Doubt where it was cancelled."""

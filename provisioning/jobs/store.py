@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +12,8 @@ from core import audit, events, outbox, topics
 from core.audit import Actor
 from core.errors import Conflict, NotFound
 from core.models.network import Nas
+from core.nas_management import pin_host_key
+from provisioning.jobs.engines import Look
 from provisioning.jobs.intents import check_manageable, get_intent
 from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
@@ -47,26 +48,35 @@ def create_job(session: Session, nas: Nas, actor: Actor, now: datetime) -> Provi
     return job
 
 
-def keep_plan(
-    session: Session, job: ProvisioningJob, *, release: str, sealed: bytes, commands: Sequence[str],
-    problems: Sequence[str], sessions: int, now: datetime,
-) -> None:  # fmt: skip
+def keep_plan(session: Session, job: ProvisioningJob, look: Look, now: datetime) -> None:
     """What the box's plan is; without a step there is nothing to ask a person."""
-    job.release, job.plan_encrypted, job.sessions = release, sealed, sessions
-    job.commands, job.problems = list(commands), list(problems)
-    job.state = JobState.PLANNED if commands else JobState.IN_STEP
-    job.claimed_until, job.finished_at = None, None if commands else now
+    job.release, job.plan_encrypted, job.sessions = look.release, look.sealed, look.sessions
+    job.commands, job.problems = list(look.commands), list(look.problems)
+    job.host_key, job.cannot_undo = look.host_key, look.cannot_undo
+    job.state = JobState.PLANNED if look.commands else JobState.IN_STEP
+    job.claimed_until, job.finished_at = None, None if look.commands else now
     session.flush()
-    events.record(session, f"provisioning.{job.state}", "nas", job.nas_id, job_id=job.id, steps=len(commands),
-                  problems=len(problems))  # fmt: skip
+    events.record(session, f"provisioning.{job.state}", "nas", job.nas_id, job_id=job.id, steps=len(look.commands),
+                  problems=len(look.problems))  # fmt: skip
 
 
 def approve(
-    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, not_before: datetime | None = None
-) -> ProvisioningJob:
-    """It is carried out now, or at a time. Raises Conflict for one that no person is asked about."""
+    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, not_before: datetime | None = None, *,
+    without_undo: bool = False,
+) -> ProvisioningJob:  # fmt: skip
+    """It is carried out now, or at a time; a host key that it shows is approved with it.
+
+    Raises Conflict for one that no person is asked about, and for a box that cannot undo by itself, where that was not
+    approved in so many words.
+    """
     if job.state is not JobState.PLANNED:
         raise Conflict(f"job {job.id} is {job.state}, not planned", field="state")
+    if job.cannot_undo is not None and not without_undo:
+        raise Conflict(f"the box would not undo it by itself ({job.cannot_undo}): approve it with `without_undo`",
+                       field="without_undo")  # fmt: skip
+    nas = session.get_one(Nas, job.nas_id)
+    if job.host_key is not None and nas.management is not None and nas.management["host_key"] is None:
+        pin_host_key(session, nas, job.host_key, actor)
     job.state, job.approved_at, job.approved_by, job.not_before = JobState.APPROVED, now, actor.name, not_before
     session.flush()
     audit.record(session, actor, "approve", "provisioning_job", job.id, {"not_before": str(not_before or "now")})

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from routeros_boxes import Box, Clock, box, do, rows, session
 
+from provisioning.outcome import Doubt
 from provisioning.routeros.bras import Surroundings, desired_of, intent_of
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
-from provisioning.routeros.change.run import SETTLE_TRIES, Doubt
+from provisioning.routeros.change.run import SETTLE_TRIES
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.planning import Desired, make_plan
 from provisioning.routeros.reading import read_rows, release_of
