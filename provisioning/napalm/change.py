@@ -103,7 +103,6 @@ class DeviceChange:
             log.warning("a change did not prove right", change=self.name, why=str(error))
             first.close()
             return self._take_back(str(error))
-        first.discard()  # the files that some drivers leave there hold secrets
         return Result(Outcome.DONE, "")
 
     def _prove(self) -> None:

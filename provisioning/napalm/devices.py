@@ -129,7 +129,9 @@ class Device:
             self.driver.rollback()
 
     def discard(self) -> None:
-        """What is loaded and not committed, with the files that the driver put there."""
+        """What is loaded and not committed."""
+        if not self.traits.discards:
+            return
         with contextlib.suppress(DeviceError), self._told():
             self.driver.discard_config()
 

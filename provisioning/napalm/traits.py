@@ -29,6 +29,9 @@ class Traits:
     compares_again: bool = True
     #: Whether its configuration is lines below lines by indentation.
     by_indentation: bool = True
+    #: Whether what was loaded is taken away again. Else it is found there by the next look: ios would change the
+    #: configuration for it (`file prompt quiet`), and write to flash, at each of them.
+    discards: bool = True
     #: The driver can bring the configuration before the last commit back.
     can_roll_back: bool = True
     #: A command, and where in its answer the subscribers online are.
@@ -37,7 +40,10 @@ class Traits:
 
 _NO_CONFIRM: Final = "NAPALM's driver for {} knows no commit that has to be confirmed"
 TRAITS: Final[Mapping[str, Traits]] = {
-    "ios": Traits("cisco_ios", sessions=("show pppoe summary", re.compile(r"^TOTAL\s+(\d+)", re.MULTILINE))),
+    "ios": Traits(
+        "cisco_ios", discards=False,
+        sessions=("show pppoe summary", re.compile(r"^TOTAL\s+(\d+)", re.MULTILINE)),
+    ),
     "iosxr": Traits("cisco_iosxr", cannot_undo=_NO_CONFIRM.format("IOS XR")),
     "eos": Traits("", named_by="config_session"),
     "junos": Traits(

@@ -55,6 +55,7 @@ class HuaweiVrp8Driver(NetworkDriver):  # type: ignore[misc]  # NAPALM has annot
     ) -> None:
         self.hostname, self.username, self.password, self.timeout = hostname, username, password, timeout
         self.device: Any = None
+        self._netmiko_device: Any = None
         self.platform, self.profile = "huawei_vrp8", ["huawei_vrp8"]
         #: VRP has levels, and no `enable`.
         self.force_no_enable = True
@@ -65,10 +66,10 @@ class HuaweiVrp8Driver(NetworkDriver):  # type: ignore[misc]  # NAPALM has annot
         self.device = self._netmiko_open("huawei_vrpv8", netmiko_optional_args=self._arguments)
 
     def close(self) -> None:
-        """What is not committed is not asked about any more."""
-        if self.device is not None and self.is_alive()["is_alive"]:
-            self.discard_config()
-        self._netmiko_close()
+        """What is not committed is not asked about any more, so the connection may just end."""
+        device, self.device, self._netmiko_device = self.device, None, None
+        if device is not None:
+            device.paramiko_cleanup()
 
     def is_alive(self) -> dict[str, bool]:
         transport = getattr(getattr(self.device, "remote_conn", None), "transport", None)

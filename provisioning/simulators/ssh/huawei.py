@@ -34,7 +34,7 @@ _TEXT: Final = r".{1,242}"
 GRAMMAR: Final[Grammar] = {
     TOP: [
         rule(rf"sysname {_NAME}", single=1),
-        rule(r"(undo )?(stelnet|sftp|scp)( ipv4| ipv6)? server enable"),
+        rule(r"(stelnet|sftp|scp)( ipv4| ipv6)? server enable"),
         rule(rf"radius-server group {_NAME}", "radius"),
         rule(rf"radius-server authorization {_ADDRESS}( destination-port \d+)?( server-group {_NAME})?"
              rf" shared-key-cipher \S+( server-group {_NAME})?", single=3),

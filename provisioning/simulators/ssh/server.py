@@ -148,7 +148,7 @@ class SshServer:
                 _talk(channel, dialogue)
             except Cut:
                 transport.close()
-        channel.close()
+            channel.close()
 
 
 def _talk(channel: paramiko.Channel, dialogue: Dialogue) -> None:
