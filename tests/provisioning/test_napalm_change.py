@@ -1,4 +1,4 @@
-"""Changes of simulated boxes over real SSH: whatever breaks, the box is either changed or as it was, and we know which."""
+"""Changes of simulated boxes over real SSH: whatever breaks, the box is changed or as it was, and we know which."""
 
 from __future__ import annotations
 
