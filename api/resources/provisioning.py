@@ -27,11 +27,15 @@ from api.context import (
 from api.idempotency import OnceOnly
 from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
+from core.errors import NotFound
 from provisioning.jobs import drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
+from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.plan_names import lacking
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
+device_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 
 
 class IntentIn(Input):
@@ -53,6 +57,22 @@ class IntentOut(Output):
     drift: list[str] | None
     drift_problems: list[str] | None
     version: int
+
+
+class DeviceOut(Output):
+    """As of the last look. `facts`: vendor, model, release, serial, hostname, uptime_s. `environment`: as NAPALM's
+    get_environment has it, where the driver can tell. `names`: what RADIUS replies may name there, by kind; null where
+    we cannot tell. `missing`: what plans name and is not there. `refused_host_key`: another SSH host key than the
+    approved one, which was refused."""
+
+    nas_id: str
+    read_at: datetime | None
+    facts: dict[str, Any]
+    environment: dict[str, Any]
+    names: dict[str, list[str]] | None
+    names_read_at: datetime | None
+    missing: list[str]
+    refused_host_key: str | None
 
 
 class JobIn(Input):
@@ -144,6 +164,18 @@ def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
     row = intents.get_intent(session, parse_id(nas_id, "NAS"), lock=True)
     drift.owe(session, row.nas_id, given.clock())
     return _intent_view(row)
+
+
+@device_routes.get("/{nas_id}/device")
+def get_device(nas_id: str, session: Db, _: Who) -> DeviceOut:
+    """What the box of a NAS entry with `management` said of itself; `POST …/intent/check` looks anew."""
+    row = session.get(ManagedDevice, parse_id(nas_id, "NAS"))
+    if row is None:
+        raise NotFound("look at NAS", nas_id)
+    return DeviceOut(
+        nas_id=str(row.nas_id), read_at=row.read_at, facts=row.facts, environment=row.environment, names=row.names,
+        names_read_at=row.names_read_at, missing=lacking(session, row.nas_id), refused_host_key=row.refused_host_key,
+    )  # fmt: skip
 
 
 @provisioning_routes.get("/jobs")

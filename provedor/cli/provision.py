@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, rollout, jobs: boxes as they should be."""
+"""provision intent, plan, apply, drift, facts, names, rollout, jobs: boxes as they should be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import select
 
 from core import network
-from core.errors import ConfigurationError, InvalidInput, ProvedorError
+from core.errors import ConfigurationError, InvalidInput, NotFound, ProvedorError
 from core.models.network import Nas
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.rollouts import rollout_app
@@ -19,6 +19,8 @@ from provedor.runtime import Runtime
 from provisioning.jobs import drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 from provisioning.napalm.host_keys import fingerprint
+from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.plan_names import lacking
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
@@ -104,6 +106,34 @@ def show_drift(
 
 
 @provision_app.command()
+def facts(nas: NasName, as_json: Json = False) -> None:
+    """Look at the box now, and show what it says of itself: model, release, serial number, uptime, environment."""
+    given = runtime()
+    row = _device(given, nas)
+    if as_json:
+        print_json({"nas": nas, "read_at": row.read_at, "facts": row.facts, "environment": row.environment})
+        return
+    print_table(["", nas], [[name, str(value)] for name, value in row.facts.items()])
+    for part, values in row.environment.items():
+        print_table([part, ""], [[str(name), json.dumps(value)] for name, value in dict(values).items()])
+
+
+@provision_app.command()
+def names(nas: NasName, as_json: Json = False) -> None:
+    """Look at the box now, and show what RADIUS replies may name there, and what plans name and is not there."""
+    given = runtime()
+    row = _device(given, nas)
+    with given.database.transaction() as session:
+        missing = lacking(session, row.nas_id)
+    if as_json:
+        print_json({"nas": nas, "read_at": row.names_read_at, "names": row.names, "missing": missing})
+        return
+    print_table(["kind", "names"], [[kind, ", ".join(there)] for kind, there in (row.names or {}).items()])
+    for one in missing:
+        typer.echo(one, err=True)
+
+
+@provision_app.command()
 def jobs(
     nas: Annotated[str, typer.Option(help="of this NAS")] = "", as_json: Json = False
 ) -> None:  # fmt: skip
@@ -150,6 +180,18 @@ def _look(given: Runtime, nas: str) -> tuple[str, BrasIntent]:
             return nas, row
         time.sleep(0.1)
     raise ConfigurationError(f"nobody looked at {nas}: is `provedor up` running with its worker?")
+
+
+def _device(given: Runtime, nas: str) -> ManagedDevice:
+    """After a look. Raises ProvedorError where it failed."""
+    _, looked = _look(given, nas)
+    if looked.check_error is not None:
+        raise ProvedorError(f"{nas}: {looked.check_error}")
+    with given.database.transaction() as session:
+        row = session.get(ManagedDevice, looked.nas_id)
+    if row is None:
+        raise NotFound("managed device", nas)
+    return row
 
 
 def _drift_body(name: str, row: BrasIntent) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What `provedor doctor` looks at, and what it says to do.
 
 Every check is made, also after one that failed; each says what is wrong and the fix, or perhaps a note where nothing
-is. `installation`, `radius`, `routers` and `snmp` hold the checks, `check` what one is.
+is. `installation`, `radius`, `routers`, `names` and `snmp` hold the checks, `check` what one is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from provedor.doctor.installation import (
     check_settings,
     check_work,
 )
+from provedor.doctor.names import check_names
 from provedor.doctor.radius import (
     check_accounting,
     check_authentication,
@@ -59,6 +60,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("NAS findings", check_nas_findings, True),
     ("SNMP", check_snmp, True),
     ("router APIs", check_routers, True),
+    ("names at boxes", check_names, True),
 ]
 
 

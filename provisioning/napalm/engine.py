@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core import events
+from core import events, outbox, topics
 from core.clock import Clock
 from core.database import Database
 from core.errors import Conflict
@@ -22,14 +23,20 @@ from core.nas_management import ManagementAccess, management_of
 from provisioning.jobs import intents, store
 from provisioning.jobs.engines import Look
 from provisioning.jobs.models import JobState, ProvisioningJob
-from provisioning.napalm import diffs, host_keys
-from provisioning.napalm.bng import Surroundings, render
+from provisioning.napalm import diffs, host_keys, names
+from provisioning.napalm.bng import BngIntent, Surroundings, render
 from provisioning.napalm.change import DeviceChange
 from provisioning.napalm.devices import Device, Facts, open_device
 from provisioning.napalm.errors import HostKeyRefused
 from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.plan_names import lacking
 from provisioning.napalm.traits import traits_of
 from provisioning.outcome import Journal
+
+#: What a change left is read after this.
+LOOK_AFTER: Final = timedelta(seconds=5)
+#: Of what is missing an event tells so much.
+TOLD_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +76,14 @@ class NapalmEngine:
             raise Conflict("its SSH host key was not approved yet: plan a change, look at the key, and approve")
         device = self.open(known.access, known.secrets)
         try:
-            facts = device.facts()
-            lines = device.compare(known.candidate)
+            facts, environment, sessions = device.facts(), device.environment(), device.sessions()
+            there = _names(device)
+            lines = device.compare(known.candidate) if known.candidate else []
             device.discard()
-            sessions, environment, host_key = device.sessions(), device.environment(), device.host_key
+            host_key = device.host_key
         finally:
             device.close()
-        self._keep_facts(nas_id, facts, environment)
+        self._keep_device(nas_id, facts, environment, there)
         if known.secrets == known.secrets_there:
             lines = diffs.without_secrets(lines)  # ciphered anew they look like others
         diff = lines if diffs.changes(lines) else []
@@ -99,7 +107,9 @@ class NapalmEngine:
             candidate=prepared.candidate, diff=prepared.diff, serial=prepared.serial, journal=journal, wait=self.wait,
         )  # fmt: skip
 
-    def keep_done(self, _session: Session, job: ProvisioningJob) -> Sequence[str]:
+    def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
+        """What is there now to be named is read soon, when nobody is at the box any more."""
+        outbox.enqueue(session, topics.DRIFT_DUE, {"nas_id": job.nas_id}, due_at=self.clock() + LOOK_AFTER)
         return _told(job.cannot_undo)
 
     def open(self, access: ManagementAccess, secrets: Sequence[str] = (), name: str | None = None) -> Device:
@@ -118,7 +128,9 @@ class NapalmEngine:
             secret = self.keyring.open_text(nas.secret_encrypted, NAS_SECRET)
             intent = intents.read_bng_intent(intents.get_intent(session, nas_id))
             around = Surroundings(secret, nas.coa_port, nas.names, nas.options)
-            candidate = render(traits_of(access.driver).platform, intent, around, self.templates)
+            nothing = BngIntent(serves=intent.serves)
+            platform = traits_of(access.driver).platform
+            candidate = "" if intent == nothing else render(platform, intent, around, self.templates)
             return _Known(access, candidate, [secret], self._secrets_there(session, nas_id))
 
     def _secrets_there(self, session: Session, nas_id: int) -> list[str]:
@@ -126,15 +138,25 @@ class NapalmEngine:
         job = session.scalar(select(ProvisioningJob).where(*done).order_by(ProvisioningJob.id.desc()).limit(1))
         return [] if job is None or job.plan_encrypted is None else _open_prepared(self.keyring, job).secrets
 
-    def _keep_facts(self, nas_id: int, facts: Facts, environment: dict[str, Any]) -> None:
+    def _keep_device(
+        self, nas_id: int, facts: Facts, environment: dict[str, Any], there: dict[str, list[str]] | None
+    ) -> None:  # fmt: skip
+        """What plans name and is there no more is an event."""
+        now = self.clock()
         values = {
-            "facts": asdict(facts), "environment": environment, "read_at": self.clock(), "refused_host_key": None,
+            "facts": asdict(facts), "environment": environment, "read_at": now, "refused_host_key": None,
+            "names": there, "names_read_at": now if there is not None else None,
         }  # fmt: skip
         with self.database.transaction() as session:
+            before = lacking(session, nas_id)
             session.execute(
                 insert(ManagedDevice).values(nas_id=nas_id, **values)
                 .on_conflict_do_update(index_elements=[ManagedDevice.nas_id], set_=values)
             )  # fmt: skip
+            session.expire_all()
+            after = lacking(session, nas_id)
+            if after and after != before:
+                events.record(session, "provisioning.names_missing", "nas", nas_id, missing=after[:TOLD_MAX])
 
     def _keep_refused(self, nas_id: int, seen: str) -> None:
         with self.database.transaction() as session:
@@ -145,6 +167,12 @@ class NapalmEngine:
             row.refused_host_key = seen
             events.record(session, "nas.host_key_refused", "nas", nas_id, host_key=seen,
                           fingerprint=host_keys.fingerprint(seen))  # fmt: skip
+
+
+def _names(device: Device) -> dict[str, list[str]] | None:
+    """None where we know no names of this platform."""
+    platform = device.traits.platform
+    return names.read(platform, device.running()) if names.knows(platform) else None
 
 
 def _access(nas: Nas, keyring: Keyring) -> ManagementAccess:

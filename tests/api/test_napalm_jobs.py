@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from applications import make_app
 from at_once import AtOnce, work_off
 from fastapi.testclient import TestClient
 from napalm_boxes import PASSWORD, QUICK, SECRET, SEEN, SMALL, USER, SshBox, ssh_box
@@ -22,6 +23,7 @@ from provisioning.jobs import store
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.napalm.engine import NapalmEngine
+from provisioning.napalm.plan_names import DevicePlanNames
 from provisioning.routeros.client import RouterOs
 from provisioning.simulators.ssh import SshServer
 from provisioning.simulators.ssh.configuration import parse
@@ -180,6 +182,83 @@ def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
     house.work()
     found = house.get(f"/provisioning/jobs/{job['id']}")
     assert (found["state"], found["detail"]) == ("undone", "whoever was at it died")
+
+
+@huawei
+def test_a_look_reads_what_the_box_says_of_itself(house: House) -> None:
+    assert house.client.get(f"{API}/nas/{house.nas_id}/device").status_code == 404
+    house.planned({})
+    device = house.get(f"/nas/{house.nas_id}/device")
+    facts = device["facts"]
+    assert (facts["vendor"], facts["model"], facts["serial"]) == ("Huawei", "NetEngine 8000 F1A", "2102352SIM0001")
+    assert facts["uptime_s"] == 1_047_900
+    assert (device["names"]["QoS profile"], device["names"]["pool"], device["refused_host_key"]) == ([], [], None)
+    assert "V800R021" in facts["release"]
+
+
+PLAN = {"name": "Ouro", "down_kbps": 300000, "up_kbps": 150000}
+
+
+@pytest.fixture
+def asking(house: House, database: Database, keyring: Keyring) -> TestClient:
+    """The API as a node has it, which asks whether boxes have what plans name."""
+    found = TestClient(make_app(database, keyring, plan_names=DevicePlanNames()), headers=dict(house.client.headers))
+    found.base_url = house.client.base_url
+    return found
+
+
+@huawei
+def test_a_plan_that_names_what_the_box_does_not_have_is_refused_before_a_subscriber_finds_out(
+    house: House, asking: TestClient
+) -> None:
+    assert asking.post(f"{API}/plans", json={**PLAN, "profile": "gold"}).status_code == 201  # nothing is known yet
+    assert house.approved(house.planned())["state"] == "done"
+    house.checked()
+    assert house.get(f"/nas/{house.nas_id}/device")["names"]["QoS profile"] == ["gold"]
+    for profile, near in (
+        ("Gold", "it has gold, in other letters"),
+        ("gold1", "it has gold"),
+        ("zinc", "no QoS profile"),
+    ):
+        refused = asking.post(f"{API}/plans", json={**PLAN, "name": profile, "profile": profile})
+        assert (refused.status_code, refused.json()["field"]) == (422, "profile")
+        assert f"NAS bng has no QoS profile {profile}" in refused.json()["detail"]
+        assert near in refused.json()["detail"]
+    made = asking.post(f"{API}/plans", json={**PLAN, "name": "Prata", "profile": "gold"})
+    assert made.status_code == 201, made.text
+    path = f"{API}/plans/{made.json()['id']}"
+    for field, name in (("address_pool", "homes"), ("ingress_filter", "3001"), ("vrf", "clientes")):
+        refused = asking.patch(path, json={field: name})
+        assert (refused.status_code, refused.json()["field"]) == (422, field)
+    assert asking.patch(path, json={"down_kbps": 400000}).status_code == 200
+
+
+@huawei
+def test_a_name_that_is_called_otherwise_there_or_a_plan_that_is_not_sold_there_is_no_matter(
+    house: House, asking: TestClient
+) -> None:
+    assert house.approved(house.planned())["state"] == "done"
+    house.checked()
+    plan = {**PLAN, "profile": "ouro"}
+    assert asking.post(f"{API}/plans", json=plan).status_code == 422
+    house.client.patch(f"{API}/nas/{house.nas_id}", json={"names": {"profiles": {"ouro": "gold"}}})
+    assert asking.post(f"{API}/plans", json=plan).status_code == 201
+    serves = {**SMALL["huawei_vrp8"], "serves": ["Ouro"]}
+    house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": serves})
+    assert asking.post(f"{API}/plans", json={**plan, "name": "Prata", "profile": "zinc"}).status_code == 201
+
+
+@huawei
+def test_what_goes_from_the_box_and_plans_name_is_told_of(house: House, asking: TestClient) -> None:
+    assert house.approved(house.planned())["state"] == "done"
+    house.checked()
+    assert asking.post(f"{API}/plans", json={**PLAN, "profile": "gold"}).status_code == 201
+    house.one.box.running.below = [line for line in house.one.box.running.below if line.text != "qos-profile gold"]
+    house.checked()
+    missing = house.get(f"/nas/{house.nas_id}/device")["missing"]
+    assert "plan Ouro, profile: NAS bng has no QoS profile gold" in missing
+    assert "walled garden: NAS bng has no user group or ACL walled-garden" in missing
+    assert "provisioning.names_missing" in house.events()
 
 
 @huawei
