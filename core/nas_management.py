@@ -73,7 +73,7 @@ def set_management(nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict
     """
     changed: dict[str, Any] = {}
     if "management" in given:
-        access = None if given["management"] is None else _plain(given["management"])
+        access = None if given["management"] is None else _plain(given["management"], nas.management or {})
         if access != nas.management:
             nas.management = changed["management"] = access
     secret = given.get("management_secret")
@@ -131,8 +131,8 @@ def check_host_key(host_key: str) -> str:
     return f"{kind} {octets}"
 
 
-def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
-    """With its defaults written out."""
+def _plain(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """With its defaults written out; an approved key stays where nothing is said of it."""
     driver = given["driver"]
     if not _DRIVER.fullmatch(driver):
         raise InvalidInput("a driver is named in small letters, digits and _", field="management.driver")
@@ -141,7 +141,7 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
             raise InvalidInput(f"{name}: write one of {', '.join(ARGUMENTS)}", field="management.arguments")
         if not isinstance(value, (str, int, float, bool)):
             raise InvalidInput(f"{name}: a number, a text, true or false", field="management.arguments")
-    host_key = given.get("host_key")
+    host_key = given.get("host_key", before.get("host_key"))
     return {
         "driver": driver, "address": _address(given.get("address")), "port": given.get("port") or PORT,
         "user": given["user"], "host_key": check_host_key(host_key) if host_key else None,

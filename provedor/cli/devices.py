@@ -7,13 +7,16 @@ import threading
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import paramiko
 import typer
 
 from core.errors import ProvedorError
-from provisioning.simulators.ssh import Box, Fault, FaultKind, SshServer, cisco_box, huawei_box
+
+if TYPE_CHECKING:
+    import paramiko
+
+    from provisioning.simulators.ssh import Box, Fault
 
 #: What ends by itself (a trial, a revert timer) does so within this.
 TICK_S: Final = 0.5
@@ -22,9 +25,6 @@ TICK_S: Final = 0.5
 class Platform(StrEnum):
     HUAWEI_VRP8 = "huawei_vrp8"
     CISCO_IOS = "cisco_ios"
-
-
-_BOXES: Final = {Platform.HUAWEI_VRP8: huawei_box, Platform.CISCO_IOS: cisco_box}
 
 
 def ssh(
@@ -47,8 +47,11 @@ def ssh(
     ] = None,
 ) -> None:
     """A Huawei in two-phase mode (commit, trial runs), or a Cisco IOS with its archive, over SSH. Ctrl-C ends it."""
+    from provisioning.simulators.ssh import SshServer, cisco_box, huawei_box  # noqa: PLC0415  (paramiko is slow)
+
     given = {} if config is None else {"configuration": config.read_text(errors="replace")}
-    box: Box = _BOXES[platform]({user: password}, time.time, sessions=users, **given)
+    make = huawei_box if platform is Platform.HUAWEI_VRP8 else cisco_box
+    box: Box = make({user: password}, time.time, sessions=users, **given)
     for one in fault or ():
         box.faults.order(_fault(one))
     try:
@@ -66,6 +69,8 @@ def ssh(
 
 
 def _fault(text: str) -> Fault:
+    from provisioning.simulators.ssh import Fault, FaultKind  # noqa: PLC0415
+
     kind, _, command = text.partition(":")
     if kind not in set(FaultKind) or not command:
         raise typer.BadParameter("takes KIND:COMMAND, as cut_after:commit", param_hint="--fault")
@@ -73,6 +78,8 @@ def _fault(text: str) -> Fault:
 
 
 def _host_key(file: Path | None) -> paramiko.PKey | None:
+    import paramiko  # noqa: PLC0415
+
     if file is None:
         return None
     if not file.exists():

@@ -30,6 +30,8 @@ SESSIONS_LOST: Final = 3
 #: How often a box is asked after a lost connection, and the pause between: longer than it takes to undo by itself.
 SETTLE_TRIES: Final = 40
 SETTLE_PAUSE_S: Final = 10.0
+#: Of what is not to be seen a job tells so much.
+TOLD_MAX: Final = 3
 
 log = structlog.get_logger()
 
@@ -124,8 +126,7 @@ class DeviceChange:
             raise Doubt("it is another box that answers")
         if self.traits.cannot_undo is None and not device.pending():
             raise Doubt("the box shows no commit that waits for its confirmation")
-        if not self._is_there(device):
-            raise Doubt("not all of the changes are to be seen")
+        self._see(device)
         sessions = device.sessions()
         if self._sessions is None or sessions is None:
             return
@@ -134,14 +135,21 @@ class DeviceChange:
             raise Doubt(f"{lost} of {self._sessions} sessions are gone")
 
     def _look_after(self, device: Device) -> None:
-        if device.pending() or not self._is_there(device):
-            raise Doubt("it was confirmed, and is not there")
+        if device.pending():
+            raise Doubt("it was confirmed, and still waits for that")
+        self._see(device)
 
-    def _is_there(self, device: Device) -> bool:
-        """By its lines where it has any, and where that can be asked while it waits, by loading it once more."""
-        if self.traits.by_indentation and not diffs.is_seen(self.diff, device.running()):
-            return False
-        return not self.traits.compares_again or not device.left(self.candidate)
+    def _see(self, device: Device) -> None:
+        """By its lines where it has any, and where that can be asked while it waits, by loading it once more.
+
+        Raises Doubt naming what is not there.
+        """
+        unseen = diffs.unseen(self.diff, device.running()) if self.traits.by_indentation else []
+        if not unseen and self.traits.compares_again:
+            unseen = device.left(self.candidate)
+        if unseen:
+            more = f" and {len(unseen) - TOLD_MAX} more" if len(unseen) > TOLD_MAX else ""
+            raise Doubt(f"not to be seen there: {'; '.join(unseen[:TOLD_MAX])}{more}")
 
     def _take_back(self, why: str) -> Result:
         """A box that would not undo by itself is brought back now, where its driver can."""

@@ -52,12 +52,12 @@ class Device:
     def facts(self) -> Facts:
         with self._told():
             said = self.driver.get_facts()
-        uptime = float(said.get("uptime") or -1)
-        return Facts(
-            vendor=str(said["vendor"]), model=str(said["model"]), release=str(said["os_version"]),
-            serial=str(said["serial_number"]), hostname=str(said["hostname"]),
-            uptime_s=int(uptime) if uptime >= 0 else None,
-        )  # fmt: skip
+            uptime = float(said.get("uptime") or -1)
+            return Facts(
+                vendor=str(said["vendor"]), model=str(said["model"]), release=str(said["os_version"]),
+                serial=str(said["serial_number"]), hostname=str(said["hostname"]),
+                uptime_s=int(uptime) if uptime >= 0 else None,
+            )  # fmt: skip
 
     def environment(self) -> dict[str, Any]:
         """Empty where the driver cannot tell; nothing hangs on it."""

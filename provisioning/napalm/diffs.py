@@ -80,25 +80,13 @@ def paths(configuration: str) -> set[tuple[str, ...]]:
     return found
 
 
-def is_seen(lines: Sequence[str], configuration: str) -> bool:
-    """Whether what was to change has changed there."""
+def unseen(lines: Sequence[str], configuration: str) -> list[str]:
+    """What was to change there and has not, each with what it stands below."""
     there, gone = expected(lines)
     found = paths(configuration)
-    return there <= found and not gone & found
-
-
-def is_untouched(lines: Sequence[str], configuration: str) -> bool:
-    """Whether nothing of it has."""
-    there, gone = expected(lines)
-    found = paths(configuration)
-    return not {path for path in there if not _opens(path, there)} & found and all(
-        any(one[: len(path)] == path or one[-1].startswith(f"{path[-1]} ") for one in found) for path in gone
-    )
-
-
-def _opens(path: tuple[str, ...], there: set[tuple[str, ...]]) -> bool:
-    """Others stand below it: it may have been there before, as boxes say what a line stands below."""
-    return any(one[: len(path)] == path and len(one) > len(path) for one in there)
+    return [f"+{' / '.join(path)}" for path in sorted(there - found)] + [
+        f"-{' / '.join(path)}" for path in sorted(gone & found)
+    ]
 
 
 def _is_idle(left: Sequence[str], number: int, all_lines: Sequence[str]) -> bool:
