@@ -43,7 +43,9 @@ def ssh(
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="KIND:COMMAND, once: cut_before, cut_after or refuse at the first command that begins so"),
+        typer.Option(
+            help="KIND:COMMAND, once: cut_before, cut_after, refuse or slow at the first command that begins so"
+        ),
     ] = None,
 ) -> None:
     """A Huawei in two-phase mode (commit, trial runs), or a Cisco IOS with its archive, over SSH. Ctrl-C ends it."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from provisioning.simulators.ssh.configuration import Line
 from provisioning.simulators.ssh.faults import FaultKind, Faults
+
+#: How late a slow answer is.
+SLOW_S: Final = 8.0
 
 
 class Cut(Exception):
@@ -23,6 +28,8 @@ class Box(ABC):
     running: Line
     clock: Callable[[], float]
     sessions: int = 0
+    #: Waits for so many seconds.
+    pause: Callable[[float], None] = time.sleep
     faults: Faults = field(default_factory=Faults)
     #: One command at a time.
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -66,10 +73,12 @@ class Dialogue(ABC):
         with self.box.lock:
             self.box.tick()
             fault = self.box.faults.due(command) if command else None
-            if fault is None:
-                return self.do(command)
-            if fault.kind is FaultKind.REFUSE:
+            if fault is not None and fault.kind is FaultKind.REFUSE:
                 return fault.message
-            if fault.kind is FaultKind.CUT_AFTER:
-                self.do(command)
+            said = "" if fault is not None and fault.kind is FaultKind.CUT_BEFORE else self.do(command)
+        if fault is None:
+            return said
+        if fault.kind is not FaultKind.SLOW:
             raise Cut
+        self.box.pause(SLOW_S)
+        return said

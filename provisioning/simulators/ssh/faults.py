@@ -14,6 +14,8 @@ class FaultKind(StrEnum):
     CUT_AFTER = "cut_after"
     #: It is answered with a message, and not done.
     REFUSE = "refuse"
+    #: It is done, and answered late.
+    SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True)
