@@ -1,10 +1,11 @@
-"""Tables of provisioning: every step that enforcement took, and the pace of disconnects per NAS."""
+"""Tables of enforcement: every step that it took, the pace of disconnects per NAS, what stands at routers for sessions
+that are up; and certificates that boxes show and nobody has approved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Float, Index, Integer
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
@@ -29,7 +30,7 @@ class EnforcementStep(Base):
     session_id: Mapped[int]
     service_id: Mapped[int | None]
     nas_id: Mapped[int]
-    #: coa, disconnect
+    #: coa, router, disconnect, end (see provisioning.chain)
     action: Mapped[str]
     reason: Mapped[str]
     from_fingerprint: Mapped[str | None]
@@ -52,3 +53,27 @@ class NasPace(Base):
     silent: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Nobody is to try before this time, but for one probe.
     closed_until: Mapped[datetime | None]
+
+
+class LiveRow(Base):
+    """A session for which something was written at its router (see provisioning.live_rows)."""
+
+    __tablename__ = "live_row"
+
+    #: No foreign key: it outlives its session, until the router has let it go.
+    session_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    #: Somebody was told to take it away; until then nobody else is.
+    claimed_until: Mapped[datetime | None]
+
+
+class ShownCertificate(Base):
+    """What a box showed when it was refused for it; gone when it is right again (see provisioning.certificates)."""
+
+    __tablename__ = "shown_certificate"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    #: The approved one; None: none is, and no authority vouches for what is shown.
+    expected: Mapped[str | None]
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]

@@ -42,6 +42,9 @@ class Look:
     commands: Sequence[str]
     problems: Sequence[str]
     sessions: int | None
+    #: So many may feel it, and so many things that they may use are taken away.
+    touched: int = 0
+    removed: int = 0
     #: The SSH host key that was seen where none is approved yet.
     host_key: str | None = None
     cannot_undo: str | None = None
@@ -62,6 +65,15 @@ class Engine(Protocol):
 
     def change(self, job_id: int, journal: Journal) -> Change:
         """Raises ProvedorError."""
+
+    def keep_before(self, nas_id: int, job_id: int) -> None:
+        """What the box has, before it is changed. Raises ProvedorError where it cannot be kept."""
+
+    def keep_after(self, nas_id: int, job_id: int) -> None:
+        """And afterwards, as far as that can be."""
+
+    def drifted(self, session: Session, nas_id: int) -> None:
+        """It is no longer what it was when it was as it should be."""
 
     def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
         """The job was done: what is to be remembered of that. Returns its problems, which are still there."""

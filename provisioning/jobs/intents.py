@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from core import audit, events
 from core.audit import Actor
-from core.errors import InvalidInput, NotFound
+from core.errors import Conflict, InvalidInput, NotFound
 from core.models.network import Nas
 from provisioning.jobs.engines import BoxKind, kind_of
 from provisioning.jobs.models import BrasIntent
@@ -29,15 +29,20 @@ def get_intent(session: Session, nas_id: int, *, lock: bool = False) -> BrasInte
 
 def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor) -> BrasIntent:
     """The box itself changes when a plan was approved. Raises InvalidInput or Conflict."""
-    kind = check_manageable(nas)
-    said = msgspec.to_builtins(intent_of(body) if kind is BoxKind.ROUTEROS else bng_intent_of(body))
+    intent: Intent | BngIntent
+    if check_manageable(nas) is BoxKind.ROUTEROS:
+        intent = intent_of(body)
+        _check_snmp(nas, intent)
+    else:
+        intent = bng_intent_of(body)
+    said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(intent))  # as it is read back, lists and all
     row = session.get(BrasIntent, nas.id, with_for_update=True, populate_existing=True)
     if row is None:
         row = BrasIntent(nas_id=nas.id, body=said)
         session.add(row)
     elif row.body == said:
         return row
-    row.body = said
+    row.body, row.in_step_at = said, None
     session.flush()
     audit.record(session, actor, "update", "bras_intent", nas.id, {"body": said})
     events.record(session, "bras_intent.changed", "nas", nas.id)
@@ -50,6 +55,11 @@ def read_intent(row: BrasIntent) -> Intent:
 
 def read_bng_intent(row: BrasIntent) -> BngIntent:
     return bng_intent_of(row.body)
+
+
+def _check_snmp(nas: Nas, intent: Intent) -> None:
+    if intent.management is not None and intent.management.snmp is not None and not nas.snmp:
+        raise Conflict(f"NAS {nas.name} has no SNMP access: set `snmp` and `snmp_secret`", field="snmp")
 
 
 def check_manageable(nas: Nas) -> BoxKind:

@@ -6,15 +6,13 @@ whoever takes over can tell. What a died process left half-done, the next one un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import outbox, topics
@@ -25,15 +23,16 @@ from core.keyring import Keyring
 from core.models.network import Nas
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning.backups.keeper import Backups
+from provisioning.credentials.keeper import Rotations
 from provisioning.jobs import drift, store
-from provisioning.jobs.engines import BoxKind, Change, Engine, kind_of
+from provisioning.jobs.alone import alone_at
+from provisioning.jobs.engines import BoxKind, Engine, kind_of
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.jobs.routeros_engine import RouterOsEngine
 from provisioning.outcome import Doubt, Outcome, Result
 from provisioning.routeros.client import RouterOs
 
-#: First key of the advisory lock of a box; the NAS entry's id is the second.
-_LOCK_SPACE: Final = 0x50524F
 #: A box that another job has is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=5)
 #: Progress is written no more often.
@@ -48,7 +47,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer. `napalm`: for all but RouterOS."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows. `napalm`: for all
+    boxes but RouterOS."""
 
     database: Database
     keyring: Keyring
@@ -56,7 +56,16 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+    zone: tzinfo = UTC
     napalm: Engine | None = None
+
+    @property
+    def backups(self) -> Backups:
+        return Backups(self.database, self.keyring, self.connect, self.threads, self.clock, self.wait)
+
+    @property
+    def rotations(self) -> Rotations:
+        return Rotations(self.database, self.keyring, self.connect, self.threads, self.clock)
 
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
@@ -79,7 +88,7 @@ class Provisioner:
     def _look_for_drift(self, nas_id: int) -> None:
         """In a thread. One that fails comes again with the clock."""
         try:
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 if alone:
                     self._keep_drift(nas_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
@@ -87,20 +96,22 @@ class Provisioner:
 
     def _keep_drift(self, nas_id: int) -> None:
         try:
-            look = self._engine(nas_id).look(nas_id, asked=False)
+            engine = self._engine(nas_id)
+            look = engine.look(nas_id, asked=False)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
         with self.database.transaction() as session:
-            drift.keep(session, nas_id, look.commands, look.problems, self.clock())
+            if drift.keep(session, nas_id, look.commands, look.problems, self.clock()):
+                engine.drifted(session, nas_id)
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
         try:
             with self.database.transaction() as session:
                 nas_id = store.get_job(session, job_id).nas_id
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 self._work(job_id) if alone else self._later(job_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
             log.error("a provisioning job failed, it will be taken up again", job=job_id, error=type(error).__name__)
@@ -108,15 +119,28 @@ class Provisioner:
     def _work(self, job_id: int) -> None:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
-            state, nas_id = job.state, job.nas_id
-            if state is JobState.APPROVED:
-                job.state = JobState.RUNNING
+            state = job.state
+            if state is JobState.APPROVED and not store.begin(session, job, self.clock(), self.zone):
+                return
         if state is JobState.PLANNING:
-            self._plan(job_id, nas_id)
+            self._plan(job_id, job.nas_id)
         elif state is JobState.APPROVED:
-            self._carry_out(job_id, nas_id, lambda change: change.run())
+            self._carry_out(job_id, job.nas_id)
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
-            self._carry_out(job_id, nas_id, lambda change: change.take_over())
+            engine = self._engine(job.nas_id)
+            self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).take_over())
+            engine.keep_after(job.nas_id, job_id)
+
+    def _carry_out(self, job_id: int, nas_id: int) -> None:
+        """With what the box was before, and is after it, kept."""
+        engine = self._engine(nas_id)
+        try:
+            engine.keep_before(nas_id, job_id)
+        except ProvedorError as error:
+            self._finish(job_id, JobState.REFUSED, f"its configuration could not be kept first: {error.detail}")
+            return
+        self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).run())
+        engine.keep_after(nas_id, job_id)
 
     def _plan(self, job_id: int, nas_id: int) -> None:
         try:
@@ -130,18 +154,16 @@ class Provisioner:
                 store.keep_plan(session, job, look, self.clock())
             drift.keep(session, nas_id, look.commands, look.problems, self.clock())
 
-    def _carry_out(self, job_id: int, nas_id: int, do: Callable[[Change], Result]) -> None:
-        engine = self._engine(nas_id)
-        result = do(engine.change(job_id, _Journal(self.database, self.clock, job_id)))
-        self._conclude(engine, job_id, result)
-
     def _engine(self, nas_id: int) -> Engine:
         """Raises Conflict."""
         with self.database.transaction() as session:
             kind = kind_of(session.get_one(Nas, nas_id))
         if kind is BoxKind.NAPALM and self.napalm is not None:
             return self.napalm
-        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait)
+        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait, self.backups)
+
+    def _journal(self, job_id: int) -> _Journal:
+        return _Journal(self.database, self.clock, job_id)
 
     def _conclude(self, engine: Engine, job_id: int, result: Result) -> None:
         state = _STATES[result.outcome]
@@ -162,20 +184,6 @@ class Provisioner:
     def _later(self, job_id: int) -> None:
         with self.database.transaction() as session:
             outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
-
-    @contextmanager
-    def _alone_at(self, nas_id: int) -> Iterator[bool]:
-        """False where somebody is at this box."""
-        with self.database.engine.connect() as connection:
-            key = (_LOCK_SPACE, nas_id % (1 << 31))
-            alone = bool(connection.scalar(select(func.pg_try_advisory_lock(*key))))
-            connection.commit()  # the lock is the connection's; no transaction stays open meanwhile
-            try:
-                yield alone
-            finally:
-                if alone:
-                    connection.scalar(select(func.pg_advisory_unlock(*key)))
-                    connection.commit()
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from core.nas_management import ManagementAccess, management_of
 from provisioning.jobs import intents, store
 from provisioning.jobs.engines import Look
 from provisioning.jobs.models import JobState, ProvisioningJob
+from provisioning.jobs.rollouts import online
 from provisioning.napalm import diffs, host_keys, names
 from provisioning.napalm.bng import BngIntent, Surroundings, render
 from provisioning.napalm.change import DeviceChange
@@ -89,9 +90,10 @@ class NapalmEngine:
         diff = lines if diffs.changes(lines) else []
         prepared = Prepared(known.candidate, diff, known.secrets, facts.serial)
         traits = traits_of(known.access.driver)
+        touched, removed = self._weigh(nas_id, diff, sessions)
         sealed = self.keyring.seal(msgspec.json.encode(prepared), PROVISIONING_PLAN)
         return Look(
-            facts.release, sealed, diff, _told(traits.cannot_undo), sessions,
+            facts.release, sealed, diff, _told(traits.cannot_undo), sessions, touched, removed,
             host_key=host_key if known.access.host_key is None else None, cannot_undo=traits.cannot_undo,
         )  # fmt: skip
 
@@ -106,6 +108,15 @@ class NapalmEngine:
             connect=lambda: self.open(access, prepared.secrets, name), name=name, traits=traits_of(access.driver),
             candidate=prepared.candidate, diff=prepared.diff, serial=prepared.serial, journal=journal, wait=self.wait,
         )  # fmt: skip
+
+    def keep_before(self, nas_id: int, job_id: int) -> None:
+        """The box undoes by itself; whole configurations are kept of RouterOS boxes only."""
+
+    def keep_after(self, nas_id: int, job_id: int) -> None:
+        """As before it."""
+
+    def drifted(self, session: Session, nas_id: int) -> None:
+        """It is told of as any drift."""
 
     def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
         """What is there now to be named is read soon, when nobody is at the box any more."""
@@ -132,6 +143,14 @@ class NapalmEngine:
             platform = traits_of(access.driver).platform
             candidate = "" if intent == nothing else render(platform, intent, around, self.templates)
             return _Known(access, candidate, [secret], self._secrets_there(session, nas_id))
+
+    def _weigh(self, nas_id: int, diff: Sequence[str], sessions: int | None) -> tuple[int, int]:
+        """All sessions may feel it: lines do not say whom they concern. Where nobody can count them there, by our own
+        count."""
+        if sessions is None:
+            with self.database.transaction() as session:
+                sessions = online(session, nas_id)
+        return (sessions, sum(line.startswith("-") for line in diff)) if diff and sessions else (0, 0)
 
     def _secrets_there(self, session: Session, nas_id: int) -> list[str]:
         done = (ProvisioningJob.nas_id == nas_id, ProvisioningJob.state == JobState.DONE)

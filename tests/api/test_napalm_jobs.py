@@ -90,7 +90,7 @@ def house(
         made = client.post(f"{API}/nas", json=nas_body(one))
         assert made.status_code == 201, made.text
         engine = NapalmEngine(database, keyring, utc_now, one.clock.go)
-        provisioner = Provisioner(database, keyring, RouterOs, AtOnce(), utc_now, one.clock.go, engine)
+        provisioner = Provisioner(database, keyring, RouterOs, AtOnce(), utc_now, one.clock.go, napalm=engine)
         yield House(client, database, provisioner, one, made.json()["id"])
 
 

@@ -66,6 +66,7 @@ def fill(client: TestClient) -> None:
         ("services/1/pauses", {"start": "2099-01-01", "end": "2099-02-10"}),
         ("services/1/holds", {"reason": "admin", "effect": "throttle"}),
         ("home-servers", {"name": "old", "address": "192.0.2.9", "secret": "x"}),
+        ("device-credentials", {"name": "core", "user": "provedor", "password": "x"}),
         ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
         ("invoices", {"contract_id": "1", "due_date": "2026-01-10", "amount_cents": 100}),
         ("payments", {"invoice_id": "1", "amount_cents": 50, "paid_at": "2026-01-10T12:00:00Z", "method": "pix"}),
@@ -139,8 +140,8 @@ BEYOND_THE_SCHEMA = {
     "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
     "from", "zone", "order_number", "legal_basis", "deadline", "snmp", "snmp_secret",
     "routeros", "routeros_password", "management", "management_secret", "management.host_key", "management.arguments",
-    "management.driver", "management.address", "without_undo",
-    "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
+    "management.driver", "management.address", "without_undo", "time_windows", "windows", "nas_windows",
+    "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "early_discount_bp", "early_discount_days",
@@ -154,7 +155,7 @@ BEYOND_THE_SCHEMA = {
 #: Mappings whose keys are names that a client chooses.
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
-    "steps.", "evidence.", "trust.", "guard.", "scope.",
+    "steps.", "evidence.", "trust.", "guard.", "scope.", "nas_windows.",
     "steps.", "evidence.", "trust.", "columns.",
 )  # fmt: skip
 
