@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -280,7 +280,7 @@ def test_a_rollout_takes_no_box_that_would_not_undo_by_itself(house: House) -> N
     from provisioning.jobs import rollouts
 
     with house.database.transaction() as session:
-        rollouts.advance_all(session, utc_now())
+        rollouts.advance_all(session, utc_now(), UTC)
         session.scalars(select(ProvisioningJob)).one().cannot_undo = "it has no such thing"
     refused = house.client.post(f"{API}/provisioning/rollouts/{rollout['id']}/approve", json={})
     assert (refused.status_code, "approve it alone" in refused.json()["detail"]) == (409, True)

@@ -36,6 +36,6 @@ def downgrade() -> None:
     op.drop_table("managed_device")
     op.drop_column("provisioning_job", "cannot_undo")
     op.drop_column("provisioning_job", "host_key")
-    op.drop_constraint("management", "nas")
+    op.drop_constraint(op.f("ck_nas_management"), "nas")
     op.drop_column("nas", "management_secret_encrypted")
     op.drop_column("nas", "management")
