@@ -100,6 +100,7 @@ huawei = pytest.mark.parametrize("house", ["huawei_vrp8"], indirect=True)
 def test_a_box_is_planned_for_its_host_key_approved_and_it_is_changed(house: House) -> None:
     job = house.planned()
     assert (job["state"], job["sessions"], job["problems"], job["cannot_undo"]) == ("planned", 100, [], None)
+    assert (job["touched"], job["removed"]) == (100, 0)
     assert f"+{SEEN[house.one.driver]}" in job["commands"]
     assert job["host_key"] == house.one.server.public_key
     assert house.get(f"/nas/{house.nas_id}")["management"]["host_key"] is None
@@ -173,6 +174,24 @@ def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: Hou
 
 
 @huawei
+def test_lines_that_somebody_changed_are_put_back_and_not_said_in_the_intent(house: House) -> None:
+    job = house.planned()
+    answer = house.client.post(f"{API}/nas/{house.nas_id}/intent/accept", json={"job_id": job["id"]})
+    assert (answer.status_code, answer.json()["field"]) == (409, "job_id")
+
+
+@huawei
+def test_a_plan_that_sessions_may_feel_waits_for_its_window(house: House) -> None:
+    windows = [{"days": ["sun"], "from": "03:00", "until": "03:01"}]
+    policy = {"windows": windows, "sessions_max": 10}
+    assert house.client.put(f"{API}/provisioning-policy", json=policy).status_code == 200
+    job = house.approved(house.planned())
+    assert (job["state"], job["in_window"]) == ("approved", True)
+    assert not house.one.changed
+    assert job["not_before"] is not None
+
+
+@huawei
 def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
     job = house.planned()
     with house.database.transaction() as session:
@@ -194,6 +213,8 @@ def test_a_look_reads_what_the_box_says_of_itself(house: House) -> None:
     assert facts["uptime_s"] == 1_047_900
     assert (device["names"]["QoS profile"], device["names"]["pool"], device["refused_host_key"]) == ([], [], None)
     assert "V800R021" in facts["release"]
+    assert device["environment"]["cpu"] == {"0": {"%usage": 7.0}}
+    assert device["environment"]["memory"] == {"available_ram": 8 << 30, "used_ram": 2 << 30}
 
 
 PLAN = {"name": "Ouro", "down_kbps": 300000, "up_kbps": 150000}

@@ -175,3 +175,17 @@ def test_a_release_that_knows_no_persistent_trial_refuses_and_is_as_it_was() -> 
         assert result.outcome is Outcome.UNDONE
         assert "Too many parameters" in result.detail
         assert not one.changed
+
+
+def test_a_huawei_whose_configuration_somebody_else_committed_is_compared_anew() -> None:
+    with ssh_box("huawei_vrp8") as one:
+        device = one.open()
+        try:
+            device.driver.load_merge_candidate(config="user-group provedor\n")
+            other = one.box.begin("somebody")
+            for command in ("system-view", "user-group his", "commit"):
+                other.do(command)
+            assert device.driver.compare_config() == "+user-group provedor"
+        finally:
+            device.close()
+        assert "user-group his" in one.running

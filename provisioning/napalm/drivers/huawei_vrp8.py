@@ -95,10 +95,22 @@ class HuaweiVrp8Driver(NetworkDriver):  # type: ignore[misc]  # NAPALM has annot
         raise ReplaceConfigException("a whole configuration is not replaced over the command line: merge instead")
 
     def compare_config(self) -> str:
-        """Each line behind its sign: + new, - gone, blank for what they stand below."""
-        said = self._system("display configuration candidate changes")
-        lines = [line for line in said.splitlines() if line.strip() not in {"", "#", "Building configuration"}]
+        """Each line behind its sign: + new, - gone, blank for what they stand below.
+
+        Where another user committed meanwhile the box wants its candidate refreshed first, and says so instead.
+        """
+        lines = self._changes()
+        if any(_is_message(line) for line in lines):
+            self._system("refresh configuration candidate")
+            lines = self._changes()
+        messages = [line.strip() for line in lines if _is_message(line)]
+        if messages:
+            raise CommandErrorException(f"display configuration candidate changes: {' '.join(messages)}")
         return "\n".join(line[:1] + line[2:] for line in lines)
+
+    def _changes(self) -> list[str]:
+        said = self._system("display configuration candidate changes")
+        return [line for line in said.splitlines() if line.strip() not in {"", "#", "Building configuration"}]
 
     def commit_config(self, message: str = "", revert_in: int | None = None) -> None:
         if message:
@@ -161,6 +173,18 @@ class HuaweiVrp8Driver(NetworkDriver):  # type: ignore[misc]  # NAPALM has annot
             "serial_number": serial[1] if serial else "Unknown",
             "uptime": float(_seconds(model[2])) if model else -1.0, "interface_list": self._interfaces(),
         }  # fmt: skip
+
+    def get_environment(self) -> dict[str, Any]:
+        """What `display cpu-usage` and `display memory-usage` say; fans and the like differ from chassis to chassis."""
+        cpu = re.search(r"System cpu use rate is\s*:\s*(\d+)%", self._show("display cpu-usage"), re.IGNORECASE)
+        said = self._show("display memory-usage")
+        memory = {
+            name: int(found[1]) * (1024 if found[2].lower().startswith("k") else 1)
+            for name, words in (("available_ram", "System Total Memory Is"), ("used_ram", "Total Memory Used Is"))
+            if (found := re.search(rf"{words}\s*:\s*(\d+)\s*(k?bytes)", said, re.IGNORECASE))
+        }
+        usage = {0: {"%usage": float(cpu[1])}} if cpu else {}
+        return {"fans": {}, "temperature": {}, "power": {}, "cpu": usage, "memory": memory}
 
     def _interfaces(self) -> list[str]:
         running = self._show("display current-configuration")
@@ -265,6 +289,11 @@ def _blocks(lines: Sequence[str]) -> list[_Block]:
         blocks.append((said[number].strip(), _blocks(said[number + 1 : end])))
         number = end
     return blocks
+
+
+def _is_message(line: str) -> bool:
+    """Not a line of a difference, which has its sign, or a blank, before a blank."""
+    return line[:1] not in {"+", "-", " "}
 
 
 def _indent(line: str) -> int:

@@ -218,6 +218,7 @@ class _Huawei(Dialogue):
     #: What is edited, or None while that is what runs; and the commit that it began from.
     candidate: Line | None = None
     base: int = 0
+    began: Line = field(default_factory=lambda: Line(""))
     #: Where, as lines and as views.
     path: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
@@ -254,6 +255,7 @@ class _Huawei(Dialogue):
             "quit": self._quit, "return": self._return, "commit": self._confirm_own,
             "clear configuration candidate": self._clear,
             "display configuration candidate changes": self._changes,
+            "refresh configuration candidate": self._refresh,
         }  # fmt: skip
         if command in known:
             return known[command]()
@@ -315,10 +317,33 @@ class _Huawei(Dialogue):
 
     def _edited(self) -> Line:
         if self.candidate is None:
-            self.candidate, self.base = self.box.running.copy(), self.box.version
+            self.candidate, self.base, self.began = self.box.running.copy(), self.box.version, self.box.running.copy()
         return self.candidate
 
+    def _refresh(self) -> str:
+        """What was edited, on what runs now."""
+        if self.candidate is None:
+            return ""
+        edited = compare(self.began, self.candidate)
+        self.candidate, self.base, self.began = self.box.running.copy(), self.box.version, self.box.running.copy()
+        path: list[str] = []
+        for change in edited:
+            path[change.depth :] = [change.text]
+            above = self.candidate.at(path[:-1])
+            if above is None:
+                continue
+            if change.sign == "-":
+                above.below = [one for one in above.below if one.text != change.text]
+            elif change.sign == "+" and above.find(change.text) is None:
+                above.below.append(Line(change.text))
+        return ""
+
     def _changes(self) -> str:
+        if self.candidate is not None and self.base != self.box.version:
+            return (
+                "Warning: The current running configurations are changed. Run the refresh configuration candidate "
+                "command first."
+            )
         found = compare(self.box.running, self._root)
         if not found:
             return ""
@@ -436,7 +461,9 @@ class _Huawei(Dialogue):
             "display saved-configuration": lambda: f"{show(self.box.saved, '#')}\nreturn",
             "display configuration trial status": self._trial_status,
             "display access-user online-total-number": lambda: f" Total users  : {self.box.sessions}",
-            "display cpu-usage": lambda: "System CPU Using Percentage :  7%",
+            "display cpu-usage": lambda: "System cpu use rate is : 7%",
+            "display memory-usage": lambda: "System Total Memory Is: 8388608 Kbytes\n"
+                                            "Total Memory Used Is: 2097152 Kbytes\nMemory Using Percentage Is: 25%",
         }  # fmt: skip
         return shown[command]() if command in shown else UNRECOGNIZED
 
