@@ -115,6 +115,7 @@ class DeviceChange:
             raise Doubt(f"a second connection failed: {error.detail}") from None
         try:
             self._verify(second)
+            self.journal.applied(len(self.diff))  # whoever cancelled meanwhile is heard before it stays
             if self.traits.cannot_undo is None:
                 second.confirm()
                 self._look_after(second)

@@ -187,8 +187,8 @@ class HuaweiVrp8Driver(NetworkDriver):  # type: ignore[misc]  # NAPALM has annot
         return {"fans": {}, "temperature": {}, "power": {}, "cpu": usage, "memory": memory}
 
     def _interfaces(self) -> list[str]:
-        running = self._show("display current-configuration")
-        return re.findall(r"^interface (\S+)", running, re.MULTILINE)
+        said = self._show("display current-configuration | include ^interface")
+        return re.findall(r"^interface (\S+)", said, re.MULTILINE)
 
     def _enter(self, blocks: Sequence[_Block]) -> None:
         """Lines that open a view are left again, also where nothing is said in it (`user-vlan`)."""

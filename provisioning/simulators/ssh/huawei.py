@@ -465,7 +465,11 @@ class _Huawei(Dialogue):
             "display memory-usage": lambda: "System Total Memory Is: 8388608 Kbytes\n"
                                             "Total Memory Used Is: 2097152 Kbytes\nMemory Using Percentage Is: 25%",
         }  # fmt: skip
-        return shown[command]() if command in shown else UNRECOGNIZED
+        asked, _, pattern = command.partition(" | include ")
+        if asked not in shown:
+            return UNRECOGNIZED
+        said = shown[asked]()
+        return "\n".join(line for line in said.splitlines() if _includes(line, pattern)) if pattern else said
 
     def _paging(self) -> str:
         return "Info: The configuration takes effect on the current user terminal interface only."
@@ -491,3 +495,8 @@ class _Huawei(Dialogue):
             return "Trial status: INACTIVE \nTrial time left (sec): 0"
         persist = f"Persist id: {trial.persist}\n" if trial.persist else ""
         return f"Trial status: ACTIVE \n{persist}Trial time left (sec): {int(trial.until - self.box.clock())}"
+
+
+def _includes(line: str, pattern: str) -> bool:
+    """Of a box's regular expressions just this: at its beginning, or anywhere."""
+    return line.startswith(pattern[1:]) if pattern.startswith("^") else pattern in line
