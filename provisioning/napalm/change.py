@@ -90,7 +90,7 @@ class DeviceChange:
             raise Doubt("it is another box that answers")
         if device.pending():
             raise Doubt("somebody else's commit waits for its confirmation there")
-        if device.compare(self.candidate) != list(self.diff):
+        if diffs.without_secrets(device.compare(self.candidate)) != diffs.without_secrets(self.diff):
             raise Doubt("the box was changed since this was planned: plan again")
         self._sessions = device.sessions()
 

@@ -18,6 +18,8 @@ _ANNOUNCED: Final = re.compile(
     r"""(?:\s+(?:cipher|simple|irreversible-cipher|hash2?|encrypted|[0-9]))?\s+)("[^"]*"|[^\s;]+)""",
     re.IGNORECASE,
 )
+#: How a box keeps a secret, before it.
+_KEPT_AS: Final = re.compile(r"\s+(?:cipher|simple|irreversible-cipher|hash2?|encrypted|[0-9])\s+\*\*\*")
 #: Words after `key`, `secret` … that say what it is for.
 _NO_SECRET: Final = frozenset({"cipher", "simple", "chain", "encrypted", "interface", "{"})
 
@@ -33,9 +35,13 @@ def clean(diff: str, secrets: Iterable[str]) -> list[str]:
     return [line.rstrip() for line in mask(diff, secrets).splitlines() if line.strip() not in {"", "!", "#", "+", "-"}]
 
 
-def without_secrets(lines: Sequence[str]) -> list[str]:
-    """Without lines that hold a secret, and without those that then have nothing left to say."""
-    left = [line for line in lines if MASKED not in line]
+def without_secrets(lines: Sequence[str], configuration: str | None = None) -> list[str]:
+    """Without lines that hold a secret, and without those that then have nothing left to say.
+
+    With what the box has, only without lines that are there already, with whatever secret.
+    """
+    there = None if configuration is None else _shown_paths(configuration)
+    left = [line for line, path in _with_paths(lines) if not _says_nothing(line, path, there)]
     return [line for number, line in enumerate(left) if not _is_idle(left, number, lines)]
 
 
@@ -47,20 +53,11 @@ def changes(lines: Sequence[str]) -> bool:
 def expected(lines: Sequence[str]) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
     """What is to be there, and what is not, as paths; of a configuration by indentation. `-no …` is as good as `-…`."""
     there, gone = set[tuple[str, ...]](), set[tuple[str, ...]]()
-    above: list[tuple[int, str]] = []
-    for line in lines:
-        sign, text = line[:1], line[1:]
-        indent, words = len(text) - len(text.lstrip()), text.strip()
-        while above and above[-1][0] >= indent:
-            above.pop()
-        path = (*(one for _, one in above), words)
-        above.append((indent, words))
-        if MASKED in words:
-            continue
-        if sign == "+":
+    for line, path in _with_paths(lines):
+        if line[:1] == "+":
             there.add(path)
-        elif sign == "-":
-            gone.add((*path[:-1], words.removeprefix("no ").removeprefix("undo ")))
+        elif line[:1] == "-":
+            gone.add((*path[:-1], path[-1].removeprefix("no ").removeprefix("undo ")))
     return there, gone - there
 
 
@@ -83,10 +80,35 @@ def paths(configuration: str) -> set[tuple[str, ...]]:
 def unseen(lines: Sequence[str], configuration: str) -> list[str]:
     """What was to change there and has not, each with what it stands below."""
     there, gone = expected(lines)
-    found = paths(configuration)
+    found = _shown_paths(configuration)
     return [f"+{' / '.join(path)}" for path in sorted(there - found)] + [
         f"-{' / '.join(path)}" for path in sorted(gone & found)
     ]
+
+
+def _with_paths(lines: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each line of a difference with what it stands below, and itself; how a secret is kept is no matter."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    above: list[tuple[int, str]] = []
+    for line in lines:
+        indent, words = _indent(line), _bare(line[1:].strip())
+        while above and above[-1][0] >= indent:
+            above.pop()
+        above.append((indent, words))
+        found.append((line, tuple(one for _, one in above)))
+    return found
+
+
+def _shown_paths(configuration: str) -> set[tuple[str, ...]]:
+    return {tuple(_bare(one) for one in path) for path in paths(mask(configuration, ()))}
+
+
+def _bare(words: str) -> str:
+    return _KEPT_AS.sub(f" {MASKED}", words) if MASKED in words else words
+
+
+def _says_nothing(line: str, path: tuple[str, ...], there: set[tuple[str, ...]] | None) -> bool:
+    return MASKED in line and (there is None or path in there)
 
 
 def _is_idle(left: Sequence[str], number: int, all_lines: Sequence[str]) -> bool:

@@ -78,18 +78,18 @@ class NapalmEngine:
         device = self.open(known.access, known.secrets)
         try:
             facts, environment, sessions = device.facts(), device.environment(), device.sessions()
-            there = _names(device)
+            running = device.running()
             lines = device.compare(known.candidate) if known.candidate else []
             device.discard()
             host_key = device.host_key
         finally:
             device.close()
-        self._keep_device(nas_id, facts, environment, there)
-        if known.secrets == known.secrets_there:
-            lines = diffs.without_secrets(lines)  # ciphered anew they look like others
+        traits = traits_of(known.access.driver)
+        self._keep_device(nas_id, facts, environment, _names(traits.platform, running))
+        if known.secrets == known.secrets_there:  # ciphered anew they look like others
+            lines = diffs.without_secrets(lines, running if traits.by_indentation else None)
         diff = lines if diffs.changes(lines) else []
         prepared = Prepared(known.candidate, diff, known.secrets, facts.serial)
-        traits = traits_of(known.access.driver)
         touched, removed = self._weigh(nas_id, diff, sessions)
         sealed = self.keyring.seal(msgspec.json.encode(prepared), PROVISIONING_PLAN)
         return Look(
@@ -188,10 +188,9 @@ class NapalmEngine:
                           fingerprint=host_keys.fingerprint(seen))  # fmt: skip
 
 
-def _names(device: Device) -> dict[str, list[str]] | None:
+def _names(platform: str, configuration: str) -> dict[str, list[str]] | None:
     """None where we know no names of this platform."""
-    platform = device.traits.platform
-    return names.read(platform, device.running()) if names.knows(platform) else None
+    return names.read(platform, configuration) if names.knows(platform) else None
 
 
 def _access(nas: Nas, keyring: Keyring) -> ManagementAccess:

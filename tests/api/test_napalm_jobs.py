@@ -161,6 +161,32 @@ def test_secrets_that_are_there_are_no_drift_and_a_new_one_is(house: House) -> N
     assert house.checked()["drift"] == []
 
 
+def test_another_change_is_made_where_secrets_are_that_are_ciphered_anew(house: House) -> None:
+    if house.one.driver == "ios":
+        house.one.box.running.below += parse("service password-encryption").below
+    assert house.approved(house.planned(RADIUS))["state"] == "done"
+    more = house.planned({**RADIUS, **SMALL[house.one.driver]})
+    assert not any("***" in line for line in more["commands"])
+    done = house.approved(more)
+    assert (done["state"], done["detail"]) == ("done", None)
+    assert house.one.changed
+
+
+def test_a_line_with_a_secret_that_somebody_took_away_is_seen_and_put_back(house: House) -> None:
+    assert house.approved(house.planned(RADIUS))["state"] == "done"
+    below = house.one.box.running.below
+    place = next(
+        number for number, line in enumerate(below) if "authorization 192" in line.text or "dynamic" in line.text
+    )
+    below[place].below = [line for line in below[place].below if "server-key" not in line.text]
+    if house.one.driver == "huawei_vrp8":
+        del below[place]
+    drift = house.checked()["drift"]
+    assert any("***" in line for line in drift)
+    assert house.approved(house.planned(RADIUS))["state"] == "done"
+    assert house.checked()["drift"] == []
+
+
 @huawei
 def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: House) -> None:
     assert house.approved(house.planned())["state"] == "done"

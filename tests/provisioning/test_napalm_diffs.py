@@ -55,7 +55,10 @@ def test_secrets_are_left_out_with_what_has_nothing_else_to_say() -> None:
 
 def test_what_is_to_be_there_and_what_is_not() -> None:
     there, gone = expected(HUAWEI)
-    assert there == {("aaa", "domain homes", "ip-pool new"), ("radius-server group a",)}
+    assert there == {
+        ("aaa", "domain homes", "ip-pool new"), ("radius-server group a",),
+        ("radius-server group a", "radius-server shared-key-cipher ***"),
+    }  # fmt: skip
     assert gone == {("aaa", "domain homes", "ip-pool old")}
     assert expected(["+interface Gi1", "- no shutdown"])[1] == {("interface Gi1", "shutdown")}
 
@@ -63,10 +66,24 @@ def test_what_is_to_be_there_and_what_is_not() -> None:
 def test_what_is_not_seen_is_named_with_what_it_stands_below() -> None:
     before = "aaa\n domain homes\n  ip-pool old\n"
     assert unseen(HUAWEI, before) == [
-        "+aaa / domain homes / ip-pool new", "+radius-server group a", "-aaa / domain homes / ip-pool old",
+        "+aaa / domain homes / ip-pool new", "+radius-server group a",
+        "+radius-server group a / radius-server shared-key-cipher ***", "-aaa / domain homes / ip-pool old",
     ]  # fmt: skip
-    after = "#\naaa\n #\n domain homes\n  ip-pool new\n#\nradius-server group a\n radius-server shared-key x\n#\nreturn"
+    group = "radius-server group a\n radius-server shared-key-cipher %^%#x%^%#\n"
+    after = f"#\naaa\n #\n domain homes\n  ip-pool new\n#\n{group}#\nreturn"
     assert unseen(HUAWEI, after) == []
+
+
+def test_a_secret_that_is_there_says_nothing_and_one_that_is_not_does() -> None:
+    there = "radius server a\n address ipv4 192.0.2.1 auth-port 1812 acct-port 1813\n key 7 0822455D0A16\n"
+    lines = ["+radius server a", "+ key ***", "+aaa server radius dynamic-author", "+ client 192.0.2.1 server-key ***"]
+    assert without_secrets(lines, there) == lines[2:]
+    more = there + "aaa server radius dynamic-author\n client 192.0.2.1 server-key 7 0822455D0A16\n"
+    assert without_secrets(lines, more) == []
+    assert unseen(lines, there) == [
+        "+aaa server radius dynamic-author", "+aaa server radius dynamic-author / client 192.0.2.1 server-key ***",
+    ]  # fmt: skip
+    assert unseen(lines, more) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", "c d"])), max_size=12))
