@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.routeros import RouterOsAccess
-from provisioning.simulators.routeros import SYSTEM, ActiveSession, ApiServer, Menu, Online, Router, Version, router_of
+from provisioning.simulators.routeros import (
+    SYSTEM,
+    ActiveSession,
+    ApiServer,
+    Menu,
+    Online,
+    Router,
+    Subscribers,
+    Version,
+    router_of,
+)
 from provisioning.simulators.routeros.command import Caller, Command
 
 USER = "provedor"
@@ -28,6 +38,10 @@ def session(number: int = 1, login: str = "ana", **given: Any) -> ActiveSession:
 class Box:
     server: ApiServer
     online: Online = field(default_factory=Online)
+    subscribers: Subscribers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.subscribers = Subscribers(self.router, self.online)
 
     @property
     def router(self) -> Router:

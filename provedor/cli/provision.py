@@ -1,9 +1,10 @@
-"""provision intent, plan, apply, approve, policy, drift, rollout, jobs: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, rollout, local, jobs: boxes as they should be."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,17 +13,21 @@ import msgspec
 import typer
 from sqlalchemy import select
 
+from aaa.liveness import addressee_of
 from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
-from core.models.network import Nas
+from core.models.network import Nas, Session
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.routeros.watching import watch_at
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
+provision_app.add_typer(local_app, name="local")
 Now = Annotated[bool, typer.Option("--now", help="wait for no window")]
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
@@ -155,6 +160,30 @@ def cancel(job_id: Annotated[int, typer.Argument(metavar="JOB")]) -> None:
     with given.database.transaction() as session:
         job = store.cancel(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
     typer.echo(f"job {job.id} is {'told to stop' if job.state is JobState.RUNNING else job.state}")
+
+
+@provision_app.command("session")
+def watch_session(
+    login: Annotated[str, typer.Argument(help="of a service that is online at a RouterOS box")], as_json: Json = False
+) -> None:
+    """Uptime, rate and traffic of a login's sessions now, as their routers say."""
+    given = runtime()
+    with given.database.transaction() as session:
+        query = select(Session, Nas).join(Nas, Nas.id == Session.nas_id).where(Session.login == login)
+        live = session.execute(query.where(Session.stopped_at.is_(None)).order_by(Session.id)).all()
+        found = [addressee_of(one, nas, given.keyring) for one, nas in live]
+    asked = [(one.routeros, one) for one in found if one.routeros is not None]
+    seen = [watch_at(access, one, given.clock()) for access, one in asked]
+    rows = [asdict(one) for one in seen if one is not None]
+    if not rows:
+        raise ProvedorError(f"{login} has no session that a router of ours shows ({len(live)} by accounting)")
+    if as_json:
+        print_json(rows)
+        return
+    print_table(["address", "uptime", "up bit/s", "down bit/s", "uploaded", "downloaded", "limit"], [
+        [str(row[name] if row[name] is not None else "") for name in
+         ("address", "uptime", "upload_bps", "download_bps", "uploaded", "downloaded", "max_limit")] for row in rows
+    ])  # fmt: skip
 
 
 def _looks(given: Runtime) -> list[tuple[str, BrasIntent]]:

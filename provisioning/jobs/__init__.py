@@ -6,6 +6,7 @@
     rollouts  the same for many boxes: a canary, then waves, and a stop at the first harm
     drift     whether each box still is what it should be
     facts     all that a plan is made from, read in one transaction
+    alone     the lock of a box
     runner    who does it: one at a time for each box, in a thread, and whoever takes over from a process that died
 
 Nothing is changed at a box that no person approved.

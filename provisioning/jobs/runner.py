@@ -6,15 +6,13 @@ whoever takes over can tell. What a died process left half-done, the next one un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import outbox, topics
@@ -25,19 +23,18 @@ from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
 from provisioning.jobs import approval, drift, facts, store
+from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import Doubt
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Plan, Remove
+from provisioning.routeros.planning import Plan, Remove, added
 from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
 from provisioning.routeros.reading import count_sessions, read_rows, release_of
 from provisioning.routeros.schema import MENUS
 
-#: First key of the advisory lock of a box; the NAS entry's id is the second.
-_LOCK_SPACE: Final = 0x50524F
 #: A box that another job has is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=5)
 #: Progress is written no more often.
@@ -83,7 +80,7 @@ class Provisioner:
     def _look_for_drift(self, nas_id: int) -> None:
         """In a thread. One that fails comes again with the clock."""
         try:
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 if alone:
                     self._keep_drift(nas_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
@@ -107,7 +104,7 @@ class Provisioner:
         try:
             with self.database.transaction() as session:
                 nas_id = store.get_job(session, job_id).nas_id
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 self._work(job_id) if alone else self._later(job_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
             log.error("a provisioning job failed, it will be taken up again", job=job_id, error=type(error).__name__)
@@ -177,7 +174,7 @@ class Provisioner:
                 plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, self.keyring, job.nas_id, prepared, gone)
+                facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
@@ -191,20 +188,6 @@ class Provisioner:
     def _later(self, job_id: int) -> None:
         with self.database.transaction() as session:
             outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
-
-    @contextmanager
-    def _alone_at(self, nas_id: int) -> Iterator[bool]:
-        """False where somebody is at this box."""
-        with self.database.engine.connect() as connection:
-            key = (_LOCK_SPACE, nas_id % (1 << 31))
-            alone = bool(connection.scalar(select(func.pg_try_advisory_lock(*key))))
-            connection.commit()  # the lock is the connection's; no transaction stays open meanwhile
-            try:
-                yield alone
-            finally:
-                if alone:
-                    connection.scalar(select(func.pg_advisory_unlock(*key)))
-                    connection.commit()
 
 
 def _told(plan: Plan) -> list[str]:

@@ -20,6 +20,7 @@ from core.keyring import Keyring
 from core.models import OutboxItem
 from core.models.system import AuditEntry, Role
 from provisioning.jobs import drift, store
+from provisioning.jobs.alone import alone_at
 from provisioning.jobs.models import JobState, OwnedRow, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.routeros.client import RouterOs
@@ -235,7 +236,7 @@ def test_a_job_of_which_nothing_is_known_can_be_given_up(house: House) -> None:
 def test_two_workers_are_never_at_one_box(house: House) -> None:
     job = house.planned()
     house.post(f"/provisioning/jobs/{job['id']}/approve")
-    with house.provisioner._alone_at(int(house.nas_id)) as alone:
+    with alone_at(house.database, int(house.nas_id)) as alone:
         assert alone
         house.work()
         assert house.job(job["id"])["state"] == "approved"

@@ -56,7 +56,7 @@ class _Planner:
         self._desired, self._actual, self._release = desired, actual, release
         self._problems: list[Problem] = []
         by_menu: dict[str, list[Wanted]] = {menu: [] for menu in MENU_ORDER if menu in desired.menus}
-        for one in sorted(desired.rows, key=lambda one: one.place is Place.LAST):
+        for one in sorted(desired.rows, key=lambda one: one.place is not Place.FIRST):
             by_menu[one.menu].append(one)
         for path, rows in by_menu.items():
             if path in MENUS[path].refers_to:

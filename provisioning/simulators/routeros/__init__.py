@@ -11,7 +11,7 @@
     reach                            whether a client still reaches the API, and the router whom it asks
     tools                            what the router asks of others: pings, and RADIUS with its counters
     faults                           what goes wrong to order
-    tables                           who is online
+    tables, subscribers              who is online, and whom the router lets in by its own secrets
 
 Played: configuration in the menus of the schema, with types, defaults, keys, references, order, dynamic and builtin
 rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18, 7.22 and 7.23, each with the fields and commands
@@ -45,10 +45,12 @@ from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
 from provisioning.simulators.routeros.router import DEVICE_MODES, SYSTEM, Router
 from provisioning.simulators.routeros.scripts import load
 from provisioning.simulators.routeros.server import ApiServer, Fleet, ticking
+from provisioning.simulators.routeros.subscribers import Subscribers
 from provisioning.simulators.routeros.tables import ActiveSession, Online, router_of
 from provisioning.simulators.routeros.versions import Version
 
 __all__ = [
     "DEVICE_MODES", "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online",
-    "Router", "Row", "SelfSigned", "Single", "Version", "When", "load", "router_of", "self_signed", "ticking",
+    "Router", "Row", "SelfSigned", "Single", "Subscribers", "Version", "When", "load", "router_of", "self_signed",
+    "ticking",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import actions, configured, listing
 from provisioning.simulators.routeros.command import Answer, Caller, Command, Connection
@@ -29,6 +29,9 @@ from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
 from provisioning.simulators.routeros.tools import RadiusTraffic
 from provisioning.simulators.routeros.versions import Version
+
+if TYPE_CHECKING:
+    from provisioning.simulators.routeros.tables import ActiveSession
 
 LOG_LINES_MAX: Final = 1000
 #: After so long safe mode ends whose connection is cut off, as the manual says.
@@ -60,6 +63,10 @@ class Router:
         self.scheduler = Scheduler(self)
         self.log: deque[Row] = deque(maxlen=LOG_LINES_MAX)
         self.lock = threading.RLock()
+        #: A subscriber's login, password and device: the id of his session. None where nobody can dial here.
+        self.dial: Callable[[str, str, str], str] | None = None
+        #: Whoever is online; each has an interface of its own.
+        self.sessions: Callable[[], Iterable[ActiveSession]] = list
         #: Called when it goes down: connections end.
         self.on_reboot: list[Callable[[], None]] = []
         #: Until then nobody gets in.

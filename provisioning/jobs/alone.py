@@ -1,0 +1,29 @@
+"""One at a time at each box, whoever it is and in whichever process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import func, select
+
+from core.database import Database
+
+#: First key of the advisory lock of a box; the NAS entry's id is the second.
+_LOCK_SPACE: Final = 0x50524F
+
+
+@contextmanager
+def alone_at(database: Database, nas_id: int) -> Iterator[bool]:
+    """False where somebody is at this box."""
+    with database.engine.connect() as connection:
+        key = (_LOCK_SPACE, nas_id % (1 << 31))
+        alone = bool(connection.scalar(select(func.pg_try_advisory_lock(*key))))
+        connection.commit()  # the lock is the connection's; no transaction stays open meanwhile
+        try:
+            yield alone
+        finally:
+            if alone:
+                connection.scalar(select(func.pg_advisory_unlock(*key)))
+                connection.commit()
