@@ -71,8 +71,8 @@ def _check(intent: Intent) -> None:
 
 
 def _check_radius(radius: Radius) -> None:
-    if not radius.servers:
-        raise InvalidInput("name at least one server", field="radius.servers")
+    if not 1 <= len(radius.servers) <= TARGETS_MAX:
+        raise InvalidInput(f"1 to {TARGETS_MAX} servers", field="radius.servers")
     _addresses([server.address for server in radius.servers], "radius.servers")
     _addresses([radius.source] if radius.source else [], "radius.source")
     if not 100 <= radius.timeout_ms <= 10_000:
