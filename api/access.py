@@ -25,6 +25,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "provisioning": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.TECHNICIAN: _READ, Role.READONLY: _READ},
     # Who may approve is nobody's to say that may approve.
     "provisioning-policy": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.TECHNICIAN: _READ, Role.READONLY: _READ},
+    # Who may log in to many boxes at once.
+    "device-credentials": {Role.OPERATOR: _WRITE, Role.NOC: _READ, Role.READONLY: _READ},
     "address-pools": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "radius-nodes": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.READONLY: _READ},
     "usage": {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.FINANCE: _WRITE, Role.NOC: _READ,
@@ -59,6 +61,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     "connection-lookups": {},
     "nat-rules": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.LEGAL: _READ},
     "judicial-requests": {Role.LEGAL: _WRITE},
+    # A box's whole configuration, with everybody's secrets.
+    "device-backup-texts": {},
     "audit-entries": {},
     "tokens": {},
 }  # fmt: skip

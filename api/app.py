@@ -18,11 +18,14 @@ from api.edge import API_PREFIX, BODY_SECONDS_MAX, Edge
 from api.hooks import Receiver, webhook_routes
 from api.idempotency import Replay
 from api.resources.access import hold_routes, service_routes, session_routes
+from api.resources.backups import backup_routes, backup_text_routes
 from api.resources.bank_files import expected_routes, file_routes, line_routes, mapping_routes
 from api.resources.billing_runs import decision_routes, review_routes, run_routes
 from api.resources.catalogue import company_routes, plan_routes
+from api.resources.certificates import certificate_routes
 from api.resources.changes import change_routes, pause_routes
 from api.resources.connection_log import log_routes, lookup_routes, rule_routes
+from api.resources.credentials import credential_routes, rotation_routes
 from api.resources.dunning import dunning_routes, holiday_routes, policy_routes, promise_routes
 from api.resources.explain import explain_routes, finding_routes
 from api.resources.follow import follow_routes, source_routes
@@ -76,7 +79,8 @@ def create_app(
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes,
-        provisioning_routes, approval_routes,
+        provisioning_routes, approval_routes, certificate_routes, backup_routes, backup_text_routes, credential_routes,
+        rotation_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

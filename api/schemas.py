@@ -477,9 +477,11 @@ class LoginRules(Input):
 
 
 class RouterOsApi(Input):
-    """Access to the API of a MikroTik: `/ip service` api-ssl, and a user of a group with `read` and `api`."""
+    """Access to the API of a MikroTik: `/ip service` api-ssl, and a user of a group with `read` and `api`. With a
+    `credential`, user and password are that one's, which other boxes have as well."""
 
-    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
+    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain] | None = None
+    credential: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain] | None = None
     port: Annotated[int, Field(ge=1, le=65535, description="default: 8729, or 8728 without TLS"), Number] | None = None
     tls: Flag = True
     certificate_sha256: (

@@ -68,10 +68,12 @@ class Keyring:
 SERVICE_PASSWORD = "service.password"  # noqa: S105
 NAS_SECRET = "nas.secret"  # noqa: S105
 NAS_SNMP = "nas.snmp"
+DEVICE_CREDENTIAL = "device_credential.password"
 ROUTEROS_PASSWORD = "nas.routeros_password"  # noqa: S105
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"
 FOLLOW_CREDENTIALS = "follow_source.credentials"
+DEVICE_BACKUP = "device_backup.text"
 PROVISIONING_PLAN = "provisioning_job.plan"
 OWNED_ROW = "owned_row.key"
 SNAPSHOT = "aaa.snapshot"

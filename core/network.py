@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core import audit, changes, events, outbox, policies
+from core import audit, changes, credentials, events, outbox, policies
 from core.access import Access
 from core.addresses import check_nas_address
 from core.audit import Actor
@@ -37,7 +37,7 @@ def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], ac
         secret_encrypted=_sealed(keyring, values["secret"]),
     )
     check_options(nas.vendor, nas.options)
-    managed = set_snmp(nas, keyring, values) | _set_routeros(nas, keyring, values)
+    managed = set_snmp(nas, keyring, values) | _set_routeros(session, nas, keyring, values)
     _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
@@ -82,7 +82,7 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
-    changed |= _set_routeros(nas, keyring, values)
+    changed |= _set_routeros(session, nas, keyring, values)
     _check_mode(session, nas)
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)
@@ -105,7 +105,10 @@ def access_of(nas: Nas, address: str, keyring: Keyring) -> RouterOsAccess | None
     if ip_address(address) not in ip_network(nas.address):
         return None
     password = keyring.open_text(nas.routeros_password_encrypted, ROUTEROS_PASSWORD)
-    return RouterOsAccess(nas.id, address, password=password, **nas.routeros)
+    coming = nas.routeros_next_password_encrypted
+    next_password = None if coming is None else keyring.open_text(coming, ROUTEROS_PASSWORD)
+    plain = {name: value for name, value in nas.routeros.items() if name != "credential"}
+    return RouterOsAccess(nas.id, address, password=password, next_password=next_password, **plain)
 
 
 def learn_message_authenticator(session: Session, nas_id: int, mode: str) -> None:
@@ -147,26 +150,45 @@ def _set_emergency_policy(session: Session, nas: Nas) -> None:
     session.flush()
 
 
-def _set_routeros(nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
+def _set_routeros(session: Session, nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
     """Take access to its API over from what was given. Returns what changed, for the audit log."""
     changed: dict[str, Any] = {}
     password = given.get("routeros_password")
     if "routeros" in given:
-        kept = None if given["routeros"] is None else check_routeros(given["routeros"])
-        changed |= apply_changes(nas, {"routeros": kept})
+        changed |= apply_changes(nas, {"routeros": _kept_routeros(session, nas, keyring, given["routeros"])})
     if nas.routeros is None:
         if password is not None:
             raise InvalidInput("a password for the API needs `routeros` with the user", field="routeros_password")
-        nas.routeros_password_encrypted = None
+        nas.routeros_password_encrypted = nas.routeros_next_password_encrypted = None
         return changed
     if nas.vendor is not Vendor.MIKROTIK:
         raise InvalidInput(f"a NAS of vendor {nas.vendor} has no such API: set it to null", field="routeros")
     if password is not None:
+        if nas.routeros.get("credential") is not None:
+            raise InvalidInput("it is the credential's: set it there", field="routeros_password")
         nas.routeros_password_encrypted = keyring.seal(password, ROUTEROS_PASSWORD)
+        nas.routeros_next_password_encrypted = None
         changed["routeros_password"] = "(changed)"  # noqa: S105
     if nas.routeros_password_encrypted is None:
         raise InvalidInput("the user of the API needs a password", field="routeros_password")
     return changed
+
+
+def _kept_routeros(
+    session: Session, nas: Nas, keyring: Keyring, given: Mapping[str, Any] | None
+) -> dict[str, Any] | None:  # fmt: skip
+    """With the user and passwords of its credential, where it names one that it had not."""
+    if given is None:
+        return None
+    name = given.get("credential")
+    if name is None:
+        return check_routeros(given)
+    found = credentials.find_by_name(session, name)
+    if given.get("user") not in {None, found.user}:
+        raise InvalidInput(f"the credential's is {found.user}", field="routeros.user")
+    if nas.routeros is None or nas.routeros.get("credential") != name:
+        credentials.give(keyring, found, nas)
+    return {**check_routeros({**given, "user": found.user}), "credential": name}
 
 
 def _check_mode(session: Session, nas: Nas) -> None:

@@ -30,6 +30,8 @@ class RouterOsAccess:
     tls: bool = True
     #: Lower-case hexadecimal; None: the certificate is verified against the system's authorities.
     certificate_sha256: str | None = None
+    #: The router may take this one already: it is being changed.
+    next_password: str | None = field(default=None, repr=False)
 
 
 def check_routeros(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,4 +45,6 @@ def check_routeros(values: Mapping[str, Any]) -> dict[str, Any]:
         if not tls:
             raise InvalidInput("there is no certificate without TLS", field="routeros.certificate_sha256")
     port = values.get("port") or (TLS_PORT if tls else PLAIN_PORT)
+    if values.get("user") is None:
+        raise InvalidInput("names a user, or a credential", field="routeros.user")
     return {"user": values["user"], "port": port, "tls": tls, "certificate_sha256": fingerprint}

@@ -66,6 +66,12 @@ DRIFT_DUE = Topic("provisioning.drift_due", PROVISION)
 LOCAL_DUE = Topic("provisioning.local_due", ENFORCE)
 #: A session has ended for which something stands at its router. Payload: {"session_id"}.
 LIVE_ROWS_LEFT = Topic("provisioning.live_rows_left", ENFORCE)
+#: A box's configuration is to be kept. Payload: {"nas_id", "why"}.
+BACKUP_DUE = Topic("provisioning.backup_due", PROVISION)
+#: What was kept of a box is to be tried on a simulated router. Payload: {"drill_id"}.
+DRILL_DUE = Topic("provisioning.drill_due", PROVISION)
+#: A box's password is to be changed. Payload: {"rotation_id"}.
+ROTATION_DUE = Topic("provisioning.rotation_due", PROVISION)
 #: An operator ends a session. Payload: {"session_id", "reason"}.
 SESSION_DISCONNECT = Topic("provisioning.session_disconnect", ENFORCE)
 #: A session was silent for long, and its NAS is to be asked whether it lives. Payload: {"session_id"}.

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     connection_log_months: int = Field(
         default=13, ge=12, le=240, description="months that the connection log is kept; the law wants a year at least"
     )
+    backup_days: int = Field(
+        default=365, ge=1, le=3650,
+        description="days that an older version of a box's configuration is kept; the newest always is",
+    )  # fmt: skip
 
     @field_validator("radius_host")
     @classmethod

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from core.models import Base
 
 _ROOMS = (
-    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.local", "billing_hooks",
-    "billing_hooks.follow",
+    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.local", "provisioning.backups",
+    "provisioning.credentials", "billing_hooks", "billing_hooks.follow",
 )  # fmt: skip
 for _room in _ROOMS:
     if find_spec(f"{_room}.models"):

@@ -154,7 +154,7 @@ class Work(Runtime):
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
             *follow_tasks.periodic(self.clock, self.zone),
-            *provisioning_tasks.periodic(self.clock, self.zone),
+            *provisioning_tasks.periodic(self.clock, self.zone, backup_days=self.settings.backup_days),
         ]
 
 

@@ -1,10 +1,11 @@
-"""Tables of enforcement: every step that it took, the pace of disconnects per NAS, and what stands at routers."""
+"""Tables of enforcement: every step that it took, the pace of disconnects per NAS, what stands at routers for sessions
+that are up; and certificates that boxes show and nobody has approved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Float, Index, Integer
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
@@ -63,3 +64,16 @@ class LiveRow(Base):
     session_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     #: Somebody was told to take it away; until then nobody else is.
     claimed_until: Mapped[datetime | None]
+
+
+class ShownCertificate(Base):
+    """What a box showed when it was refused for it; gone when it is right again (see provisioning.certificates)."""
+
+    __tablename__ = "shown_certificate"
+
+    nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    sha256: Mapped[str]
+    #: The approved one; None: none is, and no authority vouches for what is shown.
+    expected: Mapped[str | None]
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]

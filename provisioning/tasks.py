@@ -11,6 +11,9 @@ from core import topics
 from core.clock import Clock
 from core.work import Afterwards, Handler, Periodic
 from provisioning import live_rows
+from provisioning.backups import drill
+from provisioning.backups import store as backups
+from provisioning.credentials import store as rotations
 from provisioning.enforce import Enforcer
 from provisioning.jobs import drift, rollouts, store
 from provisioning.jobs.runner import Provisioner
@@ -27,6 +30,9 @@ def handlers(
     return {
         topics.PROVISIONING_DUE.name: provisioner.handle_due,
         topics.DRIFT_DUE.name: provisioner.handle_drift,
+        topics.BACKUP_DUE.name: provisioner.backups.handle_due,
+        topics.DRILL_DUE.name: provisioner.backups.handle_drill,
+        topics.ROTATION_DUE.name: provisioner.rotations.handle_due,
         topics.LIVE_ROWS_LEFT.name: cleaner.handle_left,
         topics.LOCAL_DUE.name: keeper.handle_due,
         topics.SERVICE_OUT_OF_STEP.name: service_changed,
@@ -50,7 +56,7 @@ def _both(first: Handler, second: Handler) -> Handler:
     return handle
 
 
-def periodic(clock: Clock, zone: tzinfo) -> list[Periodic]:
+def periodic(clock: Clock, zone: tzinfo, *, backup_days: int) -> list[Periodic]:
     """`zone`: the provider's, of windows."""
     return [
         Periodic("provisioning.reconcile", 15.0, sweep),
@@ -58,5 +64,9 @@ def periodic(clock: Clock, zone: tzinfo) -> list[Periodic]:
         Periodic("provisioning.keep_local", 5.0, lambda session: local.owe_due(session, clock())),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
         Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock(), zone)),
+        Periodic("provisioning.owe_backups", 60.0, lambda session: backups.owe_due(session, clock())),
+        Periodic("provisioning.owe_rotations", 15.0, lambda session: rotations.owe_due(session, clock())),
+        Periodic("provisioning.ask_drills", 600.0, lambda session: drill.ask_due(session, clock())),
+        Periodic("provisioning.forget_backups", 3600.0, lambda session: backups.forget(session, clock(), backup_days)),
         Periodic("provisioning.owe_abandoned", 15.0, lambda session: store.owe_abandoned(session, clock())),
     ]

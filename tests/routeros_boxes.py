@@ -56,18 +56,19 @@ class Box:
 def box(
     *sessions: ActiveSession, identity: str = "bras-1", version: Version = Version.V7_18, tls: Any = None,
     others: Mapping[str, Menu] | None = None, clock: Callable[[], float] = time.time, device_mode: str = "advanced",
-    firewall: bool = False, seen_as: str | None = None,
+    firewall: bool = False, seen_as: str | None = None, address: str = "127.0.0.1",
+    answering: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[Box]:  # fmt: skip
     online = Online(list(sessions))
     router = router_of(
         online.read, online.end, clock=clock, identity=identity, version=version, users={USER: PASSWORD},
-        others=others, device_mode=device_mode, firewall=firewall,
+        others=others, device_mode=device_mode, firewall=firewall, answering=answering,
     )  # fmt: skip
-    server = ApiServer(router, tls=tls, seen_as=seen_as)
+    found = Box(ApiServer(router, address, tls=tls, seen_as=seen_as), online)
     try:
-        yield Box(server, online)
+        yield found
     finally:
-        server.close()
+        found.server.close()
 
 
 class Clock:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Response
+from msgspec import to_builtins
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -29,7 +30,7 @@ from api.idempotency import OnceOnly
 from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
 from core.models.system import Role
-from provisioning.jobs import approval, drift, intents, rollouts, store
+from provisioning.jobs import accepting, approval, drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
@@ -56,6 +57,23 @@ class IntentOut(Output):
     drift: list[str] | None
     drift_problems: list[str] | None
     version: int
+
+
+class AcceptIn(Input):
+    """`job_id`: a job that is planned, which shows what differs. Without `confirm` nothing is kept."""
+
+    job_id: Ref
+    confirm: Flag = False
+
+
+class AcceptedOut(Output):
+    """`taken`: what the intent says then instead. `rest`: what it cannot say, as what there is to do at the box to put
+    it back. `kept`: the intent is this one now, and the job is cancelled."""
+
+    intent: dict[str, Any]
+    taken: list[str]
+    rest: list[str]
+    kept: bool
 
 
 class JobIn(Input):
@@ -185,6 +203,21 @@ def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
     row = intents.get_intent(session, parse_id(nas_id, "NAS"), lock=True)
     drift.owe(session, row.nas_id, given.clock())
     return _intent_view(row)
+
+
+@intent_routes.post("/{nas_id}/intent/accept")
+def accept_drift(
+    nas_id: str, body: AcceptIn, session: Db, caller: Who, given: Given, if_match: IfMatch = None
+) -> AcceptedOut:  # fmt: skip
+    """What somebody changed at the box is what you want: it is said in the intent, as far as an intent can say it."""
+    row = intents.get_intent(session, parse_id(nas_id, "NAS"), lock=True)
+    check_version(row.version, if_match)
+    job = store.get_job(session, reference(body.job_id, "job_id") or 0, lock=True)
+    found = accepting.propose(session, given.keyring, row.nas_id, job, given.clock())
+    if body.confirm:
+        accepting.keep(session, job, found, caller.actor, given.clock())
+    return AcceptedOut(intent=to_builtins(found.intent), taken=list(found.taken), rest=list(found.rest),
+                       kept=body.confirm)  # fmt: skip
 
 
 @provisioning_routes.get("/jobs")

@@ -6,6 +6,7 @@ from core.models.imports import ImportedRow
 from core.models.incident import Incident
 from core.models.network import (
     Box,
+    DeviceCredential,
     HomeServer,
     MessageAuthenticatorMode,
     Nas,
@@ -56,6 +57,7 @@ __all__ = [
     "ContractStatus",
     "Customer",
     "CustomerKind",
+    "DeviceCredential",
     "Event",
     "Hold",
     "HomeServer",

@@ -125,9 +125,27 @@ class Nas(Versioned, Base):
     #: How its SNMP agent is asked whether a session lives; empty: it is not (see core.nas_snmp).
     snmp: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'"))
     snmp_secret_encrypted: Mapped[bytes | None]
-    #: Access to its API: {"user", "port", "tls", "certificate_sha256"} (see core.routeros); None: it is not to be used.
+    #: Access to its API: {"user", "port", "tls", "certificate_sha256"}, and "credential" where user and password are
+    #: those of a shared one (see core.routeros); None: it is not to be used.
     routeros: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    #: What this box is known to take, also where it is a shared credential's.
     routeros_password_encrypted: Mapped[bytes | None]
+    #: What it may take already: its password is being rotated.
+    routeros_next_password_encrypted: Mapped[bytes | None]
+
+
+class DeviceCredential(Versioned, Base):
+    """A user and password that several boxes share. Each box's own state is in its NAS entry."""
+
+    __tablename__ = "device_credential"
+
+    id: Mapped[Id]
+    #: By which NAS entries name it; it never changes.
+    name: Mapped[str] = mapped_column(unique=True)
+    user: Mapped[str]
+    password_encrypted: Mapped[bytes]
+    #: While boxes are brought to it.
+    next_password_encrypted: Mapped[bytes | None]
 
 
 class HomeServer(Versioned, Base):

@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, approve, policy, drift, rollout, local, jobs: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, jobs, and what has modules of its own: boxes by intent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ from aaa.liveness import addressee_of
 from core import network
 from core.errors import ConfigurationError, Conflict, InvalidInput, ProvedorError
 from core.models.network import Nas, Session
+from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.credentials import credential_app, rotate
 from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
-from provisioning.jobs import approval, drift, intents, store
+from provisioning.jobs import accepting, approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.routeros.bras import Accepted
 from provisioning.routeros.watching import watch_at
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
+provision_app.add_typer(backup_app, name="backup")
+provision_app.add_typer(credential_app, name="credential")
 provision_app.add_typer(local_app, name="local")
+provision_app.command()(history)
+provision_app.command()(rotate)
 Now = Annotated[bool, typer.Option("--now", help="wait for no window")]
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
@@ -114,6 +121,35 @@ def policy(
     print_json(json.loads(msgspec.json.encode(found)))
 
 
+@provision_app.command()
+def accept(
+    nas: NasName,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the box, and say in its intent what somebody changed there, instead of putting it back."""
+    given = runtime()
+    job = _plan(given, nas)
+    if job.state is not JobState.PLANNED:
+        _show(job, as_json=as_json)
+        _fail_unless(job.state is JobState.IN_STEP, job)
+        return
+    kept = False
+    try:
+        with given.database.transaction() as session:
+            found = accepting.propose(session, given.keyring, job.nas_id, store.get_job(session, job.id), given.clock())
+        _show_accepted(found, as_json=as_json)
+        kept = bool(found.taken) and (yes or typer.confirm(f"Say so in the intent of {nas}?"))
+        if kept:
+            _keep_accepted(given, job.id)
+    finally:
+        if not kept:
+            with given.database.transaction() as session:
+                store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
+    if not as_json:
+        typer.echo("kept in the intent" if kept else "the intent is as it was")
+
+
 @provision_app.command("drift")
 def show_drift(
     nas: Annotated[str, typer.Argument(help="name of a NAS entry; all without it")] = "", as_json: Json = False
@@ -184,6 +220,25 @@ def watch_session(
         [str(row[name] if row[name] is not None else "") for name in
          ("address", "uptime", "upload_bps", "download_bps", "uploaded", "downloaded", "max_limit")] for row in rows
     ])  # fmt: skip
+
+
+def _show_accepted(found: Accepted, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"taken": found.taken, "rest": found.rest})
+        return
+    for line in found.taken:
+        typer.echo(line)
+    for line in found.rest:
+        typer.echo(f"cannot be said in an intent, to put back: {line}")
+
+
+def _keep_accepted(given: Runtime, job_id: int) -> None:
+    """Computed again from the same reading, in the transaction that keeps it."""
+    with given.database.transaction() as session:
+        job = store.get_job(session, job_id, lock=True)
+        intents.get_intent(session, job.nas_id, lock=True)
+        found = accepting.propose(session, given.keyring, job.nas_id, job, given.clock())
+        accepting.keep(session, job, found, actor(), given.clock())
 
 
 def _looks(given: Runtime) -> list[tuple[str, BrasIntent]]:

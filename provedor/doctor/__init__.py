@@ -1,11 +1,12 @@
 """What `provedor doctor` looks at, and what it says to do.
 
 Every check is made, also after one that failed; each says what is wrong and the fix, or perhaps a note where nothing
-is. `installation`, `radius`, `routers` and `snmp` hold the checks, `check` what one is.
+is. `installation`, `radius`, `routers`, `boxes` and `snmp` hold the checks, `check` what one is.
 """
 
 from __future__ import annotations
 
+from provedor.doctor.boxes import check_boxes
 from provedor.doctor.check import Check, Look, check, check_key_file, not_asked
 from provedor.doctor.installation import (
     check_api,
@@ -59,6 +60,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("NAS findings", check_nas_findings, True),
     ("SNMP", check_snmp, True),
     ("router APIs", check_routers, True),
+    ("boxes", check_boxes, True),
 ]
 
 

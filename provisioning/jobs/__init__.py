@@ -4,6 +4,7 @@
     models    intents, rows of ours that bear no mark, jobs with all that was planned, rollouts
     store     a job's states: planned, approved, cancelled, done, and what follows from each
     rollouts  the same for many boxes: a canary, then waves, and a stop at the first harm
+    accepting what somebody changed at a box, said in its intent instead of put back
     drift     whether each box still is what it should be
     facts     all that a plan is made from, read in one transaction
     alone     the lock of a box

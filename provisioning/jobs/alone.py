@@ -1,4 +1,7 @@
-"""One at a time at each box, whoever it is and in whichever process."""
+"""One at a time for each box: whoever reads or changes it holds its advisory lock.
+
+The lock is a database connection's that does nothing else: it ends with the process, and whoever takes over can tell.
+"""
 
 from __future__ import annotations
 

@@ -49,18 +49,15 @@ class Facts:
     owned: Owned
     snmp: SnmpAgent | None
 
+    def surroundings(self, release: Release) -> Surroundings:
+        return Surroundings(
+            release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules, self.snmp,
+            self.access.user,
+        )  # fmt: skip
+
     def desired(self, release: Release) -> Desired:
         """Raises InvalidInput."""
-        around = Surroundings(
-            release,
-            self.radius_secret,
-            self.coa_port,
-            self.walled_garden_list,
-            self.nat_rules,
-            self.snmp,
-            self.access.user,
-        )
-        return desired_of(self.intent, around)
+        return desired_of(self.intent, self.surroundings(release))
 
 
 @dataclass(frozen=True, slots=True)

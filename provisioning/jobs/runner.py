@@ -22,6 +22,11 @@ from core.errors import ProvedorError
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning import certificates
+from provisioning.backups import store as backups
+from provisioning.backups.keeper import Backups
+from provisioning.backups.models import Why
+from provisioning.credentials.keeper import Rotations
 from provisioning.jobs import approval, drift, facts, store
 from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
@@ -59,6 +64,14 @@ class Provisioner:
     wait: Callable[[float], None]
     zone: tzinfo = UTC
 
+    @property
+    def backups(self) -> Backups:
+        return Backups(self.database, self.keyring, self.connect, self.threads, self.clock, self.wait)
+
+    @property
+    def rotations(self) -> Rotations:
+        return Rotations(self.database, self.keyring, self.connect, self.threads, self.clock)
+
     def handle_due(self, session: Session, payload: dict[str, Any]) -> Afterwards | None:
         """Handler of PROVISIONING_DUE: a job is to be planned, carried out, or taken over."""
         job = session.get(ProvisioningJob, payload["job_id"], with_for_update=True, populate_existing=True)
@@ -90,14 +103,16 @@ class Provisioner:
         try:
             with self.database.transaction() as session:
                 known = facts.read_facts(session, self.keyring, nas_id, self.clock())
-            prepared, _ = self._look(known)
+            with certificates.watched(self.database, nas_id, self.clock):
+                prepared, _ = self._look(known)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
         plan = prepared.plan
         with self.database.transaction() as session:
-            drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock())
+            if drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock()):
+                backups.owe(session, nas_id, Why.DRIFT, self.clock())  # while its log still says who it was
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -118,16 +133,28 @@ class Provisioner:
         if state is JobState.PLANNING:
             self._plan(job_id)
         elif state is JobState.APPROVED:
-            self._conclude(job_id, self._change(job_id).run())
+            self._carry_out(job_id, job.nas_id)
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
             self._conclude(job_id, self._change(job_id).take_over())
+            self.backups.try_to_take(job.nas_id, Why.AFTER_CHANGE, job_id)
+
+    def _carry_out(self, job_id: int, nas_id: int) -> None:
+        """With what the box was before, and is after it, kept."""
+        try:
+            self.backups.take(nas_id, Why.BEFORE_CHANGE, job_id)
+        except ProvedorError as error:
+            self._finish(job_id, JobState.REFUSED, f"its configuration could not be kept first: {error.detail}")
+            return
+        self._conclude(job_id, self._change(job_id).run())
+        self.backups.try_to_take(nas_id, Why.AFTER_CHANGE, job_id)
 
     def _plan(self, job_id: int) -> None:
         try:
             with self.database.transaction() as session:
                 job = store.get_job(session, job_id)
                 known = facts.read_facts(session, self.keyring, job.nas_id, self.clock())
-            prepared, sessions = self._look(known)
+            with certificates.watched(self.database, job.nas_id, self.clock):
+                prepared, sessions = self._look(known)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return

@@ -57,6 +57,12 @@ class RouterOs:
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._api: _Api | None = None
+        self._took_next = False
+
+    @property
+    def took_next_password(self) -> bool:
+        """Of the last login: it was the password that the access says may be in force already."""
+        return self._took_next
 
     @property
     def nas_id(self) -> int:
@@ -77,19 +83,20 @@ class RouterOs:
                 raise
         return self._exchange(f"{menu}/print", words)
 
-    def call(self, command: str, arguments: Mapping[str, str]) -> list[Row]:
-        """A command that changes something; what it returns, if it does, is in a row of its own."""
-        return self._exchange(command, [f"={name}={value}" for name, value in arguments.items()])
+    def call(self, command: str, arguments: Mapping[str, str], *, timeout_s: float | None = None) -> list[Row]:
+        """A command that changes something; what it returns, if it does, is in a row of its own. `timeout_s`: of one
+        that takes longer than others."""
+        return self._exchange(command, [f"={name}={value}" for name, value in arguments.items()], timeout_s)
 
     def close(self) -> None:
         if self._api is not None:
             self._api.close()
             self._api = None
 
-    def _exchange(self, command: str, words: Sequence[str]) -> list[Row]:
+    def _exchange(self, command: str, words: Sequence[str], timeout_s: float | None = None) -> list[Row]:
         api = self._api or self._connect()
         try:
-            api.transport.deadline = self._monotonic() + self._timeout_s
+            api.transport.deadline = self._monotonic() + (timeout_s or self._timeout_s)
             rows, trap = api.ask(command, *words)
         except (OSError, LibRouterosError, UnicodeError) as error:
             self.close()
@@ -100,20 +107,29 @@ class RouterOs:
         return rows
 
     def _connect(self) -> _Api:
+        """With the password that is known, or with the one that may be in force already."""
+        try:
+            self._api, self._took_next = self._log_in(self._access.password), False
+        except LoginRefused:
+            if self._access.next_password is None:
+                raise
+            self._api, self._took_next = self._log_in(self._access.next_password), True
+        return self._api
+
+    def _log_in(self, password: str) -> _Api:
         """The password is said when it is known whom it is said to."""
         transport: _Transport | None = None
         try:
             encrypted = self._open()
             transport = _Transport(encrypted, self._monotonic() + self._timeout_s, self._monotonic)
             api = _Api(_Protocol(transport, encoding="utf-8"), transport)
-            plain(api, self._access.user, self._access.password)
+            plain(api, self._access.user, password)
         except (OSError, LibRouterosError, UnicodeError) as error:
             self._abandon(transport)
             self._failed(error)
         except RouterOsError:
             self._abandon(transport)
             raise
-        self._api = api
         return api
 
     @staticmethod
@@ -139,7 +155,27 @@ class RouterOs:
         shown = hashlib.sha256(encrypted.getpeercert(binary_form=True) or b"").hexdigest()
         if not hmac.compare_digest(shown, fingerprint):
             encrypted.close()
-            raise CertificateRefused(self._access.nas_id, f"{self._where}: it shows the certificate {shown}")
+            detail = f"{self._where}: it shows the certificate {shown}, not the approved {fingerprint}"
+            raise CertificateRefused(self._access.nas_id, detail, expected=fingerprint, shown=shown)
+
+    def _refuse_unknown(self, error: ssl.SSLCertVerificationError) -> NoReturn:
+        """No authority vouches for it. What it is is asked for once more, so that a person can approve it."""
+        shown = self._shown_certificate()
+        detail = f"{self._where}: {error.verify_message}"
+        if shown is not None:
+            detail += f"; its SHA-256 is {shown}: approve it if that is what the router itself says"
+        raise CertificateRefused(self._access.nas_id, detail, expected=None, shown=shown) from None
+
+    def _shown_certificate(self) -> str | None:
+        """Nothing is said to whoever shows it."""
+        try:
+            with (
+                socket.create_connection((self._access.address, self._access.port), self._timeout_s) as plain_socket,
+                _unverified().wrap_socket(plain_socket) as encrypted,
+            ):
+                return hashlib.sha256(encrypted.getpeercert(binary_form=True) or b"").hexdigest()
+        except OSError:
+            return None
 
     @property
     def _where(self) -> str:
@@ -151,7 +187,7 @@ class RouterOs:
         if isinstance(error, _Refused):
             raise LoginRefused(nas_id, f"{self._where}: {error}") from None
         if isinstance(error, ssl.SSLCertVerificationError):
-            raise CertificateRefused(nas_id, f"{self._where}: {error.verify_message}") from None
+            self._refuse_unknown(error)
         if isinstance(error, ssl.SSLError):
             why = f"TLS failed ({error.reason}): has the router's api-ssl a certificate?"
             raise Unreachable(nas_id, f"{self._where}: {why}") from None
@@ -270,7 +306,11 @@ def _attribute(word: str) -> tuple[str, str]:
 def _context(access: RouterOsAccess) -> ssl.SSLContext:
     if access.certificate_sha256 is None:
         return ssl.create_default_context()
+    return _unverified()  # the pin is stronger, and is checked before anything is said
+
+
+def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the pin is stronger, and is checked before anything is said
+    context.verify_mode = ssl.CERT_NONE
     return context

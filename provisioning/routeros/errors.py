@@ -30,6 +30,12 @@ class CertificateRefused(RouterOsError):
 
     title = "Router's certificate is not the expected one"
 
+    def __init__(self, nas_id: int, detail: str, *, expected: str | None, shown: str | None) -> None:
+        """SHA-256 fingerprints; `expected` None: no authority vouches for it, `shown` None: it shows no other."""
+        super().__init__(nas_id, detail)
+        self.expected = expected
+        self.shown = shown
+
 
 class LoginRefused(RouterOsError):
     title = "Router refuses the login"

@@ -66,6 +66,7 @@ def fill(client: TestClient) -> None:
         ("services/1/pauses", {"start": "2099-01-01", "end": "2099-02-10"}),
         ("services/1/holds", {"reason": "admin", "effect": "throttle"}),
         ("home-servers", {"name": "old", "address": "192.0.2.9", "secret": "x"}),
+        ("device-credentials", {"name": "core", "user": "provedor", "password": "x"}),
         ("nas", {"name": "bras", "address": "192.0.2.1", "secret": "x", "vendor": "mikrotik"}),
         ("invoices", {"contract_id": "1", "due_date": "2026-01-10", "amount_cents": 100}),
         ("payments", {"invoice_id": "1", "amount_cents": 50, "paid_at": "2026-01-10T12:00:00Z", "method": "pix"}),

@@ -27,6 +27,10 @@ from provedor.doctor import Check, examine
 from provedor.embedded import EmbeddedValkey
 from provedor.settings import Settings, load_settings
 from provisioning import pace
+from provisioning.backups.models import BackupState, DeviceBackup, RestoreDrill, Why
+from provisioning.backups.reading import ReadBy
+from provisioning.credentials.models import PasswordRotation
+from provisioning.models import ShownCertificate
 
 
 @pytest.fixture
@@ -281,6 +285,32 @@ def test_each_router_that_cannot_be_asked_is_named_with_the_reason(
         advice = check(settings, "router APIs").advice
         assert "bras-1" not in advice
         assert "bras-3" not in advice
+
+
+def test_boxes_that_are_not_kept_do_not_restore_or_show_another_certificate_are_named(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    assert check(settings, "boxes").ok is None
+    now = datetime.now(UTC)
+    with database.transaction() as session:
+        nas = make_nas(session, keyring, name="bras-1")
+        session.add(BackupState(nas_id=nas.id, checked_at=now, due_at=now))
+    assert check(settings, "boxes") == Check("boxes", True, "0 versions of 1 boxes are kept")
+    with database.transaction() as session:
+        session.get_one(BackupState, nas.id).error = "no answer in 5 s"
+        kept = DeviceBackup(nas_id=nas.id, taken_at=now, same_until=now, why=Why.ASKED, release="7.18",
+                            read_by=ReadBy.EXPORT, sha256="0", octets=1, text_encrypted=b"x")  # fmt: skip
+        session.add(kept)
+        session.flush()
+        drill = {"nas_id": nas.id, "backup_id": kept.id, "asked_at": now, "asked_by": "test"}
+        session.add(RestoreDrill(**drill, done_at=now, ok=False, differences=["/ip pool"]))
+        session.add(ShownCertificate(nas_id=nas.id, sha256="ab", expected="cd", since=now, seen_at=now))
+        session.add(PasswordRotation(nas_id=nas.id, created_by="test", due_at=now, tries=1, detail="it is away"))
+    assert_wrong(settings, "boxes", "bras-1: its configuration cannot be kept: no answer in 5 s")
+    assert_wrong(settings, "boxes", f"backup {kept.id} did not restore", "certificate ab is another", "it is away")
+    with database.transaction() as session:
+        session.add(RestoreDrill(**drill, done_at=now, ok=True, differences=[]))
+    assert "did not restore" not in check(settings, "boxes").advice
 
 
 def test_a_radius_node_that_is_silent_is_named_with_what_to_do(settings: Settings, database: Database) -> None:

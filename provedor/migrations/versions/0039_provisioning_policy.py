@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0039_provisioning_policy"
-down_revision = "0036_local_access"
+down_revision = "0038_backups"
 branch_labels = None
 depends_on = None
 

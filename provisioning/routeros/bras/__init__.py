@@ -10,11 +10,13 @@ queues         queue types and trees
 walled_garden  what a debtor reaches: the portal, DNS, and what else is allowed
 cgnat          NAT rules of deterministic port blocks, by the rules that the connection log answers from
 management     who may manage the box, its clock, its log, SNMP, our own user, no back doors
+accepting      what somebody changed at the box, said in the intent
 """
 
+from provisioning.routeros.bras.accepting import Accepted, accept
 from provisioning.routeros.bras.checking import intent_of
 from provisioning.routeros.bras.desired import Surroundings, desired_of, proof_of
 from provisioning.routeros.bras.intent import Intent
 from provisioning.routeros.bras.management import SnmpAgent
 
-__all__ = ["Intent", "SnmpAgent", "Surroundings", "desired_of", "intent_of", "proof_of"]
+__all__ = ["Accepted", "Intent", "SnmpAgent", "Surroundings", "accept", "desired_of", "intent_of", "proof_of"]

@@ -82,7 +82,7 @@ def _parts(intent: Intent, around: Surroundings) -> Iterator[tuple[str, Iterable
         services = _services(intent)
         yield "radius", radius.rows(intent.radius, services, around.radius_secret, around.coa_port, around.release)
     if intent.profile is not None or intent.pools or intent.ipv6_pools:
-        yield "access", access.rows(intent, around.release)
+        yield "access", access.rows(intent, around.release, around.walled_garden_list)
     if intent.dhcp is not None:
         yield "ipoe", dhcp.rows(intent, around.release)
     if intent.hotspots is not None:

@@ -29,9 +29,10 @@ Stricter than real ones: a row which others name is not removed ("in use by"). A
 server names, and shows its id (`*1`) where its name was; a plan that does this is wrong in any case.
 Our choice, where no document says: the words for that, for builtin and for dynamic rows, and for safe mode that another
 session holds; that a command about several rows is done for all or none; that an export without `file` returns its
-text; that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a
+text on a console (over the API it comes to nothing); the words for a full disk, and that what fits of a file is there
+then; that what a user may not read is not there; that a reboot cuts the connection before it answers; which interface a
 client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
-where one of the two is disabled.
+where one of the two is disabled. Who changed what is logged as the manual shows it ("… changed by admin").
 
 Not played: `listen` (so `/cancel` finds nothing to cancel), other counters than RADIUS's, routing, and what happens to
 packets, but for those of the API's own clients and the router's own questions, and those only where the router is made

@@ -169,8 +169,9 @@ def _resource(router: Router) -> Row:
     return {
         "uptime": duration(max(router.now, router.clock()) - router.booted),
         "version": f"{router.version} ({channel})", "free-memory": "805306368", "total-memory": "1073741824",
-        "cpu": "QEMU", "cpu-count": "2", "cpu-load": "3", "free-hdd-space": "67108864",
-        "total-hdd-space": "134217728", "architecture-name": "x86_64", "board-name": "CHR", "platform": "MikroTik",
+        "cpu": "QEMU", "cpu-count": "2", "cpu-load": "3", "free-hdd-space": str(router.files.free),
+        "total-hdd-space": str(router.files.octets_max), "architecture-name": "x86_64", "board-name": "CHR",
+        "platform": "MikroTik",
     }  # fmt: skip
 
 

@@ -81,7 +81,10 @@ def change(router: Router, command: Command, caller: Caller) -> Answer:
         edit.undo()
         raise
     noun = command.menu.removeprefix("/").replace("/", " ")
-    router.history.record(f"{noun} {_DONE.get(command.verb, 'changed')}", caller.user, router.now, edit.inverses)
+    done = f"{noun} {_DONE.get(command.verb, 'changed')}"
+    if edit.inverses:
+        router.history.record(done, caller.user, router.now, edit.inverses)
+        router.note("system,info", f"{done} by {caller.user}")
     router.changed(command.menu)
     return answer
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
+from provisioning.simulators.routeros.errors import failure
 from provisioning.simulators.routeros.table import Item
 
 #: What one /file/read returns at most.
@@ -15,6 +16,8 @@ CHUNK_OCTETS_MAX: Final = 32768
 SHOWN_OCTETS_MAX: Final = 4095
 #: What /file/set and /file/add take, and later releases show, as users report ("contents too long", from about 60 KiB).
 WRITTEN_OCTETS_MAX: Final = 61440
+
+DISK_OCTETS: Final = 134217728
 
 Snapshot = Mapping[str, tuple[Item, ...]]
 
@@ -43,6 +46,8 @@ class File:
 class Files:
     def __init__(self) -> None:
         self._files: dict[str, File] = {}
+        #: Octets of all files together.
+        self.octets_max = DISK_OCTETS
         self._numbers = count(1)
 
     def __iter__(self) -> Iterator[File]:
@@ -53,8 +58,21 @@ class Files:
         found = self._files.get(given)
         return found or next((one for one in self._files.values() if f"*{one.number:X}" == given), None)
 
+    @property
+    def free(self) -> int:
+        return max(0, self.octets_max - sum(len(one.octets) for one in self._files.values()))
+
     def write(self, name: str, contents: str, at: float) -> None:
-        self._put(File(name, contents, self._number(name), at))
+        """Raises Refused where the disk is full; what fits of it is there then."""
+        written = File(name, contents, self._number(name), at)
+        self._files.pop(name, None)
+        room = self.free
+        if len(written.octets) <= room:
+            self._put(written)
+            return
+        fits = written.octets[:room].decode("utf-8", "surrogateescape")
+        self._put(File(name, fits, written.number, at))
+        raise failure("not enough space on disk")
 
     def save(self, name: str, snapshot: Snapshot, password: str, at: float) -> None:
         self._put(File(name, "", self._number(name), at, snapshot, password))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import actions, configured, listing
@@ -62,6 +63,7 @@ class Router:
         self.faults = Faults()
         self.scheduler = Scheduler(self)
         self.log: deque[Row] = deque(maxlen=LOG_LINES_MAX)
+        self._log_numbers = count(1)
         self.lock = threading.RLock()
         #: A subscriber's login, password and device: the id of his session. None where nobody can dial here.
         self.dial: Callable[[str, str, str], str] | None = None
@@ -168,7 +170,7 @@ class Router:
 
     def note(self, topics: str, message: str) -> None:
         time = date_and_time(self.now, iso=self.version.iso_dates)
-        self.log.append({".id": f"*{len(self.log) + 1:X}", "time": time, "topics": topics, "message": message})
+        self.log.append({".id": f"*{next(self._log_numbers):X}", "time": time, "topics": topics, "message": message})
 
     # What happens by itself
 

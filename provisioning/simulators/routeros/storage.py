@@ -62,7 +62,7 @@ def _row(router: Router, file: File) -> Row:
 
 
 def export(router: Router, command: Command, caller: Caller) -> Answer:
-    """Into a file; without one, the text is returned, which a real router does not do over the API."""
+    """Into a file. Without one it is printed, which over the API comes to nothing."""
     given = command.arguments
     if not _EXPORT_ARGUMENTS.issuperset(given):
         raise Refused("unknown parameter")
@@ -73,7 +73,7 @@ def export(router: Router, command: Command, caller: Caller) -> Answer:
     )  # fmt: skip
     name = given.get("file", "")
     if not name:
-        return Answer([], {"ret": text})
+        return NOTHING if caller.connection is not None else Answer([], {"ret": text})
     if not caller.may("ftp"):
         raise not_permitted()
     router.files.write(name if name.endswith(".rsc") else f"{name}.rsc", text, router.now)

@@ -17,6 +17,11 @@ class Version(StrEnum):
     V7_22 = "7.22"
     V7_23 = "7.23"
 
+    @classmethod
+    def nearest(cls, release: Release) -> Version:
+        """The first that knows what this release knows; of later releases the newest."""
+        return next((one for one in cls if one.release[:2] >= release[:2]), list(cls)[-1])
+
     @property
     def release(self) -> Release:
         return Release.parse(self)
