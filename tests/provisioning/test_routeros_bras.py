@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from itertools import product
@@ -137,6 +138,10 @@ def test_our_own_user_is_changed_and_never_made_or_taken_away() -> None:
     assert user.values == {
         "name": "provedor", "group": "provedor-api", "address": "192.0.2.0/28", "disabled": "no",
     }  # fmt: skip
+    (group,) = rows_of(EVERYTHING, "/user/group")
+    manual = (Path(__file__).parents[2] / "docs" / "provisioning.md").read_text()
+    (told,) = re.findall(r"/user group add name=provedor policy=(\S+)", manual)
+    assert sorted((group["policy"] or "").split(",")) == sorted(told.split(","))
     without = {**EVERYTHING, "management": {"networks": ["192.0.2.0/24"]}}
     assert "/user" not in desired_of(intent_of(without), around(RELEASES[-1])).menus
 
