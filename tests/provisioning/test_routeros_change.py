@@ -401,6 +401,16 @@ def test_radius_that_was_silent_before_is_no_harm_and_one_that_nobody_asks_prove
         assert one.change().run().outcome is Outcome.DONE
 
 
+@pytest.mark.parametrize(("pinged", "outcome"), [(True, Outcome.UNDONE), (False, Outcome.DONE)])
+def test_radius_that_nobody_asked_before_is_harmed_only_where_it_was_there(pinged: bool, outcome: Outcome) -> None:
+    """Of a server that was away all the time, the first who asks shall not undo a change."""
+    with world(Version.V7_12, {**RADIUS, **SMALL}, firewall=True) as one:
+        assert one.change().run().outcome is Outcome.DONE
+        one.box.router.answering = lambda _: pinged
+        one.journal.applied = lambda _: setattr(one.box.router.radius, "per_s", 2.0)  # type: ignore[method-assign]
+        assert cutting(one, protocol="udp").run().outcome is outcome
+
+
 def test_a_user_that_may_not_ping_changes_nothing() -> None:
     with world(Version.V7_18, PROBED) as one:
         do(one.box.router, "/user/group/add", name="narrow", policy="read,write,policy,api,sensitive")
