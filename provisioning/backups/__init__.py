@@ -5,7 +5,8 @@
     reading     the text off a box over its API, and who its log and history name
     models      versions, what boxes' users did, drills, and when each box is to be looked at next
     store       versions kept, listed, opened and forgotten; who may have changed what
-    drill       a version loaded into a simulated router, and compared with what that has then
+    restoring   a version loaded into a simulated router, and compared with what that has then
+    drill       that, each month and when a person asks
     keeper      all of it for one box, as jobs, the clock and people ask for it
 
 A version is kept when it differs from the one before in more than what changes by itself.

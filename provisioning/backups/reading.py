@@ -210,7 +210,7 @@ def _by_rows(
     client: RouterOs, release: Release, wait: Callable[[float], None], why: str, others: Sequence[str],
     actions: tuple[Action, ...],
 ) -> Reading:  # fmt: skip
-    parts = [f"# read by rows: {why}\n", rows_text(read_rows(client, ROW_MENUS, release), release)]
+    parts = [f"# read by rows: {why}\n", _rows_text(read_rows(client, ROW_MENUS, release), release)]
     left_out = []
     for menu in others:
         try:
@@ -221,7 +221,7 @@ def _by_rows(
     return Reading("".join(parts), release, ReadBy.ROWS, (said, *left_out), actions)
 
 
-def rows_text(actual: Mapping[str, Sequence[Row]], release: Release) -> str:
+def _rows_text(actual: Mapping[str, Sequence[Row]], release: Release) -> str:
     """These menus' rows as an export has them, but for rows that every box has, of which it says more."""
     return "".join(_written(menu, actual[menu], release) for menu in ROW_MENUS)
 
