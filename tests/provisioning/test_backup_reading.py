@@ -10,9 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from routeros_boxes import USER, Box, box, do, rows
 
+from provisioning.backups.actions import action_of
 from provisioning.backups.difference import Compared, difference, digest, masked
-from provisioning.backups.reading import FILE, NO_SECRETS, ROW_MENUS, ReadBy, Reading, action_of, read_configuration
+from provisioning.backups.reading import FILE, NO_SECRETS, ReadBy, Reading, read_configuration
 from provisioning.backups.restoring import restore
+from provisioning.backups.rows import ROW_MENUS
 from provisioning.backups.statements import VERBS, VOLATILE, Statement, statements
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.errors import RouterOsError
@@ -280,6 +282,7 @@ def test_the_box_says_who_changed_it(version: Version) -> None:
     [
         ("filter rule changed by admin", "admin", "filter rule changed"),
         ("item added by winbox-3.41/tcp-msg(winbox):ana@192.0.2.7 (*1 = /ip pool add name=x)", "ana", "item added"),
+        ("nat rule moved by ana via winbox", "ana", "nat rule moved"),
         ("user ana logged in from 192.0.2.7 via winbox", None, None),
         ("router rebooted", None, None),
     ],
