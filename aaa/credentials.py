@@ -5,6 +5,7 @@ Pure; randomness (the salts of MPPE keys) is passed in. Comparisons take constan
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from hmac import compare_digest
@@ -16,6 +17,7 @@ from aaa import mschap
 from aaa.authenticator import SharedSecret, chap_response, hide_password, reveal_password, salt_encrypt
 from aaa.packet import Kind, Packet, vendor_attribute
 from aaa.reasons import Reason
+from core.locks import canonical_mac
 
 RandomOctets = Callable[[int], bytes]
 
@@ -55,6 +57,10 @@ HINT_BLANK: Final = "password_blank"
 HINT_CASE: Final = "password_case"
 #: Of noise, hardly more than a third is printable ASCII; of a password in an old encoding, nearly all.
 _ASCII_SHARE_MIN: Final = 0.75
+
+
+#: However its digits are grouped.
+_ONLY_MAC: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[:.-]?){5}[0-9A-Fa-f]{2}")
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -98,10 +104,23 @@ def _check_pap(hidden: bytes, packet: Packet, password: bytes, secret: SharedSec
         return _CONTRADICTORY
     if compare_digest(plain, password):
         return _PAP_RIGHT
+    if not plain and _is_device_alone(packet, password):
+        return _PAP_RIGHT
     if not packet.message_authenticator_at and _noise(plain):  # what was signed was hidden under the right secret
         return Verdict(Reason.WRONG_PASSWORD, "pap", hint=HINT_WRONG_SECRET)
     hint = _near_hint(plain, password)
     return Verdict(Reason.WRONG_PASSWORD, "pap", hint=hint) if hint else _PAP_WRONG
+
+
+def _is_device_alone(packet: Packet, password: bytes) -> bool:
+    """A DHCP client proves nothing: RouterOS's server asks by its MAC address, with an empty password. A service whose
+    password is that address itself says so that this is enough; not over PPP, where anybody may type a name."""
+    if packet.first(Kind.FRAMED_PROTOCOL) is not None or packet.first(Kind.SERVICE_TYPE) is not None:
+        return False
+    device = canonical_mac(packet.text(Kind.USER_NAME) or "")
+    return (
+        device is not None and _ONLY_MAC.fullmatch(password) is not None and device == canonical_mac(password.decode())
+    )
 
 
 def _check_chap(chap: bytes, packet: Packet, password: bytes) -> Verdict:

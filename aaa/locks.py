@@ -1,8 +1,9 @@
 """Is this device at the place where its service may be used? Pure: locks and a request in, a refusal or nothing out.
 
 A MAC is looked for in Calling-Station-Id. A circuit is what the access node says of the line (Agent-Circuit-Id and
-Agent-Remote-Id, TR-101, in the Broadband Forum's attributes of RFC 4679) or what the NAS calls its port; a lock is kept
-if one of the three is in it. Of a lock that is to be learned, the most telling of them is kept.
+Agent-Remote-Id, TR-101, in the Broadband Forum's attributes of RFC 4679, or in Redback's, which RouterOS has) or what
+the NAS calls its port; a lock is kept if one of them is in it. Of a lock that is to be learned, the most telling of
+them is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from core.locks import LearnedLocks, canonical_circuit, canonical_mac
 _BROADBAND_FORUM: Final = 3561
 _AGENT_CIRCUIT_ID: Final = 1
 _AGENT_REMOTE_ID: Final = 2
+_REDBACK: Final = 2352
+_REDBACK_REMOTE_ID: Final = 96
+_REDBACK_CIRCUIT_ID: Final = 97
 
 
 class ServiceLocks(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -78,6 +82,9 @@ def _mac(packet: Packet) -> str | None:
 
 def _circuits(packet: Packet) -> list[str]:
     """What the request says of the line, the most telling first."""
-    line = packet.vendor_firsts(_BROADBAND_FORUM)
-    said = (line.get(_AGENT_CIRCUIT_ID), line.get(_AGENT_REMOTE_ID), packet.first(Kind.NAS_PORT_ID))
+    line, redback = packet.vendor_firsts(_BROADBAND_FORUM), packet.vendor_firsts(_REDBACK)
+    said = (
+        line.get(_AGENT_CIRCUIT_ID), redback.get(_REDBACK_CIRCUIT_ID), line.get(_AGENT_REMOTE_ID),
+        redback.get(_REDBACK_REMOTE_ID), packet.first(Kind.NAS_PORT_ID),
+    )  # fmt: skip
     return [circuit for circuit in (canonical_circuit(readable(one)) for one in said if one) if circuit]

@@ -23,6 +23,8 @@ _RULES: dict[str, dict[Role, frozenset[str]]] = {
     | {Role.OPERATOR: _WRITE, Role.SUPPORT: _WRITE, Role.NOC: _WRITE, Role.FINANCE: _NONE, Role.LEGAL: _NONE},
     "nas": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.TECHNICIAN: _READ, Role.SUPPORT: _READ, Role.READONLY: _READ},
     "provisioning": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.TECHNICIAN: _READ, Role.READONLY: _READ},
+    # Who may approve is nobody's to say that may approve.
+    "provisioning-policy": {Role.OPERATOR: _READ, Role.NOC: _READ, Role.TECHNICIAN: _READ, Role.READONLY: _READ},
     # Who may log in to many boxes at once.
     "device-credentials": {Role.OPERATOR: _WRITE, Role.NOC: _READ, Role.READONLY: _READ},
     "address-pools": {Role.OPERATOR: _WRITE, Role.NOC: _WRITE, Role.SUPPORT: _READ, Role.READONLY: _READ},

@@ -33,12 +33,13 @@ from api.resources.gateways import charge_routes, inbox_routes
 from api.resources.incidents import incident_routes
 from api.resources.invoicing import issuing_routes, payable_routes, terms_routes
 from api.resources.judicial import case_routes, no_key
+from api.resources.local_access import local_routes
 from api.resources.money import account_routes, invoice_routes, payment_routes
 from api.resources.network import enforcement_routes, nas_routes
 from api.resources.nodes import node_routes
 from api.resources.people import contract_routes, customer_routes
 from api.resources.pools import pool_routes
-from api.resources.provisioning import intent_routes, provisioning_routes
+from api.resources.provisioning import approval_routes, intent_routes, provisioning_routes
 from api.resources.system import audit_routes, event_routes, token_routes
 from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
@@ -77,8 +78,9 @@ def create_app(
         dunning_routes, promise_routes, run_routes, inbox_routes, charge_routes,
         terms_routes, issuing_routes, payable_routes,
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
-        review_routes, incident_routes, source_routes, follow_routes, intent_routes, provisioning_routes,
-        certificate_routes, backup_routes, backup_text_routes, credential_routes, rotation_routes,
+        review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes,
+        provisioning_routes, approval_routes, certificate_routes, backup_routes, backup_text_routes, credential_routes,
+        rotation_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

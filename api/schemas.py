@@ -711,6 +711,19 @@ class AuditOut(Output):
     changes: dict[str, Any]
 
 
+class SeenOut(Output):
+    """Octets since its beginning and bits a second now; null: the router does not say. `max_limit`: of the queue that
+    limits it, upload first."""
+
+    address: str
+    uptime_seconds: int | None
+    uploaded: int | None
+    downloaded: int | None
+    upload_bps: int | None
+    download_bps: int | None
+    max_limit: str | None
+
+
 class Disconnecting(Output):
     """How many sessions will be told to end."""
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import local
 from bench.connection_log import measure_lookups
 from bench.flood import measure_flood
 from bench.gateways import measure_gateways
+from bench.local import measure_local
 from bench.node import COA_PORT, Node, running_node
 from bench.paid import measure_paid
 from bench.peer import ROWS, build_load_generator, measure_row
@@ -31,7 +33,8 @@ SERVICES = 100_000
 #: What these change stays, so they have a provider of their own.
 BILLING = {"gateways", "flood", "run"}
 PARTS = (
-    "start", "memory", "paid", "peer", "shipper", "storm", "gateways", "flood", "run", "provisioning", "scale",
+    "start", "memory", "paid", "peer", "shipper", "storm", "gateways", "flood", "run", "provisioning", "local",
+    "scale",
     "connection-log",
 )  # fmt: skip
 #: The first of those who pay in the flood: nobody else's debts are theirs.
@@ -62,7 +65,7 @@ def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterat
     if parts & {"memory", "scale"}:
         with seeded(scratch / "nearly-empty", 1, COA_PORT) as nearly_empty, running_node(nearly_empty) as node:
             empty = private_memory(node)
-    if parts - {"scale", "connection-log", "provisioning"} - BILLING:
+    if parts - {"scale", "connection-log", "provisioning", "local"} - BILLING:
         with seeded(scratch / "data", SERVICES, COA_PORT) as data:
             yield from measure_on(data, scratch, rounds, parts, empty)
     if parts & BILLING:
@@ -71,6 +74,9 @@ def measure(scratch: Path, rounds: int, parts: set[str], records: int) -> Iterat
     if "provisioning" in parts:
         with seeded(scratch / "provisioning", 1, COA_PORT) as data, running_node(data) as node:
             yield from measure_provisioning(node)
+    if "local" in parts:
+        with seeded(scratch / "local", local.SERVICES, COA_PORT) as data, running_node(data) as node:
+            yield from measure_local(node)
     if "scale" in parts:
         yield from measure_scale(scratch, empty["auth-0"])
 

@@ -11,7 +11,16 @@ import threading
 import time
 from typing import Final
 
-from provisioning.simulators.routeros import SYSTEM, ApiServer, Fleet, Router, Version, router_of
+from provisioning.simulators.routeros import (
+    SYSTEM,
+    ApiServer,
+    Fleet,
+    Online,
+    Router,
+    Subscribers,
+    Version,
+    router_of,
+)
 from provisioning.simulators.routeros.command import Command
 
 USER, PASSWORD = "provedor", "bench"
@@ -36,7 +45,9 @@ def main(routers: int, port: int) -> None:
 
 def _router(number: int) -> Router:
     version = Version.V7_18 if number == 0 else VERSIONS[number % len(VERSIONS)]
-    router = router_of(list, lambda _: False, clock=time.time, version=version, users={USER: PASSWORD})
+    online = Online()
+    router = router_of(online.read, online.end, clock=time.time, version=version, users={USER: PASSWORD})
+    Subscribers(router, online)
     for one in range(SECRETS if number == 0 else 0):
         router.run(Command("/ppp/secret/add", {"name": f"user{one}", "password": f"pass{one}"}, []), SYSTEM)
     for one in range(RULES if number == 0 else 0):

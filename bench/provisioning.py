@@ -42,15 +42,15 @@ INTENT: dict[str, Any] = {
 
 
 def measure_provisioning(node: Node) -> Iterator[Line]:
-    with _routers() as _, node.connect() as connection:
+    with simulated_routers(ROUTERS), node.connect() as connection:
         yield from _big_router()
         yield from _one_change(node)
         yield from _fleet(node, connection)
 
 
 @contextmanager
-def _routers() -> Iterator[None]:
-    command = [sys.executable, "-m", "bench.fleet", str(ROUTERS), str(PORT)]
+def simulated_routers(count: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "bench.fleet", str(count), str(PORT)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -97,7 +97,7 @@ def _one_change(node: Node) -> Iterator[Line]:
     """Through the node: read, armed, applied, seen by a second connection, and called off."""
     pools = [{"name": f"pool{one}", "ranges": f"10.{one // 200}.{one % 200}.0/24"} for one in range(CHANGES)]
     with node.api() as api:
-        nas = _nas(api, 1)
+        nas = add_nas(api, 1)
         api.put(f"/nas/{nas}/intent", json={"body": {"pools": pools}}).raise_for_status()
         job = api.post("/provisioning/jobs", json={"nas_id": nas}).json()["id"]
         await_true(lambda: api.get(f"/provisioning/jobs/{job}").json()["state"] == "planned")
@@ -115,7 +115,7 @@ def _one_change(node: Node) -> Iterator[Line]:
 def _fleet(node: Node, connection: psycopg.Connection[Any]) -> Iterator[Line]:
     with node.api() as api:
         for number in range(2, ROUTERS):
-            api.put(f"/nas/{_nas(api, number)}/intent", json={"body": INTENT}).raise_for_status()
+            api.put(f"/nas/{add_nas(api, number)}/intent", json={"body": INTENT}).raise_for_status()
     await_true(lambda: _looked_at(connection) == ROUTERS - 1, 2 * FLEET_S_MAX)
     before_mb = _worker_mb(node)
     connection.execute("UPDATE bras_intent SET checked_at = NULL, drift = NULL")
@@ -132,7 +132,7 @@ def _fleet(node: Node, connection: psycopg.Connection[Any]) -> Iterator[Line]:
     )  # fmt: skip
 
 
-def _nas(api: Any, number: int) -> str:  # noqa: ANN401
+def add_nas(api: Any, number: int) -> str:  # noqa: ANN401
     body = {
         "name": f"router{number}", "address": fleet.address(number), "secret": "bench", "vendor": "mikrotik",
         "routeros": {"user": fleet.USER, "port": PORT, "tls": False}, "routeros_password": fleet.PASSWORD,

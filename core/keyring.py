@@ -75,6 +75,7 @@ GATEWAY_CREDENTIALS = "gateway.credentials"
 FOLLOW_CREDENTIALS = "follow_source.credentials"
 DEVICE_BACKUP = "device_backup.text"
 PROVISIONING_PLAN = "provisioning_job.plan"
+OWNED_ROW = "owned_row.key"
 SNAPSHOT = "aaa.snapshot"
 HOME_SERVER_SECRET = "home_server.secret"  # noqa: S105
 IMPORTED_VALUES = "imported_row.values"

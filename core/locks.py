@@ -18,6 +18,8 @@ _CIRCUIT_CHARACTERS_MAX: Final = 253
 #: Six pairs of hexadecimal digits with at most one separator between two, and no digit beside them: AA:BB:CC:DD:EE:FF,
 #: aa-bb-cc-dd-ee-ff, aabb.ccdd.eeff, aabb-ccdd-eeff, aabbccddeeff, with whatever a NAS writes before or behind.
 _MAC: Final = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[:.-]?){5}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
+#: RouterOS's DHCP server sends the client's id for it: the type (1, Ethernet), and each octet without leading zeros.
+_CLIENT_ID: Final = re.compile(r"1((?::[0-9A-Fa-f]{1,2}){6})")
 _NO_HEXADECIMAL: Final = re.compile(r"[^0-9A-Fa-f]")
 #: Junos numbers its dynamic interfaces anew, from 2**30, whenever somebody logs in: ae1.1073741834:100-503.
 _JUNOS_UNIT: Final = re.compile(r"\.[123][0-9]{9}(?![0-9])")
@@ -35,6 +37,8 @@ class LearnedLocks(NamedTuple):
 
 def canonical_mac(text: str) -> str | None:
     """The MAC address in this text as AA:BB:CC:DD:EE:FF; None where there is none."""
+    if (client := _CLIENT_ID.fullmatch(text)) is not None:
+        return ":".join(octet.zfill(2).upper() for octet in client[1].split(":")[1:])
     found = _MAC.search(text)
     if found is None:
         return None

@@ -37,6 +37,19 @@ def open_window(windows: Sequence[Mapping[str, Any]], local_now: datetime) -> in
     return None
 
 
+def next_open(windows: Sequence[Mapping[str, Any]], local_now: datetime) -> datetime:
+    """Now where one is open, else when the first opens. There is at least one."""
+    if open_window(windows, local_now) is not None:
+        return local_now
+    days = (local_now.date() + timedelta(days=later) for later in range(len(DAYS) + 1))
+    begins = (
+        datetime.combine(day, _time(window["from"]), local_now.tzinfo)
+        for day in days for window in windows
+        if DAYS[day.weekday()] in window["days"]
+    )  # fmt: skip
+    return min(one for one in begins if one > local_now)
+
+
 def _is_open(window: Mapping[str, Any], local_now: datetime) -> bool:
     begins, ends, now = _time(window["from"]), _time(window["until"]), local_now.time()
     today = DAYS[local_now.weekday()] in window["days"]

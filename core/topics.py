@@ -62,6 +62,10 @@ SESSION_AWAITS_TURN = Topic("provisioning.session_awaits_turn", PACED)
 PROVISIONING_DUE = Topic("provisioning.job_due", PROVISION)
 #: A box is to be looked at, whether it still is what it should be. Payload: {"nas_id"}.
 DRIFT_DUE = Topic("provisioning.drift_due", PROVISION)
+#: A box that lets subscribers in by itself is behind, or to be looked at. Payload: {"nas_id"}.
+LOCAL_DUE = Topic("provisioning.local_due", ENFORCE)
+#: A session has ended for which something stands at its router. Payload: {"session_id"}.
+LIVE_ROWS_LEFT = Topic("provisioning.live_rows_left", ENFORCE)
 #: A box's configuration is to be kept. Payload: {"nas_id", "why"}.
 BACKUP_DUE = Topic("provisioning.backup_due", PROVISION)
 #: What was kept of a box is to be tried on a simulated router. Payload: {"drill_id"}.

@@ -35,6 +35,7 @@ from provedor.processes import run_until_term
 from provedor.runtime import Runtime
 from provedor.settings import Settings
 from provedor.supervisor import Child
+from provisioning.routeros.lines import RouterLines
 
 REGISTRAR_SOCKET = "registrar.sock"
 FEEDER_METRICS = 1
@@ -164,7 +165,7 @@ def run_registrar(runtime: Runtime, ready: Callable[[], None]) -> None:
     settings = runtime.settings
     client = CoaClient(source=settings.coa_source or None)
     registrar = Registrar(
-        LiveSessions(runtime.database), liveness_probe(client), runtime.keyring,
+        LiveSessions(runtime.database), liveness_probe(client, RouterLines()), runtime.keyring,
         settings.run_directory / REGISTRAR_SOCKET,
         on_gone=lambda session_id: close_gone(runtime.database, session_id, runtime.clock()),
     )  # fmt: skip

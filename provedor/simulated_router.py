@@ -19,6 +19,7 @@ from provisioning.simulators.routeros import (
     ApiServer,
     Online,
     Router,
+    Subscribers,
     Version,
     load,
     router_of,
@@ -57,10 +58,12 @@ def bras_router(runner: Runner, options: ApiOptions) -> Router:
 
 
 def lone_router(online: Online, options: ApiOptions) -> Router:
-    return router_of(
+    router = router_of(
         online.read, online.end, clock=time.time, identity=options.identity, version=options.version,
         users=options.users, device_mode=options.device_mode, firewall=True,
     )  # fmt: skip
+    Subscribers(router, online)
+    return router
 
 
 def configure(router: Router, file: Path, user: str) -> None:
@@ -98,7 +101,10 @@ def serving(router: Router, options: ApiOptions) -> Iterator[ApiServer]:
 def _shown(line: Subscriber) -> ActiveSession:
     address = str(IPv4Address(line.framed_ipv4)) if line.framed_ipv4 else "0.0.0.0"  # noqa: S104
     mac = line.mac.hex(":").upper()
-    return ActiveSession(line.number, line.login, mac, address, line.acct_session_id, line.started_at)
+    return ActiveSession(
+        line.number, line.login, mac, address, line.acct_session_id, line.started_at, uploaded=line.input_octets,
+        downloaded=line.output_octets,
+    )  # fmt: skip
 
 
 def _hang_up(box: Box, session: ActiveSession, now: float) -> bool:

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 
 from core.models import Base
 
-for _room in (
-    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.backups", "provisioning.credentials",
-    "billing_hooks", "billing_hooks.follow",
-):  # fmt: skip
+_ROOMS = (
+    "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.local", "provisioning.backups",
+    "provisioning.credentials", "billing_hooks", "billing_hooks.follow",
+)  # fmt: skip
+for _room in _ROOMS:
     if find_spec(f"{_room}.models"):
         importlib.import_module(f"{_room}.models")
 importlib.import_module("aaa.connection_log.models")

@@ -29,7 +29,11 @@ from provedor.runtime import Runtime
 from provisioning import tasks as provisioning_tasks
 from provisioning.enforce import Enforcer
 from provisioning.jobs.runner import Provisioner
+from provisioning.live_rows import Cleaner
+from provisioning.local.keeper import Keeper
 from provisioning.routeros.client import RouterOs
+from provisioning.routeros.lines import RouterLines
+from provisioning.routers import Routers
 
 #: What NASes answered is written by so many at a time; with the `enforce` threads they share one database pool.
 CONCLUSION_THREADS = 4
@@ -37,6 +41,8 @@ CONCLUSION_THREADS = 4
 GATEWAY_THREADS = 8
 #: Boxes are planned for and changed so many at a time; each holds a connection to the database for its lock.
 PROVISIONING_THREADS = 4
+#: Boxes that keep subscribers by themselves are brought in step so many at a time; each holds such a connection, too.
+KEEPER_THREADS = 4
 #: Other billing systems are read by so many at a time; a provider has one or two.
 FOLLOW_THREADS = 2
 
@@ -65,6 +71,7 @@ class Work(Runtime):
         return Enforcer(
             self.database,
             client,
+            Routers(self.lines, self.clock),
             conclusions,
             self.keyring,
             self.clock,
@@ -72,14 +79,28 @@ class Work(Runtime):
         )
 
     @cached_property
+    def lines(self) -> RouterLines:
+        return RouterLines()
+
+    @cached_property
+    def cleaner(self) -> Cleaner:
+        enforcer = self.enforcer
+        return Cleaner(self.database, self.keyring, enforcer.routers, enforcer.conclusions)
+
+    @cached_property
     def provisioner(self) -> Provisioner:
         threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
-        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep)
+        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, self.zone)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        threads = ThreadPoolExecutor(KEEPER_THREADS, "keeper")
+        return Keeper(self.database, self.keyring, RouterOs, threads, self.clock, self.window_open)
 
     @cached_property
     def verifier(self) -> Verifier:
         enforcer = self.enforcer
-        probe = liveness_probe(enforcer.client)
+        probe = liveness_probe(enforcer.client, self.lines)
         return Verifier(self.database, probe, enforcer.conclusions, self.keyring, self.clock)
 
     def _local_now(self) -> datetime:
@@ -101,7 +122,7 @@ class Work(Runtime):
             ),
             **billing_tasks.handlers(self.billing, self.errands, self.clock, self.settings.public_url),
             **follow_tasks.handlers(self.reader),
-            **provisioning_tasks.handlers(self.enforcer, self.provisioner),
+            **provisioning_tasks.handlers(self.enforcer, self.provisioner, self.keeper, self.cleaner),
             topics.SESSION_VERIFY.name: self.verifier.session_verify,
         }
 
@@ -133,7 +154,7 @@ class Work(Runtime):
             Periodic("core.forget_replies", 3600.0, replies.forget_replies),
             *billing_tasks.periodic(self.billing, self.keyring, self.clock),
             *follow_tasks.periodic(self.clock, self.zone),
-            *provisioning_tasks.periodic(self.clock, backup_days=self.settings.backup_days),
+            *provisioning_tasks.periodic(self.clock, self.zone, backup_days=self.settings.backup_days),
         ]
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 
 from aaa.coa import CoaClient, ErrorCause, Outcome, OutcomeKind
 from aaa.coa.error_cause import PERHAPS_STALE_KEY, describe
-from aaa.coa.place import Place, place_of
+from aaa.liveness import Addressee, addressee_of
 from aaa.vendors import Local, adapter
 from core import events, outbox, policies, sessions, switches, topics
 from core.clock import Clock
@@ -34,9 +34,10 @@ from core.models.service import Service, ServiceStatus
 from core.policy import Policy
 from core.topics import Topic
 from core.work import Afterwards
-from provisioning import pace, reconciler
-from provisioning.chain import Action, Decision, Situation, decide
+from provisioning import live_rows, pace, reconciler
+from provisioning.chain import BY_RADIUS, Action, Decision, Situation, decide
 from provisioning.models import ASKING, CLAIM, EnforcementStep
+from provisioning.routers import Routers
 
 #: First key of the advisory lock under which a session is claimed; the session's id is the second.
 _LOCK_SPACE = 0x454E46
@@ -45,6 +46,8 @@ TRIES_BEFORE_ALARM = 6
 RETRY_SLOW = timedelta(minutes=5)
 #: A session whose NAS has enough to answer is asked about again after this.
 HELD_BACK_RETRY = timedelta(seconds=5)
+#: For people.
+NO_ANSWER = "no answer: check the NAS's CoA port and secret, and its clock"
 FROZEN_RETRY = timedelta(minutes=1)
 BUSY_RETRY = timedelta(milliseconds=200)
 WINDOW_RETRY = timedelta(minutes=10)
@@ -84,9 +87,11 @@ class Asking:
     errand: Errand
     decision: Decision
     intended: str
-    place: Place
     step_id: int
     owed_id: int
+    #: The session as its router's API knows it, where that may be used.
+    addressee: Addressee
+    failed: frozenset[Action]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class Enforcer:
 
     database: Database
     client: CoaClient
+    routers: Routers
     conclusions: Executor
     keyring: Keyring
     clock: Clock
@@ -128,8 +134,13 @@ class Enforcer:
         """Handler of SESSION_DISCONNECT."""
         return self._begin(session, Errand.of({"reason": "asked for", **payload}))
 
-    def _begin(self, session: DatabaseSession, errand: Errand, *, coa_refused: bool = False) -> Afterwards | None:
-        """Decide what to do with one session now; what is returned asks its NAS, once the claim is committed."""
+    def _begin(
+        self, session: DatabaseSession, errand: Errand, failed: frozenset[Action] = frozenset()
+    ) -> Afterwards | None:
+        """Decide what to do with one session now; what is returned asks its NAS, once the claim is committed.
+
+        `failed`: ways that were tried just now.
+        """
         if not _claimable(session, errand.session_id):
             self._owe_again(session, errand, errand.tries, BUSY_RETRY)  # it is being asked, on older facts perhaps
             return None
@@ -137,30 +148,37 @@ class Enforcer:
         if facts is None:
             return None
         live, nas, service = facts
-        decision, intended = self._decide(session, errand, live, nas, service, coa_refused=coa_refused)
+        addressee = addressee_of(live, nas, self.keyring)
+        router = addressee.routeros is not None
+        decision, intended = self._decide(session, errand, live, nas, service, router=router, failed=failed)
+        deaf = decision.action in BY_RADIUS and not pace.may_ask(session, nas.id, self.clock())
+        if deaf and router:
+            failed |= BY_RADIUS
+            decision, intended = self._decide(session, errand, live, nas, service, router=True, failed=failed)
         if decision.action is Action.NONE:
             return None
         if decision.action is Action.ADOPT:
             sessions.mark_applied(session, errand.session_id, intended)
             return None
-        pause = self._pause(session, errand, nas, decision)
+        pause = pace.CLOSED_FOR if deaf and not router else self._pause(session, errand, nas, decision)
         if pause is not None:
             self._owe_again(session, replace(errand, waited=decision.paced), errand.tries, pause)
             return None
-        asking = self._claim(session, errand, live, nas, decision, intended)
+        asking = self._claim(session, errand, live, decision, intended, addressee, failed)
         outbox.lose_on_crash(session)  # then the errand itself is still owed
-        return lambda: self._ask(asking, asking.place.keys, 0)
+        return lambda: self._ask(asking, asking.addressee.keys, 0)
 
     def _decide(
         self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, service: Service | None,
-        *, coa_refused: bool,
+        *, router: bool, failed: frozenset[Action],
     ) -> tuple[Decision, str]:  # fmt: skip
         """The decision, and the fingerprint that the session has when it was carried out."""
         effective = live.effective_fingerprint
         frozen = nas.enforcement_frozen or switches.enforcement_frozen(session)
         if errand.reason is not None:
-            action = Action.NONE if frozen else Action.DISCONNECT
-            return Decision(action, errand.reason), effective or ""
+            over_api = router and Action.DISCONNECT in failed and Action.END not in failed
+            action = Action.END if over_api else Action.DISCONNECT
+            return Decision(Action.NONE if frozen else action, errand.reason), effective or ""
         if service is None:
             return Decision(Action.NONE, "nobody's session"), ""
         intended = policies.read(session, service.policy_fingerprint)
@@ -174,7 +192,8 @@ class Enforcer:
             applied=_policy(session, effective),
             intended_fingerprint=service.policy_fingerprint,
             intended=intended,
-            coa_refused=coa_refused,
+            router=router,
+            failed=failed,
             window_open=self.window_open(self.clock()),
         )
         return decide(situation, adapter(nas.vendor), Local(nas.names, nas.options)), service.policy_fingerprint
@@ -185,19 +204,18 @@ class Enforcer:
         """How long this has to wait; None when the NAS may be asked now."""
         if decision.action is Action.WAIT:
             return FROZEN_RETRY if "frozen" in decision.reason else WINDOW_RETRY
-        now = self.clock()
-        if not pace.may_ask(session, nas.id, now):
-            return pace.CLOSED_FOR
         if not decision.paced:
             return None
+        now = self.clock()
         behind = not errand.waited and self.line.is_long(nas.id, now)
         if behind or not pace.take_disconnect(session, nas.id, nas.disconnects_per_minute, now):
             return self.line.wait(nas.id, nas.disconnects_per_minute, now)
         return None
 
     def _claim(
-        self, session: DatabaseSession, errand: Errand, live: Session, nas: Nas, decision: Decision, intended: str
-    ) -> Asking:
+        self, session: DatabaseSession, errand: Errand, live: Session, decision: Decision, intended: str,
+        addressee: Addressee, failed: frozenset[Action],
+    ) -> Asking:  # fmt: skip
         step = EnforcementStep(
             session_id=live.id,
             service_id=live.service_id,
@@ -215,9 +233,10 @@ class Enforcer:
             errand=errand,
             decision=decision,
             intended=intended,
-            place=place_of(live, nas, self.keyring),
             step_id=step.id,
             owed_id=self._owe_again(session, errand, errand.tries, CLAIM),
+            addressee=addressee,
+            failed=failed,
         )
 
     def _ask(self, asking: Asking, keys: bytes, number: int) -> None:
@@ -226,16 +245,21 @@ class Enforcer:
         def done(outcome: Outcome) -> None:
             self._answered(asking, keys, number, outcome)
 
-        if asking.decision.action is Action.COA:
-            self.client.change(asking.place.target, keys, asking.decision.requests[number], done)
+        action = asking.decision.action
+        if action is Action.COA:
+            self.client.change(asking.addressee.target, keys, asking.decision.requests[number], done)
+        elif action is Action.ROUTER and asking.decision.change is not None:
+            self.routers.change(asking.addressee, asking.decision.change, done)
+        elif action is Action.END:
+            self.routers.end(asking.addressee, done)
         else:
-            self.client.disconnect(asking.place.target, keys, done)
+            self.client.disconnect(asking.addressee.target, keys, done)
 
     def _answered(self, asking: Asking, keys: bytes, number: int, outcome: Outcome) -> None:
         """Where a key that we sent beside the session's id may be stale, once more with the id alone."""
         refused = outcome.kind is OutcomeKind.NAK and outcome.error_cause in PERHAPS_STALE_KEY
-        if refused and keys != asking.place.only_id:
-            self._ask(asking, asking.place.only_id, number)
+        if refused and keys != asking.addressee.only_id:
+            self._ask(asking, asking.addressee.only_id, number)
         elif outcome.kind is OutcomeKind.ACK and number + 1 < len(asking.decision.requests):
             self._ask(asking, keys, number + 1)
         else:
@@ -273,30 +297,42 @@ class Enforcer:
         if outcome.kind is OutcomeKind.HELD_BACK:
             self._owe_again(session, errand, errand.tries, HELD_BACK_RETRY)
             return None
+        by_radius = asking.decision.action in BY_RADIUS
         if outcome.kind in {OutcomeKind.TIMEOUT, OutcomeKind.UNREACHABLE}:
-            self._after_silence(session, step, errand)
-            return None
-        if pace.record_answer(session, step.nas_id):
+            if by_radius:
+                self._note_silence(session, step)
+            return self._after_failure(session, asking, step, NO_ANSWER)
+        if by_radius and pace.record_answer(session, step.nas_id):
             reconciler.hasten(session, step.nas_id)
         if outcome.kind is OutcomeKind.ACK:
-            if asking.decision.action is Action.COA:
-                sessions.mark_applied(session, errand.session_id, asking.intended)
+            self._done(session, asking)
         elif outcome.error_cause == ErrorCause.SESSION_CONTEXT_NOT_FOUND:
             sessions.close_not_found(session, errand.session_id, now=self.clock())
-        elif asking.decision.action is Action.COA:
-            return self._begin(session, errand, coa_refused=True)
         else:
-            self._owe_after_failure(session, step, errand, describe(outcome.error_cause))
+            return self._after_failure(session, asking, step, describe(outcome.error_cause))
         return None
 
-    def _after_silence(self, session: DatabaseSession, step: EnforcementStep, errand: Errand) -> None:
+    def _done(self, session: DatabaseSession, asking: Asking) -> None:
+        if asking.decision.action in {Action.COA, Action.ROUTER}:
+            sessions.mark_applied(session, asking.errand.session_id, asking.intended)
+        if asking.decision.action is Action.ROUTER:
+            live_rows.remember(session, asking.errand.session_id)
+
+    def _after_failure(
+        self, session: DatabaseSession, asking: Asking, step: EnforcementStep, detail: str
+    ) -> Afterwards | None:
+        """The next way, where there is one; else it is tried again later."""
+        action = asking.decision.action
+        refused = action is Action.COA and step.outcome == OutcomeKind.NAK
+        if refused or (asking.addressee.routeros is not None and action is not Action.END):
+            return self._begin(session, asking.errand, asking.failed | {action})
+        self._owe_after_failure(session, step, asking.errand, detail)
+        return None
+
+    def _note_silence(self, session: DatabaseSession, step: EnforcementStep) -> None:
         nas = session.get(Nas, step.nas_id)
-        if nas is None:
-            return
-        if pace.record_silence(session, nas.id, nas.disconnects_per_minute, self.clock()):
+        if nas is not None and pace.record_silence(session, nas.id, nas.disconnects_per_minute, self.clock()):
             events.record(session, "nas.coa_silent", "nas", nas.id, port=nas.coa_port)
-        hint = "no answer: check the NAS's CoA port and secret, and its clock"
-        self._owe_after_failure(session, step, errand, hint)
 
     def _owe_after_failure(self, session: DatabaseSession, step: EnforcementStep, errand: Errand, detail: str) -> None:
         """Later and later, then slowly for good; a disconnect that somebody asked for is given up with an event."""

@@ -1,11 +1,11 @@
-"""Tables of provisioning: every step that enforcement took, the pace of disconnects per NAS, and certificates that
-boxes show and nobody has approved."""
+"""Tables of enforcement: every step that it took, the pace of disconnects per NAS, what stands at routers for sessions
+that are up; and certificates that boxes show and nobody has approved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Float, ForeignKey, Index, Integer
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id
@@ -30,7 +30,7 @@ class EnforcementStep(Base):
     session_id: Mapped[int]
     service_id: Mapped[int | None]
     nas_id: Mapped[int]
-    #: coa, disconnect
+    #: coa, router, disconnect, end (see provisioning.chain)
     action: Mapped[str]
     reason: Mapped[str]
     from_fingerprint: Mapped[str | None]
@@ -53,6 +53,17 @@ class NasPace(Base):
     silent: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Nobody is to try before this time, but for one probe.
     closed_until: Mapped[datetime | None]
+
+
+class LiveRow(Base):
+    """A session for which something was written at its router (see provisioning.live_rows)."""
+
+    __tablename__ = "live_row"
+
+    #: No foreign key: it outlives its session, until the router has let it go.
+    session_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    #: Somebody was told to take it away; until then nobody else is.
+    claimed_until: Mapped[datetime | None]
 
 
 class ShownCertificate(Base):

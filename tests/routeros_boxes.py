@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.routeros import RouterOsAccess
-from provisioning.simulators.routeros import SYSTEM, ActiveSession, ApiServer, Menu, Online, Router, Version, router_of
+from provisioning.simulators.routeros import (
+    SYSTEM,
+    ActiveSession,
+    ApiServer,
+    Menu,
+    Online,
+    Router,
+    Subscribers,
+    Version,
+    router_of,
+)
 from provisioning.simulators.routeros.command import Caller, Command
 
 USER = "provedor"
@@ -28,6 +38,10 @@ def session(number: int = 1, login: str = "ana", **given: Any) -> ActiveSession:
 class Box:
     server: ApiServer
     online: Online = field(default_factory=Online)
+    subscribers: Subscribers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.subscribers = Subscribers(self.router, self.online)
 
     @property
     def router(self) -> Router:
@@ -43,11 +57,12 @@ def box(
     *sessions: ActiveSession, identity: str = "bras-1", version: Version = Version.V7_18, tls: Any = None,
     others: Mapping[str, Menu] | None = None, clock: Callable[[], float] = time.time, device_mode: str = "advanced",
     firewall: bool = False, seen_as: str | None = None, address: str = "127.0.0.1",
+    answering: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[Box]:  # fmt: skip
     online = Online(list(sessions))
     router = router_of(
         online.read, online.end, clock=clock, identity=identity, version=version, users={USER: PASSWORD},
-        others=others, device_mode=device_mode, firewall=firewall,
+        others=others, device_mode=device_mode, firewall=firewall, answering=answering,
     )  # fmt: skip
     found = Box(ApiServer(router, address, tls=tls, seen_as=seen_as), online)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import Select, not_, select
 
+from aaa.liveness import addressee_of
 from api import schemas
 from api.context import (
     Db,
@@ -26,10 +27,11 @@ from api.context import (
 from api.idempotency import OnceOnly
 from api.resources.views import hold_view, log_reveal, service_view, service_views, session_views
 from core import holds, outbox, policies, services, sessions, topics
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.logins import check_login
 from core.models.network import Session
 from core.models.service import Hold, Service, ServiceKind, ServiceStatus
+from provisioning.routeros.watching import watch_at
 
 service_routes = APIRouter(prefix="/services", tags=["services"])
 hold_routes = APIRouter(prefix="/services/{service_id}/holds", tags=["holds"])
@@ -150,6 +152,25 @@ def list_sessions(
 def get_session(session_id: str, session: Db, _: Who) -> schemas.SessionOut:
     found = sessions.get_session(session, parse_id(session_id, "session"))
     return session_views(session, [found])[0]
+
+
+@session_routes.get("/{session_id}/live")
+def watch_session(session_id: str, session: Db, _: Who, given: Given) -> schemas.SeenOut:
+    """What its router says of it now; only of a RouterOS box whose API may be used."""
+    found = sessions.get_session(session, parse_id(session_id, "session"))
+    nas = sessions.nas_of(session, found)
+    addressee = addressee_of(found, nas, given.keyring) if nas is not None and found.stopped_at is None else None
+    if addressee is None or addressee.routeros is None:
+        raise Conflict("the session has ended, or its NAS has no RouterOS API that may be used", field="session_id")
+    session.commit()  # nothing is held while the router is asked
+    seen = watch_at(addressee.routeros, addressee, given.clock())
+    if seen is None:
+        raise NotFound("session at its router", session_id)
+    return schemas.SeenOut(
+        address=seen.address, uptime_seconds=None if seen.uptime is None else int(seen.uptime.total_seconds()),
+        uploaded=seen.uploaded, downloaded=seen.downloaded, upload_bps=seen.upload_bps,
+        download_bps=seen.download_bps, max_limit=seen.max_limit,
+    )  # fmt: skip
 
 
 @session_routes.post("/{session_id}/disconnect", status_code=202, response_model=schemas.Disconnecting)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Response
 from msgspec import to_builtins
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -28,11 +29,13 @@ from api.context import (
 from api.idempotency import OnceOnly
 from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
-from provisioning.jobs import accepting, drift, intents, rollouts, store
+from core.models.system import Role
+from provisioning.jobs import accepting, approval, drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
+approval_routes = APIRouter(prefix="/provisioning-policy", tags=["provisioning-policy"])
 
 
 class IntentIn(Input):
@@ -77,9 +80,47 @@ class JobIn(Input):
 
 
 class ApprovalIn(Input):
-    """`not_before`: it is carried out then; else now."""
+    """`not_before`: it is carried out then; else now. `at_once`: it waits for no window."""
 
     not_before: AwareDatetime | None = None
+    at_once: Flag = False
+
+
+class RolloutApprovalIn(Input):
+    """`at_once`: its boxes wait for no window."""
+
+    at_once: Flag = False
+
+
+TimeOfDay = Annotated[str, StringConstraints(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class WindowIn(Input):
+    """In the provider's time; one that ends before it begins goes on after midnight."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    days: Annotated[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], Field(min_length=1, max_length=7)]
+    begins: TimeOfDay = Field(alias="from")
+    until: TimeOfDay
+
+
+Windows = Annotated[list[WindowIn], Field(max_length=approval.WINDOWS_MAX)]
+
+
+class ApprovalPolicy(Input):
+    """Who may approve changes of boxes, and when they are made.
+
+    `approvers`: roles besides admin; null: all that may write. `second_person`: whoever planned it does not approve it.
+    `windows`, of a box `nas_windows` by the NAS entry's id: a plan waits for one, unless it touches at most
+    `sessions_max` sessions and takes away no row that they may use; null: every plan waits.
+    """
+
+    approvers: list[Role] | None = None
+    second_person: Flag = False
+    sessions_max: Annotated[int, Field(ge=0, le=10_000_000), Number] | None = None
+    windows: Windows = Field(default_factory=list)
+    nas_windows: dict[Ref, Windows] = Field(default_factory=dict)
 
 
 class RolloutIn(Input):
@@ -111,8 +152,9 @@ class RolloutOut(Output):
 
 class JobOut(Output):
     """`commands`: what is done, a command a step, without secrets. `problems`: what is wanted and cannot be had there.
-    `sessions`: online when it was planned. `undo_by`: how the box would undo it by itself, while it would. `detail`:
-    why it is not done."""
+    `sessions`: online when it was planned; `touched` of them may feel it, and it takes away `removed` rows that they
+    may use. `in_window`: it begins within a window, not before `not_before`. `undo_by`: how the box would undo it by
+    itself, while it would. `detail`: why it is not done."""
 
     id: str
     nas_id: str
@@ -121,6 +163,8 @@ class JobOut(Output):
     commands: list[str]
     problems: list[str]
     sessions: int | None
+    touched: int
+    removed: int
     steps_applied: int
     undo_by: str | None
     detail: str | None
@@ -129,6 +173,7 @@ class JobOut(Output):
     approved_at: datetime | None
     approved_by: str | None
     not_before: datetime | None
+    in_window: bool
     cancelled_by: str | None
     finished_at: datetime | None
     rollout_id: str | None
@@ -204,9 +249,13 @@ def get_job(job_id: str, session: Db, _: Who) -> JobOut:
 
 @provisioning_routes.post("/jobs/{job_id}/approve")
 def approve_job(job_id: str, body: ApprovalIn, session: Db, caller: Who, given: Given) -> JobOut:
-    """You have looked at it. The box undoes by itself what does not prove right."""
+    """You have looked at it. It waits for its window where it has to; the box undoes by itself what does not prove
+    right."""
     job = _locked(session, job_id)
-    return _job_view(store.approve(session, job, caller.actor, given.clock(), body.not_before))
+    approved = store.approve(
+        session, job, caller.actor, given.clock(), given.zone, body.not_before, role=caller.role, at_once=body.at_once
+    )
+    return _job_view(approved)
 
 
 @provisioning_routes.post("/jobs/{job_id}/cancel")
@@ -239,10 +288,16 @@ def get_rollout(rollout_id: str, session: Db, _: Who) -> RolloutOut:
 
 
 @provisioning_routes.post("/rollouts/{rollout_id}/approve")
-def approve_rollout(rollout_id: str, session: Db, caller: Who, given: Given) -> RolloutOut:
+def approve_rollout(
+    rollout_id: str, session: Db, caller: Who, given: Given, body: RolloutApprovalIn | None = None
+) -> RolloutOut:
     """You have looked at its jobs: the canary begins. It stops at the first harm."""
     row = rollouts.get_rollout(session, parse_id(rollout_id, "rollout"), lock=True)
-    return _rollout_view(session, rollouts.approve(session, row, caller.actor, given.clock()))
+    at_once = body is not None and body.at_once
+    approved = rollouts.approve(
+        session, row, caller.actor, given.clock(), given.zone, role=caller.role, at_once=at_once
+    )
+    return _rollout_view(session, approved)
 
 
 @provisioning_routes.post("/rollouts/{rollout_id}/cancel")
@@ -250,6 +305,22 @@ def cancel_rollout(rollout_id: str, session: Db, caller: Who, given: Given) -> R
     """What is done stays; what runs is undone."""
     row = rollouts.get_rollout(session, parse_id(rollout_id, "rollout"), lock=True)
     return _rollout_view(session, rollouts.cancel(session, row, caller.actor, given.clock()))
+
+
+@approval_routes.get("")
+def get_policy(session: Db, _: Who) -> ApprovalPolicy:
+    return _policy_view(approval.get_policy(session))
+
+
+@approval_routes.put("")
+def set_policy(body: ApprovalPolicy, session: Db, caller: Who) -> ApprovalPolicy:
+    """It holds for the next approvals, and for what waits for its window. An administrator's to say."""
+    said = body.model_dump(mode="json", by_alias=True)
+    return _policy_view(approval.set_policy(session, said, caller.actor))
+
+
+def _policy_view(policy: approval.Policy) -> ApprovalPolicy:
+    return ApprovalPolicy.model_validate(msgspec.json.decode(msgspec.json.encode(policy)))
 
 
 def _locked(session: Session, job_id: str) -> ProvisioningJob:
@@ -266,9 +337,10 @@ def _intent_view(row: BrasIntent) -> IntentOut:
 def _job_view(row: ProvisioningJob) -> JobOut:
     return JobOut(
         id=str(row.id), nas_id=str(row.nas_id), state=row.state, release=row.release, commands=row.commands,
-        problems=row.problems, sessions=row.sessions, steps_applied=row.steps_applied, undo_by=row.undo_by,
+        problems=row.problems, sessions=row.sessions, touched=row.touched, removed=row.removed,
+        steps_applied=row.steps_applied, undo_by=row.undo_by,
         detail=row.detail, created_at=row.created_at, created_by=row.created_by, approved_at=row.approved_at,
-        approved_by=row.approved_by, not_before=row.not_before, cancelled_by=row.cancelled_by,
+        approved_by=row.approved_by, not_before=row.not_before, in_window=row.in_window, cancelled_by=row.cancelled_by,
         finished_at=row.finished_at, rollout_id=None if row.rollout_id is None else str(row.rollout_id), wave=row.wave,
     )  # fmt: skip
 

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from sqlalchemy import select
 
+from aaa.liveness import addressee_of
 from core import network
 from core.errors import ConfigurationError, InvalidInput, ProvedorError
-from core.models.network import Nas
+from core.models.network import Nas, Session
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.cli.credentials import credential_app, rotate
+from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
-from provisioning.jobs import accepting, drift, intents, store
+from provisioning.jobs import accepting, approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
 from provisioning.routeros.bras import Accepted
+from provisioning.routeros.watching import watch_at
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
 provision_app.add_typer(rollout_app, name="rollout")
 provision_app.add_typer(backup_app, name="backup")
 provision_app.add_typer(credential_app, name="credential")
+provision_app.add_typer(local_app, name="local")
 provision_app.command()(history)
 provision_app.command()(rotate)
+Now = Annotated[bool, typer.Option("--now", help="wait for no window")]
 NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.
@@ -70,9 +78,11 @@ def plan(nas: NasName, as_json: Json = False) -> None:
 def apply(
     nas: NasName,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    now: Now = False,
     as_json: Json = False,
 ) -> None:
-    """Read the box, show what there is to do, ask, and do it. What does not prove right is undone by the box itself."""
+    """Read the box, show what there is to do, ask, and do it, in its window. What does not prove right is undone by the
+    box itself."""
     given = runtime()
     job = _plan(given, nas)
     if job.state is JobState.PLANNED:
@@ -82,9 +92,33 @@ def apply(
             with given.database.transaction() as session:
                 store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
             raise typer.Exit(1)
-        job = _approve(given, job.id)
-    _show(job, as_json=as_json)
-    _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP}, job)
+        job = _approve(given, job.id, at_once=now)
+    _show(job, as_json=as_json, zone=given.zone)
+    _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP, JobState.APPROVED}, job)
+
+
+@provision_app.command()
+def approve(
+    job_id: Annotated[int, typer.Argument(metavar="JOB")], now: Now = False, as_json: Json = False
+) -> None:  # fmt: skip
+    """Have a job carried out that somebody else planned; `jobs` shows it."""
+    given = runtime()
+    job = _approve(given, job_id, at_once=now)
+    _show(job, as_json=as_json, zone=given.zone)
+    _fail_unless(job.state in {JobState.DONE, JobState.APPROVED}, job)
+
+
+@provision_app.command()
+def policy(
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="JSON; shown without")
+    ] = None,
+) -> None:
+    """Who may approve changes, and in which windows they are made: shown, or said anew."""
+    given = runtime()
+    with given.database.transaction() as session:
+        found = approval.get_policy(session) if file is None else approval.set_policy(session, _read(file), actor())
+    print_json(json.loads(msgspec.json.encode(found)))
 
 
 @provision_app.command()
@@ -149,10 +183,10 @@ def jobs(
     if as_json:
         print_json([_body(job) for job in found])
         return
-    rows = [[str(job.id), str(job.nas_id), f"{job.created_at.astimezone(given.zone):%Y-%m-%d %H:%M}", job.state.value,
-             f"{job.steps_applied} of {len(job.commands)}", job.approved_by or "", job.detail or ""]
-            for job in found]  # fmt: skip
-    print_table(["job", "nas", "at", "state", "steps", "approved by", "because"], rows)
+    rows = [[str(job.id), str(job.nas_id), _time(job.created_at, given.zone), job.state.value,
+             f"{job.steps_applied} of {len(job.commands)}", str(job.touched), job.approved_by or "",
+             _time(job.not_before, given.zone), job.detail or ""] for job in found]  # fmt: skip
+    print_table(["job", "nas", "at", "state", "steps", "may feel it", "approved by", "not before", "because"], rows)
 
 
 @provision_app.command()
@@ -162,6 +196,30 @@ def cancel(job_id: Annotated[int, typer.Argument(metavar="JOB")]) -> None:
     with given.database.transaction() as session:
         job = store.cancel(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
     typer.echo(f"job {job.id} is {'told to stop' if job.state is JobState.RUNNING else job.state}")
+
+
+@provision_app.command("session")
+def watch_session(
+    login: Annotated[str, typer.Argument(help="of a service that is online at a RouterOS box")], as_json: Json = False
+) -> None:
+    """Uptime, rate and traffic of a login's sessions now, as their routers say."""
+    given = runtime()
+    with given.database.transaction() as session:
+        query = select(Session, Nas).join(Nas, Nas.id == Session.nas_id).where(Session.login == login)
+        live = session.execute(query.where(Session.stopped_at.is_(None)).order_by(Session.id)).all()
+        found = [addressee_of(one, nas, given.keyring) for one, nas in live]
+    asked = [(one.routeros, one) for one in found if one.routeros is not None]
+    seen = [watch_at(access, one, given.clock()) for access, one in asked]
+    rows = [asdict(one) for one in seen if one is not None]
+    if not rows:
+        raise ProvedorError(f"{login} has no session that a router of ours shows ({len(live)} by accounting)")
+    if as_json:
+        print_json(rows)
+        return
+    print_table(["address", "uptime", "up bit/s", "down bit/s", "uploaded", "downloaded", "limit"], [
+        [str(row[name] if row[name] is not None else "") for name in
+         ("address", "uptime", "upload_bps", "download_bps", "uploaded", "downloaded", "max_limit")] for row in rows
+    ])  # fmt: skip
 
 
 def _show_accepted(found: Accepted, *, as_json: bool) -> None:
@@ -226,10 +284,12 @@ def _plan(given: Runtime, nas: str) -> ProvisioningJob:
     return _await(given, job.id)
 
 
-def _approve(given: Runtime, job_id: int) -> ProvisioningJob:
+def _approve(given: Runtime, job_id: int, *, at_once: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
-        store.approve(session, store.get_job(session, job_id, lock=True), actor(), given.clock())
-    return _await(given, job_id)
+        job = store.get_job(session, job_id, lock=True)
+        store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once)
+        waits = job.not_before is not None
+    return job if waits else _await(given, job_id)
 
 
 def _await(given: Runtime, job_id: int) -> ProvisioningJob:
@@ -238,16 +298,22 @@ def _await(given: Runtime, job_id: int) -> ProvisioningJob:
     while True:
         with given.database.transaction() as session:
             job = store.get_job(session, job_id)
-        if job.state not in _WAITS:
+        if job.state not in _WAITS and job.state is not JobState.UNKNOWN:
             return job
         if job.steps_applied > applied:
             deadline, applied = time.monotonic() + PATIENCE_S, job.steps_applied
+        if time.monotonic() > deadline and job.state is JobState.UNKNOWN:
+            return job
         if time.monotonic() > deadline:
             raise ConfigurationError(f"job {job_id} is {job.state} still: is `provedor up` running with its worker?")
         time.sleep(0.1)
 
 
-def _show(job: ProvisioningJob, *, as_json: bool) -> None:
+def _time(moment: datetime | None, zone: tzinfo) -> str:
+    return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def _show(job: ProvisioningJob, *, as_json: bool, zone: tzinfo = UTC) -> None:
     if as_json:
         print_json(_body(job))
         return
@@ -259,6 +325,8 @@ def _show(job: ProvisioningJob, *, as_json: bool) -> None:
         typer.echo("the box is as it should be")
     elif job.state is JobState.DONE:
         typer.echo(f"done: {job.steps_applied} steps")
+    elif job.state is JobState.APPROVED:
+        typer.echo(f"job {job.id} waits for its window, which opens {_time(job.not_before, zone)}")
     elif job.detail is not None:
         typer.echo(f"{job.state}: {job.detail}", err=True)
 
@@ -266,7 +334,8 @@ def _show(job: ProvisioningJob, *, as_json: bool) -> None:
 def _body(job: ProvisioningJob) -> dict[str, Any]:
     return {
         "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
-        "commands": job.commands, "problems": job.problems, "sessions": job.sessions,
+        "commands": job.commands, "problems": job.problems, "sessions": job.sessions, "touched": job.touched,
+        "not_before": job.not_before,
         "steps_applied": job.steps_applied, "detail": job.detail,
     }  # fmt: skip
 

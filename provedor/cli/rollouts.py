@@ -32,6 +32,7 @@ def start(
     wave_size: Annotated[int, typer.Option(min=1, help="so many at a time then")] = 10,
     soak: Annotated[int, typer.Option(min=0, help="seconds that a wave stands before the next")] = 300,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    now: Annotated[bool, typer.Option("--now", help="boxes wait for no window")] = False,
 ) -> None:
     """Read many boxes, show what there is to do at each, ask, and begin.
 
@@ -51,7 +52,8 @@ def start(
             rollouts.cancel(session, rollouts.get_rollout(session, made.id, lock=True), actor(), given.clock())
         raise typer.Exit(1)
     with given.database.transaction() as session:
-        rollouts.approve(session, rollouts.get_rollout(session, made.id, lock=True), actor(), given.clock())
+        held = rollouts.get_rollout(session, made.id, lock=True)
+        rollouts.approve(session, held, actor(), given.clock(), given.zone, at_once=now)
     typer.echo(f"rollout {made.id} has begun; `provedor provision rollout list` shows how far it is")
 
 

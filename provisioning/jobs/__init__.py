@@ -7,6 +7,7 @@
     accepting what somebody changed at a box, said in its intent instead of put back
     drift     whether each box still is what it should be
     facts     all that a plan is made from, read in one transaction
+    alone     the lock of a box
     runner    who does it: one at a time for each box, in a thread, and whoever takes over from a process that died
 
 Nothing is changed at a box that no person approved.

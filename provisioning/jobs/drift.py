@@ -43,14 +43,16 @@ def owe(session: Session, nas_id: int, now: datetime) -> None:
 
 
 def keep(session: Session, nas_id: int, commands: Sequence[str], problems: Sequence[str], now: datetime) -> bool:
-    """What there would be to do; whether that is news."""
-    before = session.get_one(BrasIntent, nas_id).drift
+    """What there would be to do; whether that is news. A box that never was what it should be, as it is said now, has
+    not drifted."""
+    row = session.get_one(BrasIntent, nas_id, populate_existing=True)
+    before, was_in_step = row.drift, row.in_step_at is not None
     _note(session, nas_id, drift=list(commands), drift_problems=list(problems), checked_at=now, check_error=None,
-          check_claimed_until=None)  # fmt: skip
-    drifted = bool(commands) and list(commands) != before
+          check_claimed_until=None, in_step_at=row.in_step_at if commands else now)  # fmt: skip
+    drifted = was_in_step and bool(commands) and list(commands) != before
     if drifted:
         events.record(session, "provisioning.drifted", "nas", nas_id, steps=len(commands))
-    elif before and not commands:
+    elif was_in_step and before and not commands:
         events.record(session, "provisioning.drift_ended", "nas", nas_id)
     return drifted
 

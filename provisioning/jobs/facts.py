@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import msgspec
-from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from aaa.connection_log.find import rule_of
 from aaa.connection_log.models import NatRule
 from aaa.connection_log.nat import DeterministicNat
 from core.errors import Conflict
-from core.keyring import NAS_SECRET, PROVISIONING_PLAN, Keyring
+from core.keyring import NAS_SECRET, OWNED_ROW, PROVISIONING_PLAN, Keyring
 from core.models.network import Nas
+from core.nas_snmp import kept_secrets
 from core.network import access_of
 from core.policy import WALLED_GARDEN_LIST
 from core.routeros import RouterOsAccess
 from provisioning.jobs.intents import get_intent, read_intent
 from provisioning.jobs.models import OwnedRow, ProvisioningJob
-from provisioning.routeros.bras import Intent, Surroundings, desired_of
+from provisioning.routeros.bras import Intent, SnmpAgent, Surroundings, desired_of, proof_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Desired, Plan, added, make_plan
+from provisioning.routeros.planning import Desired, Plan, make_plan
 from provisioning.routeros.planning.desired import Owned
-from provisioning.routeros.schema import Release
+from provisioning.routeros.probing import NO_PROOF, Proof
+from provisioning.routeros.schema import MENUS, Release
+
+#: What a sealed key begins with; none that is not sealed does.
+_SEALED: Final = "sealed:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,13 @@ class Facts:
     walled_garden_list: str
     nat_rules: dict[str, DeterministicNat]
     owned: Owned
+    snmp: SnmpAgent | None
 
     def surroundings(self, release: Release) -> Surroundings:
-        return Surroundings(release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules)
+        return Surroundings(
+            release, self.radius_secret, self.coa_port, self.walled_garden_list, self.nat_rules, self.snmp,
+            self.access.user,
+        )  # fmt: skip
 
     def desired(self, release: Release) -> Desired:
         """Raises InvalidInput."""
@@ -57,6 +67,7 @@ class Prepared:
     before: dict[str, list[Row]]
     release: Release
     owned: list[tuple[str, list[str], str]]
+    proof: Proof = NO_PROOF
 
     @property
     def owned_rows(self) -> Owned:
@@ -76,7 +87,8 @@ def open_prepared(keyring: Keyring, job: ProvisioningJob) -> Prepared:
 
 
 def prepare(facts: Facts, before: dict[str, list[Row]], release: Release, desired: Desired) -> Prepared:
-    return Prepared(desired, before, release, [(menu, list(key), mark) for (menu, key), mark in facts.owned.items()])
+    owned = [(menu, list(key), mark) for (menu, key), mark in facts.owned.items()]
+    return Prepared(desired, before, release, owned, proof_of(facts.intent))
 
 
 def read_facts(session: Session, keyring: Keyring, nas_id: int, now: datetime) -> Facts:
@@ -89,29 +101,52 @@ def read_facts(session: Session, keyring: Keyring, nas_id: int, now: datetime) -
     return Facts(
         access, intent, keyring.open_text(nas.secret_encrypted, NAS_SECRET), nas.coa_port,
         nas.names.get("address_lists", {}).get(WALLED_GARDEN_LIST, WALLED_GARDEN_LIST),
-        _nat_rules(session, intent.cgnat, now), _owned(session, nas_id),
+        _nat_rules(session, intent.cgnat, now), owned_rows(session, keyring, nas_id), _snmp_agent(nas, keyring),
     )  # fmt: skip
 
 
 def keep_owned(
-    session: Session, nas_id: int, prepared: Prepared, gone: Sequence[tuple[str, tuple[str, ...]]]
+    session: Session, keyring: Keyring, nas_id: int, new: Owned, gone: Iterable[tuple[str, tuple[str, ...]]]
 ) -> None:  # fmt: skip
     """After a plan was carried out: the rows that it added are ours, those that it removed are not there."""
+    ours = {**owned_rows(session, keyring, nas_id), **new}
+    left = {one: mark for one, mark in ours.items() if one not in set(gone)}
+    session.execute(delete(OwnedRow).where(OwnedRow.nas_id == nas_id))
     rows = [
-        {"nas_id": nas_id, "menu": menu, "key": "\n".join(key), "mark": mark}
-        for (menu, key), mark in added(prepared.plan, prepared.release).items()
+        {"nas_id": nas_id, "menu": menu, "key": _kept_key(keyring, menu, key), "mark": mark}
+        for (menu, key), mark in left.items()
     ]
-    for menu, key in gone:
-        session.execute(
-            delete(OwnedRow).where(OwnedRow.nas_id == nas_id, OwnedRow.menu == menu, OwnedRow.key == "\n".join(key))
-        )
     if rows:
-        session.execute(insert(OwnedRow).on_conflict_do_nothing(), rows)
+        session.execute(insert(OwnedRow), rows)
 
 
-def _owned(session: Session, nas_id: int) -> Owned:
+def owned_rows(session: Session, keyring: Keyring, nas_id: int) -> Owned:
+    """Raises SealBroken."""
     rows = session.execute(select(OwnedRow.menu, OwnedRow.key, OwnedRow.mark).where(OwnedRow.nas_id == nas_id))
-    return {(menu, tuple(key.split("\n"))): mark for menu, key, mark in rows}
+    return {(menu, _read_key(keyring, key)): mark for menu, key, mark in rows}
+
+
+def _kept_key(keyring: Keyring, menu: str, key: Sequence[str]) -> str:
+    schema, text = MENUS[menu], "\n".join(key)
+    if all(schema.fields[name].is_told for name in schema.key):
+        return text
+    return _SEALED + b64encode(keyring.seal(text, OWNED_ROW)).decode()
+
+
+def _read_key(keyring: Keyring, kept: str) -> tuple[str, ...]:
+    sealed = kept.removeprefix(_SEALED)
+    return tuple((kept if sealed == kept else keyring.open_text(b64decode(sealed), OWNED_ROW)).split("\n"))
+
+
+def _snmp_agent(nas: Nas, keyring: Keyring) -> SnmpAgent | None:
+    if not nas.snmp:
+        return None
+    secrets = kept_secrets(nas, keyring)
+    if nas.snmp["version"] == "v2c":
+        return SnmpAgent(secrets["community"])
+    return SnmpAgent(
+        nas.snmp["user"], nas.snmp.get("auth"), secrets.get("auth", ""), nas.snmp.get("priv"), secrets.get("priv", "")
+    )
 
 
 def _nat_rules(session: Session, names: Sequence[str], now: datetime) -> dict[str, DeterministicNat]:

@@ -28,14 +28,16 @@ def get_intent(session: Session, nas_id: int, *, lock: bool = False) -> BrasInte
 def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor) -> BrasIntent:
     """The box itself changes when a plan was approved. Raises InvalidInput or Conflict."""
     check_manageable(nas)
-    said = msgspec.to_builtins(intent_of(body))
+    intent = intent_of(body)
+    _check_snmp(nas, intent)
+    said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(intent))  # as it is read back, lists and all
     row = session.get(BrasIntent, nas.id, with_for_update=True, populate_existing=True)
     if row is None:
         row = BrasIntent(nas_id=nas.id, body=said)
         session.add(row)
     elif row.body == said:
         return row
-    row.body = said
+    row.body, row.in_step_at = said, None
     session.flush()
     audit.record(session, actor, "update", "bras_intent", nas.id, {"body": said})
     events.record(session, "bras_intent.changed", "nas", nas.id)
@@ -44,6 +46,11 @@ def set_intent(session: Session, nas: Nas, body: Mapping[str, Any], actor: Actor
 
 def read_intent(row: BrasIntent) -> Intent:
     return intent_of(row.body)
+
+
+def _check_snmp(nas: Nas, intent: Intent) -> None:
+    if intent.management is not None and intent.management.snmp is not None and not nas.snmp:
+        raise Conflict(f"NAS {nas.name} has no SNMP access: set `snmp` and `snmp_secret`", field="snmp")
 
 
 def check_manageable(nas: Nas) -> None:

@@ -63,6 +63,8 @@ class BrasIntent(Versioned, Base):
     check_claimed_until: Mapped[datetime | None]
     check_error: Mapped[str | None]
     drift: Mapped[list[str] | None]
+    #: When it was seen last to be what it should be, by what is said of it now.
+    in_step_at: Mapped[datetime | None]
     drift_problems: Mapped[list[str] | None]
 
 
@@ -73,7 +75,7 @@ class OwnedRow(Base):
 
     nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
     menu: Mapped[str] = mapped_column(primary_key=True)
-    #: Values of the menu's key, joined by a line feed, which none has.
+    #: Values of the menu's key, joined by a line feed, which none has; sealed where people may not see one of them.
     key: Mapped[str] = mapped_column(primary_key=True)
     mark: Mapped[str]
 
@@ -92,6 +94,8 @@ class Rollout(Base):
     soak_seconds: Mapped[int] = mapped_column(Integer)
     approved_at: Mapped[datetime | None]
     approved_by: Mapped[str | None]
+    #: A person said so: its jobs wait for no window.
+    at_once: Mapped[bool] = mapped_column(default=False, server_default="false")
     finished_at: Mapped[datetime | None]
     detail: Mapped[str | None]
 
@@ -122,13 +126,20 @@ class ProvisioningJob(Base):
     problems: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     #: Online at the box when it was planned.
     sessions: Mapped[int | None] = mapped_column(Integer)
+    #: So many of them may feel it, and so many rows that they may use it takes away (see provisioning.jobs.approval).
+    touched: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    removed: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     approved_at: Mapped[datetime | None]
     approved_by: Mapped[str | None]
     not_before: Mapped[datetime | None]
+    #: It begins within a window, and where that has closed, in the next.
+    in_window: Mapped[bool] = mapped_column(default=False, server_default="false")
     cancelled_by: Mapped[str | None]
     steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How the box would undo it by itself, while it would.
     undo_by: Mapped[str | None]
+    #: How often the box could not be asked what became of it.
+    unanswered: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Who is at it has said so until then; afterwards somebody else takes over.
     claimed_until: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

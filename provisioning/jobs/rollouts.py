@@ -12,7 +12,7 @@ stays done; the boxes of later waves are not touched. All of it is read from the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from sqlalchemy import func, select
@@ -23,14 +23,15 @@ from core.audit import Actor
 from core.errors import Conflict, InvalidInput, NotFound
 from core.models.network import Session as LiveSession
 from core.models.network import SessionKind
-from provisioning.jobs import store
+from core.models.system import Role
+from provisioning.jobs import approval, store
 from provisioning.jobs.models import LIVE, JobState, ProvisioningJob, Rollout, RolloutState
 
 BOXES_MAX: Final = 1000
 #: Of the sessions that a box had when its job was approved so many may be gone, because people hang up, too.
 SESSIONS_LOST_SHARE: Final = 0.1
 SESSIONS_LOST: Final = 5
-_HARM: Final = frozenset({JobState.UNDONE, JobState.REFUSED, JobState.UNKNOWN, JobState.CANCELLED})
+_HARM: Final = frozenset({JobState.UNDONE, JobState.REFUSED, JobState.CANCELLED})
 _OVER: Final = frozenset({RolloutState.DONE, RolloutState.STOPPED, RolloutState.CANCELLED})
 
 
@@ -66,18 +67,27 @@ def create_rollout(
     return rollout
 
 
-def approve(session: Session, rollout: Rollout, actor: Actor, now: datetime) -> Rollout:
-    """The canary begins. Raises Conflict for one that no person is asked about."""
+def approve(
+    session: Session, rollout: Rollout, actor: Actor, now: datetime, zone: tzinfo, *, role: Role = Role.ADMIN,
+    at_once: bool = False,
+) -> Rollout:  # fmt: skip
+    """The canary begins, in its window. Raises Conflict for one that no person is asked about, or that another has to
+    approve, or of which a box needs a window and has none, and Forbidden."""
     if rollout.state is not RolloutState.PLANNED:
         raise Conflict(f"rollout {rollout.id} is {rollout.state}, not planned", field="state")
-    rollout.state, rollout.approved_by, rollout.approved_at = RolloutState.RUNNING, actor.name, now
+    policy = approval.get_policy(session)
+    approval.check_approver(policy, rollout.created_by, actor, role)
     planned = [job for job in jobs_of(session, rollout) if job.state is JobState.PLANNED]
+    for job in () if at_once else planned:
+        approval.due_at(policy, job, now, zone)
+    rollout.state, rollout.approved_by, rollout.approved_at = RolloutState.RUNNING, actor.name, now
+    rollout.at_once = at_once
     for number, job in enumerate(planned):
         job.wave = 0 if number < rollout.canary else 1 + (number - rollout.canary) // rollout.wave_size
     session.flush()
-    audit.record(session, actor, "approve", "rollout", rollout.id, {"boxes": len(planned)})
+    audit.record(session, actor, "approve", "rollout", rollout.id, {"boxes": len(planned), "at_once": at_once})
     events.record(session, "rollout.approved", "rollout", rollout.id, approved_by=actor.name, boxes=len(planned))
-    _begin_wave(session, rollout, 0, now)
+    _begin_wave(session, rollout, 0, now, zone)
     return rollout
 
 
@@ -93,14 +103,14 @@ def cancel(session: Session, rollout: Rollout, actor: Actor, now: datetime) -> R
     return rollout
 
 
-def advance_all(session: Session, now: datetime) -> None:
+def advance_all(session: Session, now: datetime, zone: tzinfo) -> None:
     """Each rollout goes on as far as it may. Run by the clock."""
     going = select(Rollout).where(Rollout.state.in_({RolloutState.PLANNING, RolloutState.RUNNING}))
     for rollout in session.scalars(going.order_by(Rollout.id).with_for_update(skip_locked=True)).all():
-        _advance(session, rollout, now)
+        _advance(session, rollout, now, zone)
 
 
-def _advance(session: Session, rollout: Rollout, now: datetime) -> None:
+def _advance(session: Session, rollout: Rollout, now: datetime, zone: tzinfo) -> None:
     jobs = jobs_of(session, rollout)
     if rollout.state is RolloutState.PLANNING:
         if all(job.state is not JobState.PLANNING for job in jobs):
@@ -112,31 +122,36 @@ def _advance(session: Session, rollout: Rollout, now: datetime) -> None:
     if harm is not None:
         _stop(session, rollout, jobs, harm, now)
     elif all(job.state is JobState.DONE for job in begun) and _has_stood(rollout, begun, now):
-        _go_on(session, rollout, jobs, begun, now)
+        _go_on(session, rollout, jobs, begun, now, zone)
 
 
 def _go_on(
-    session: Session, rollout: Rollout, jobs: Sequence[ProvisioningJob], begun: Sequence[ProvisioningJob], now: datetime
-) -> None:
+    session: Session, rollout: Rollout, jobs: Sequence[ProvisioningJob], begun: Sequence[ProvisioningJob],
+    now: datetime, zone: tzinfo,
+) -> None:  # fmt: skip
     left = [job.wave for job in jobs if job.wave is not None and job.state is JobState.PLANNED]
-    if left:
-        _begin_wave(session, rollout, min(left), now)
-    else:
+    if not left:
         _end(session, rollout, RolloutState.DONE, f"{len(begun)} boxes are as they should be", now)
+        return
+    try:
+        _begin_wave(session, rollout, min(left), now, zone)
+    except Conflict as error:  # the policy is another since
+        _stop(session, rollout, jobs, error.detail, now)
 
 
-def _begin_wave(session: Session, rollout: Rollout, wave: int, now: datetime) -> None:
+def _begin_wave(session: Session, rollout: Rollout, wave: int, now: datetime, zone: tzinfo) -> None:
     actor = Actor(f"rollout:{rollout.id} by {rollout.approved_by}")
     for job in jobs_of(session, rollout):
         if job.wave == wave and job.state is JobState.PLANNED:
             job.online_before = _online(session, job.nas_id)
-            store.approve(session, store.get_job(session, job.id, lock=True), actor, now)
+            held = store.get_job(session, job.id, lock=True)
+            store.release(session, held, actor, now, zone, at_once=rollout.at_once)
     events.record(session, "rollout.wave", "rollout", rollout.id, wave=wave)
 
 
 def _harm(session: Session, begun: Sequence[ProvisioningJob]) -> str | None:
     for job in begun:
-        if job.state in _HARM:
+        if job.state in _HARM or store.is_long_unknown(job):
             return f"job {job.id} is {job.state}: {job.detail or job.cancelled_by}"
     for job in begun:
         if job.state is JobState.DONE and job.online_before is not None:

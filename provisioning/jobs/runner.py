@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 import structlog
@@ -28,14 +27,14 @@ from provisioning.backups import store as backups
 from provisioning.backups.keeper import Backups
 from provisioning.backups.models import Why
 from provisioning.credentials.keeper import Rotations
-from provisioning.jobs import drift, facts, store
+from provisioning.jobs import approval, drift, facts, store
 from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import Facts, Prepared
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import Doubt
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Plan, Remove
+from provisioning.routeros.planning import Plan, Remove, added
 from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
 from provisioning.routeros.reading import count_sessions, read_rows, release_of
@@ -55,7 +54,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows."""
 
     database: Database
     keyring: Keyring
@@ -63,6 +62,7 @@ class Provisioner:
     threads: Executor
     clock: Clock
     wait: Callable[[float], None]
+    zone: tzinfo = UTC
 
     @property
     def backups(self) -> Backups:
@@ -93,7 +93,7 @@ class Provisioner:
     def _look_for_drift(self, nas_id: int) -> None:
         """In a thread. One that fails comes again with the clock."""
         try:
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 if alone:
                     self._keep_drift(nas_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
@@ -119,7 +119,7 @@ class Provisioner:
         try:
             with self.database.transaction() as session:
                 nas_id = store.get_job(session, job_id).nas_id
-            with self._alone_at(nas_id) as alone:
+            with alone_at(self.database, nas_id) as alone:
                 self._work(job_id) if alone else self._later(job_id)
         except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
             log.error("a provisioning job failed, it will be taken up again", job=job_id, error=type(error).__name__)
@@ -128,8 +128,8 @@ class Provisioner:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             state = job.state
-            if state is JobState.APPROVED:
-                job.state = JobState.RUNNING
+            if state is JobState.APPROVED and not store.begin(session, job, self.clock(), self.zone):
+                return
         if state is JobState.PLANNING:
             self._plan(job_id)
         elif state is JobState.APPROVED:
@@ -159,12 +159,14 @@ class Provisioner:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return
         plan = prepared.plan
+        touched, removed = approval.weigh(plan, sessions)
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
                 store.keep_plan(
                     session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), sessions=sessions, now=self.clock(), problems=_told(plan),
+                    commands=commands(plan.steps), problems=_told(plan), sessions=sessions, touched=touched,
+                    removed=removed, now=self.clock(),
                 )  # fmt: skip
             drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
 
@@ -187,7 +189,7 @@ class Provisioner:
         return ChangeRun(
             connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
             before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
-            journal=_Journal(self.database, self.clock, job_id), wait=self.wait,
+            journal=_Journal(self.database, self.clock, job_id), wait=self.wait, proof=prepared.proof,
         )  # fmt: skip
 
     def _conclude(self, job_id: int, result: Result) -> None:
@@ -199,7 +201,7 @@ class Provisioner:
                 plan = prepared.plan
                 removed = [step for step in plan.steps if isinstance(step, Remove)]
                 gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                facts.keep_owned(session, job.nas_id, prepared, gone)
+                facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
                 job.steps_applied = len(plan.steps)
                 drift.keep(session, job.nas_id, (), _told(plan), self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
@@ -213,10 +215,6 @@ class Provisioner:
     def _later(self, job_id: int) -> None:
         with self.database.transaction() as session:
             outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
-
-    def _alone_at(self, nas_id: int) -> AbstractContextManager[bool]:
-        """False where somebody is at this box."""
-        return alone_at(self.database, nas_id)
 
 
 def _told(plan: Plan) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from sqlalchemy import select
@@ -13,13 +13,16 @@ from core import audit, events, outbox, topics
 from core.audit import Actor
 from core.errors import Conflict, NotFound
 from core.models.network import Nas
+from core.models.system import Role
+from provisioning.jobs import approval
 from provisioning.jobs.intents import check_manageable, get_intent
 from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
 #: Whoever is at a job says so again, mostly within this; that nobody else is at its box is the lock's part.
 CLAIM: Final = timedelta(seconds=20)
-#: A box that could not be asked what became of a job is asked again after this.
+#: A box that could not be asked what became of a job is asked again soon, then later and later up to this.
 UNKNOWN_RETRY: Final = timedelta(minutes=5)
+UNKNOWN_RETRY_FIRST: Final = timedelta(seconds=5)
 
 
 def get_job(session: Session, job_id: int, *, lock: bool = False) -> ProvisioningJob:
@@ -49,10 +52,11 @@ def create_job(session: Session, nas: Nas, actor: Actor, now: datetime) -> Provi
 
 def keep_plan(
     session: Session, job: ProvisioningJob, *, release: str, sealed: bytes, commands: Sequence[str],
-    problems: Sequence[str], sessions: int, now: datetime,
+    problems: Sequence[str], sessions: int, touched: int, removed: int, now: datetime,
 ) -> None:  # fmt: skip
     """What the box's plan is; without a step there is nothing to ask a person."""
-    job.release, job.plan_encrypted, job.sessions = release, sealed, sessions
+    job.release, job.plan_encrypted = release, sealed
+    job.sessions, job.touched, job.removed = sessions, touched, removed
     job.commands, job.problems = list(commands), list(problems)
     job.state = JobState.PLANNED if commands else JobState.IN_STEP
     job.claimed_until, job.finished_at = None, None if commands else now
@@ -62,17 +66,57 @@ def keep_plan(
 
 
 def approve(
-    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, not_before: datetime | None = None
-) -> ProvisioningJob:
-    """It is carried out now, or at a time. Raises Conflict for one that no person is asked about."""
+    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
+    not_before: datetime | None = None, *, role: Role = Role.ADMIN, at_once: bool = False,
+) -> ProvisioningJob:  # fmt: skip
+    """It is carried out now or at a time, and in a window where it waits for one, unless a person says `at_once`.
+
+    Raises Conflict for one that no person is asked about, or that another person has to approve, and Forbidden.
+    """
+    approval.check_approver(approval.get_policy(session), job.created_by, actor, role)
+    return release(session, job, actor, now, zone, not_before, at_once=at_once)
+
+
+def release(
+    session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
+    not_before: datetime | None = None, *, at_once: bool = False,
+) -> ProvisioningJob:  # fmt: skip
+    """Approved by whoever may. Raises Conflict for one that no person is asked about, or that needs a window."""
     if job.state is not JobState.PLANNED:
         raise Conflict(f"job {job.id} is {job.state}, not planned", field="state")
-    job.state, job.approved_at, job.approved_by, job.not_before = JobState.APPROVED, now, actor.name, not_before
+    after = max(now, not_before or now)
+    opens = None if at_once else approval.due_at(approval.get_policy(session), job, after, zone)
+    job.state, job.approved_at, job.approved_by = JobState.APPROVED, now, actor.name
+    job.in_window, job.not_before = opens is not None, opens if opens is not None and opens > after else not_before
     session.flush()
-    audit.record(session, actor, "approve", "provisioning_job", job.id, {"not_before": str(not_before or "now")})
-    events.record(session, "provisioning.approved", "nas", job.nas_id, job_id=job.id, approved_by=actor.name)
-    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=not_before)
+    said = {"not_before": str(job.not_before or "now"), "in_window": job.in_window, "at_once": at_once}
+    audit.record(session, actor, "approve", "provisioning_job", job.id, said)
+    events.record(session, "provisioning.approved", "nas", job.nas_id, job_id=job.id, approved_by=actor.name,
+                  not_before=None if job.not_before is None else job.not_before.isoformat())  # fmt: skip
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=job.not_before)
     return job
+
+
+def begin(session: Session, job: ProvisioningJob, now: datetime, zone: tzinfo) -> bool:
+    """An approved one runs from now on; False where its window has closed meanwhile, and it waits for the next."""
+    if job.in_window:
+        try:
+            opens = approval.due_at(approval.get_policy(session), job, now, zone)
+        except Conflict:
+            finish(session, job, JobState.REFUSED, "there is no window for it any more: plan it again", now)
+            return False
+        if opens is not None and opens > now:
+            _postpone(session, job, opens)
+            return False
+    job.state = JobState.RUNNING
+    return True
+
+
+def _postpone(session: Session, job: ProvisioningJob, opens: datetime) -> None:
+    job.not_before, job.claimed_until = opens, None
+    session.flush()
+    events.record(session, "provisioning.postponed", "nas", job.nas_id, job_id=job.id, not_before=opens.isoformat())
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=opens)
 
 
 def cancel(session: Session, job: ProvisioningJob, actor: Actor, now: datetime) -> ProvisioningJob:
@@ -91,12 +135,32 @@ def cancel(session: Session, job: ProvisioningJob, actor: Actor, now: datetime) 
 
 def finish(session: Session, job: ProvisioningJob, state: JobState, detail: str, now: datetime) -> None:
     """`detail`: why it is not done."""
-    ended = state not in LIVE
+    if state is JobState.UNKNOWN:
+        _ask_later(session, job, now)
+    else:
+        job.claimed_until, job.finished_at, job.undo_by, job.unanswered = None, now, None, 0
+    known = job.state is state
     job.state, job.detail = state, detail or None
-    job.claimed_until = None if ended else now + UNKNOWN_RETRY
-    job.finished_at, job.undo_by = (now, None) if ended else (None, job.undo_by)
     session.flush()
-    events.record(session, f"provisioning.{state}", "nas", job.nas_id, job_id=job.id, detail=detail)
+    if not known:
+        events.record(session, f"provisioning.{state}", "nas", job.nas_id, job_id=job.id, detail=detail)
+
+
+def is_long_unknown(job: ProvisioningJob) -> bool:
+    """Its box was asked for some five minutes."""
+    return job.state is JobState.UNKNOWN and _retry(job.unanswered) >= UNKNOWN_RETRY
+
+
+def _ask_later(session: Session, job: ProvisioningJob, now: datetime) -> None:
+    """A box that does not answer keeps no thread from the others meanwhile."""
+    due_at = now + _retry(job.unanswered)
+    job.unanswered, job.claimed_until = job.unanswered + 1, due_at + CLAIM
+    outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job.id}, due_at=due_at)
+
+
+def _retry(unanswered: int) -> timedelta:
+    """Each twice the one before."""
+    return min(UNKNOWN_RETRY_FIRST * (1 << min(unanswered, 10)), UNKNOWN_RETRY)
 
 
 def owe_abandoned(session: Session, now: datetime) -> int:

@@ -81,6 +81,12 @@ def is_among(session: Addressee, menu: Menu, rows: Iterable[Row], now: datetime)
     return Liveness.UNKNOWN if _Verdict.PERHAPS in verdicts else Liveness.GONE
 
 
+def ours_among(session: Addressee, rows: Iterable[Row], menu: Menu, now: datetime) -> Row | None:
+    """The row that is this session, and not only perhaps."""
+    same_login = (row for row in rows if _same_login(session.login, row.get(menu.login, "")))
+    return next((row for row in same_login if _judge(session, menu, row, now) is _Verdict.OURS), None)
+
+
 def can_be_missed(session: Addressee, identity: str) -> bool:
     """Whether a session that is in none of the menus of the router of this name is gone."""
     has_it = session.routeros is not None and session.box in {identity, session.routeros.address}

@@ -7,6 +7,7 @@ from typing import Final
 
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import Misunderstood, Trap
+from provisioning.routeros.planning.desired import LIVING, family_of, mark_in
 from provisioning.routeros.planning.matching import is_fixed
 from provisioning.routeros.schema import MENUS, Release, canonical
 
@@ -31,13 +32,32 @@ def read_rows(client: RouterOs, menus: Iterable[str], release: Release) -> dict[
 
 
 def count_sessions(client: RouterOs) -> int:
-    """Of PPP, whoever let them in. Raises RouterOsError."""
-    (answer,) = client.call("/ppp/active/print", {"count-only": ""})
+    """Of PPP, whoever let them in; of hotspots and DHCP servers, whom RADIUS let in. Raises RouterOsError."""
+    return _count(client, "/ppp/active") + _count(client, "/ip/hotspot/active") + _leases(client)
+
+
+def _count(client: RouterOs, menu: str) -> int:
+    try:
+        (answer,) = client.call(f"{menu}/print", {"count-only": ""})
+    except Trap as trap:
+        if trap.no_such_command:
+            return 0
+        raise
     return int(answer["ret"])
 
 
+def _leases(client: RouterOs) -> int:
+    try:
+        return len(client.rows("/ip/dhcp-server/lease", (".id",), "radius=true", "status=bound"))
+    except Trap as trap:
+        if trap.no_such_command:
+            return 0
+        raise
+
+
 def state_of(actual: Mapping[str, Sequence[Row]]) -> State:
-    """What was said of the rows, by whomever: two routers with the same state are configured alike."""
+    """What was said of the rows, by whomever: two routers with the same state are configured alike, but for what comes
+    and goes with subscribers."""
     return {menu: _state(menu, rows) for menu, rows in actual.items()}
 
 
@@ -46,9 +66,14 @@ def _state(menu: str, rows: Sequence[Row]) -> Sequence[tuple[tuple[str, str], ..
     said = {name: field for name, field in schema.fields.items() if not field.read_only}
     static = [
         tuple(sorted((name, canonical(said[name].kind, value)) for name, value in row.items() if name in said))
-        for row in rows if not is_fixed(row)
+        for row in rows if not is_fixed(row) and not _lives(row)
     ]  # fmt: skip
     return static if schema.ordered is not None else sorted(static)
+
+
+def _lives(row: Row) -> bool:
+    mark = mark_in(row.get("comment", ""))
+    return mark is not None and family_of(mark) in LIVING
 
 
 def _rows(client: RouterOs, menu: str, release: Release) -> list[Row]:

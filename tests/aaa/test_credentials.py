@@ -120,6 +120,34 @@ def test_a_password_that_is_nearly_right_is_refused_and_told_as_that(
     assert (verdict.reason, verdict.hint) == (Reason.WRONG_PASSWORD, hint)
 
 
+PPP = attribute(7, b"\0\0\0\1")
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "given", "more", "is_right"),
+    [
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8", "", b"", True),
+        ("00:E1:0C:38:C8:F8", "00e10c38c8f8", "", b"", True),
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8", "", PPP, False),
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8", "", attribute(6, b"\0\0\0\2"), False),
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F9", "", b"", False),
+        ("00:E1:0C:38:C8:F8", "senha", "", b"", False),
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8 ana", "", b"", False),
+        ("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8", "x", b"", False),
+        ("ana", "ana", "", b"", False),
+    ],
+)
+def test_a_device_that_dhcp_asks_for_is_let_in_where_its_address_is_all_that_is_asked(
+    login: str, password: str, given: str, more: bytes, is_right: bool
+) -> None:
+    """The request as RouterOS's DHCP server makes it: no Service-Type, no Framed-Protocol, an empty User-Password."""
+    authenticator = bytes(range(16))
+    body = attribute(1, login.encode()) + attribute(2, hide_password(given.encode(), authenticator, SECRET)) + more
+    packet = parse(header(1, 1, len(body)) + authenticator + body)
+    reason = check(packet, known(password.encode()), SECRET, os.urandom).reason
+    assert reason is (None if is_right else Reason.WRONG_PASSWORD)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -72,6 +72,15 @@ def test_the_most_telling_name_of_a_line_is_learned() -> None:
     assert learn(waiting, asking(port), 3) == LearnedLocks(1, None, "ether1", 3)
 
 
+def test_a_line_and_a_device_as_a_dhcp_server_of_routeros_tells_of_them() -> None:
+    """Option 82 in Redback's attributes, the client's id for its MAC address."""
+    line = vendor_attribute(2352, 96, b"ana-da-silva") + vendor_attribute(2352, 97, b"OLT-1 eth 0/1/3:503")
+    asked = asking(line + station("1:aa:bb:cc:0:0:1"))
+    learned = learn(ServiceLocks(1, (), ()), asked, 3)
+    assert learned == LearnedLocks(1, "AA:BB:CC:00:00:01", "olt-1 eth 0/1/3:503", None)
+    assert refusal(ServiceLocks(1, ("AA:BB:CC:00:00:01",), ("ana-da-silva",)), asked, 3) is None
+
+
 def test_what_is_not_waited_for_or_does_not_come_teaches_nothing() -> None:
     assert learn(ServiceLocks(1, (MAC,), None, (3,)), asking(LINE + station(MAC)), 3) is None
     assert learn(ServiceLocks(1, ()), asking(attribute(Kind.CALLING_STATION_ID, b"\xff\0")), 3) is None

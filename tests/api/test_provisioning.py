@@ -14,12 +14,13 @@ from routeros_boxes import PASSWORD, USER, Box, box, do, rows, session
 from sqlalchemy import func, select, update
 
 from core import topics
-from core.clock import utc_now
+from core.clock import ManualClock, utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import OutboxItem
 from core.models.system import AuditEntry, Role
 from provisioning.jobs import drift, store
+from provisioning.jobs.alone import alone_at
 from provisioning.jobs.models import JobState, OwnedRow, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.routeros.client import RouterOs
@@ -110,6 +111,31 @@ def test_secrets_are_on_the_router_and_nowhere_else(house: House) -> None:
         assert "s3cret" not in text
 
 
+MONITORED = {"management": {"networks": ["127.0.0.0/8"], "services": ["api"], "snmp": {"networks": ["127.0.0.1"]}}}
+COMMUNITY = "c0mmunity"
+
+
+def test_snmp_is_the_nas_entrys_and_its_community_is_on_the_router_and_nowhere_else(house: House) -> None:
+    nas, intent = f"{API}/nas/{house.nas_id}", f"{API}/nas/{house.nas_id}/intent"
+    refused = house.client.put(intent, json={"body": MONITORED})
+    assert (refused.status_code, refused.json()["field"]) == (409, "snmp")
+    said = {"snmp": {"version": "v2c"}, "snmp_secret": {"community": COMMUNITY}}
+    assert house.client.patch(nas, json=said).status_code == 200
+    job = house.approved(house.planned(MONITORED))
+    assert (job["state"], job["problems"]) == ("done", [])
+    assert COMMUNITY in [row["name"] for row in rows(house.box.router, "/snmp/community")]
+    assert house.planned(MONITORED)["state"] == "in_step"  # it is known to be ours
+    gone = house.approved(house.planned({"management": {"networks": ["127.0.0.0/8"], "services": ["api"]}}))
+    assert gone["state"] == "done"
+    assert COMMUNITY not in [row["name"] for row in rows(house.box.router, "/snmp/community")]
+    pages = [f"{API}/provisioning/jobs", intent, f"{API}/audit", f"{API}/events"]
+    texts = [house.client.get(page).text for page in pages]
+    with house.database.transaction() as one:
+        texts += [repr([row.__dict__ for row in one.scalars(select(table))]) for table in (OwnedRow, ProvisioningJob)]
+        texts.append(repr([entry.changes for entry in one.scalars(select(AuditEntry))]))
+    assert [text for text in texts if COMMUNITY in text] == []
+
+
 def test_what_changes_in_the_intent_changes_the_box_and_what_goes_goes(house: House) -> None:
     house.approved(house.planned())
     do(house.box.router, "/ip/firewall/filter/add", chain="forward", action="drop", comment="his")
@@ -138,6 +164,14 @@ def test_a_box_that_refuses_a_step_is_as_it_was_and_the_job_says_why(house: Hous
     assert (undone["state"], undone["detail"]) == ("undone", f"{command}: failure: no")
     assert rows(house.box.router, "/radius") == []
     assert house.planned()["commands"] == job["commands"]
+
+
+def test_a_change_after_which_the_box_reaches_less_is_undone_and_the_job_says_what(house: House) -> None:
+    job = house.planned({"pools": INTENT["pools"], "probe": {"ping": ["198.51.100.1"]}})
+    house.box.router.answering = lambda _: not rows(house.box.router, "/ip/pool")
+    undone = house.approved(job)
+    assert (undone["state"], undone["detail"]) == ("undone", "198.51.100.1 does not answer pings any more")
+    assert rows(house.box.router, "/ip/pool") == []
 
 
 def test_a_box_that_cannot_be_read_says_so(house: House) -> None:
@@ -202,7 +236,7 @@ def test_a_job_of_which_nothing_is_known_can_be_given_up(house: House) -> None:
 def test_two_workers_are_never_at_one_box(house: House) -> None:
     job = house.planned()
     house.post(f"/provisioning/jobs/{job['id']}/approve")
-    with house.provisioner._alone_at(int(house.nas_id)) as alone:
+    with alone_at(house.database, int(house.nas_id)) as alone:
         assert alone
         house.work()
         assert house.job(job["id"])["state"] == "approved"
@@ -251,8 +285,47 @@ def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: Hou
     assert house.approved(house.planned())["state"] == "done"
     assert house.client.get(path).json()["drift"] == []
     types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
-    assert types.count("provisioning.drifted") == 2  # before it was a BRAS, and now
-    assert types.count("provisioning.drift_ended") == 2
+    assert types.count("provisioning.drifted") == 1
+    assert types.count("provisioning.drift_ended") == 1
+
+
+def test_a_box_that_never_was_what_is_said_now_has_not_drifted(house: House) -> None:
+    """Not before it was a BRAS, nor when the intent is another since."""
+    house.approved(house.planned())
+    house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": {**INTENT, "pppoe": []}})
+    for _ in range(2):
+        house.post(f"/nas/{house.nas_id}/intent/check")
+        house.work()
+    assert house.client.get(f"{API}/nas/{house.nas_id}/intent").json()["drift"]
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert [one for one in types if one.startswith("provisioning.drift")] == []
+
+
+def test_a_box_that_stays_away_is_asked_again_soon_then_later_and_told_of_once(
+    house: House, database: Database, keyring: Keyring
+) -> None:
+    job = house.planned()
+    clock = ManualClock(utc_now())
+    waited: list[float] = []
+    provisioner = Provisioner(database, keyring, lambda access: RouterOs(access, timeout_s=0.5), AtOnce(), clock,
+                              waited.append)  # fmt: skip
+    away = Fault(FaultKind.REBOOT, "/ip/firewall/nat/add", seconds=3600)
+    house.box.router.faults.order(away)
+    house.post(f"/provisioning/jobs/{job['id']}/approve")
+    retries = []
+    for _ in range(9):
+        with database.transaction() as one:
+            one.execute(update(OutboxItem).values(due_at=func.now()))
+        work_off(database, {topics.PROVISIONING_DUE.name: provisioner.handle_due})
+        with database.transaction() as one:
+            (due_at,) = one.scalars(select(OutboxItem.due_at).where(OutboxItem.topic == topics.PROVISIONING_DUE.name))
+            retries.append(round((due_at - clock()).total_seconds()))
+            assert store.is_long_unknown(store.get_job(one, int(job["id"]))) is (len(retries) > 5)
+    assert retries == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert sum(waited) < 10 * len(retries)  # its thread is soon another box's
+    assert house.job(job["id"])["state"] == "unknown"
+    types = [one["type"] for one in house.client.get(f"{API}/events").json()["items"]]
+    assert types.count("provisioning.unknown") == 1
 
 
 def test_a_box_that_cannot_be_looked_at_says_why_and_keeps_what_was_seen(house: House) -> None:

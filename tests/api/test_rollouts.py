@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -54,7 +54,7 @@ class Network:
         """What the clock does after so long, and then the workers."""
         self.clock.advance(timedelta(seconds=seconds))
         with self.database.transaction() as session:
-            rollouts.advance_all(session, self.clock())
+            rollouts.advance_all(session, self.clock(), UTC)
         self.work()
 
     def planned(self, **given: Any) -> str:

@@ -139,7 +139,8 @@ BEYOND_THE_SCHEMA = {
     "prefix_length", "ranges", "mac_lock", "circuit_lock", "nas_id", "mac", "home_server_id", "inside_first",
     "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
     "from", "zone", "order_number", "legal_basis", "deadline", "snmp", "snmp_secret",
-    "routeros", "routeros_password", "time_windows", "quota_bytes", "policy_id", "exemption_review_on", "policy",
+    "routeros", "routeros_password", "time_windows", "windows", "nas_windows",
+    "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
     "early_discount_bp", "early_discount_days",
@@ -153,7 +154,7 @@ BEYOND_THE_SCHEMA = {
 #: Mappings whose keys are names that a client chooses.
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
-    "steps.", "evidence.", "trust.", "guard.", "scope.",
+    "steps.", "evidence.", "trust.", "guard.", "scope.", "nas_windows.",
     "steps.", "evidence.", "trust.", "columns.",
 )  # fmt: skip
 

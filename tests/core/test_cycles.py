@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.cycles import cycle_of
 from core.errors import InvalidInput
-from core.schedule import DAYS, check_windows, open_window
+from core.schedule import DAYS, check_windows, next_open, open_window
 
 days = st.dates(date(2024, 1, 1), date(2032, 12, 31))
 
@@ -73,6 +73,23 @@ def test_a_window_and_the_rest_of_the_day_share_every_moment(begins: Any, until:
     one, rest = window(first, second), window(second, first)
     assert (open_window([one], at) is None) != (open_window([rest], at) is None)
     assert open_window([window(first, second, *on)], at) is None or open_window([one], at) == 0
+
+
+WINDOWS = st.builds(
+    lambda begins, length, on: window(f"{begins // 60:02}:{begins % 60:02}",
+                                      f"{(begins + length) % 1440 // 60:02}:{(begins + length) % 60:02}", *on),
+    st.integers(0, 1439), st.integers(1, 1439), st.sets(st.sampled_from(DAYS), min_size=1),
+)  # fmt: skip
+
+
+@given(st.lists(WINDOWS, min_size=1, max_size=3), st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))
+def test_the_next_window_is_open_and_none_is_before(windows: list[dict[str, Any]], at: datetime) -> None:
+    opens = next_open(windows, at)
+    assert open_window(windows, opens) is not None
+    assert at <= opens <= at + timedelta(days=7)
+    for part in range(20):
+        between = at + (opens - at) * part / 20
+        assert between == opens or open_window(windows, between) is None
 
 
 def test_windows_are_kept_in_one_form() -> None:

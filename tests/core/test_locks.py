@@ -34,13 +34,25 @@ MAC = "AA:BB:CC:0D:EE:FF"
     [
         MAC, "aa-bb-cc-0d-ee-ff", "aabb.cc0d.eeff", "aabb-cc0d-eeff", "AABBCC0DEEFF", " aa:bb:cc:0d:ee:ff ",
         "AA-BB-CC-0D-EE-FF:casa-da-ana", "pppoe aa:bb:cc:0d:ee:ff#503",
+        "1:aa:bb:cc:d:ee:ff",  # a DHCP client's id at RouterOS
     ],
 )  # fmt: skip
 def test_a_mac_address_is_found_however_it_is_written(written: str) -> None:
     assert canonical_mac(written) == MAC
 
 
-@pytest.mark.parametrize("text", ["", "5511987654321", "192.168.100.200", "aa:bb:cc:0d:ee", "aa::bb:cc:0d:ee:ff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5511987654321",
+        "192.168.100.200",
+        "aa:bb:cc:0d:ee",
+        "aa::bb:cc:0d:ee:ff",
+        "2:aa:bb:cc:d:ee:ff",
+        "1:aa:bb:cc:d:ee",
+    ],
+)
 def test_what_is_no_mac_address_is_none(text: str) -> None:
     assert canonical_mac(text) is None
 

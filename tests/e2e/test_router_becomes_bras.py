@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 import routeros_api
 from small_provider import NAS_SECRET
 from whole_node import PROVEDOR, Node, free_port, kill, wait_for
+
+from core.schedule import DAYS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
 PASSWORD = "api s3cret"
@@ -43,8 +46,15 @@ class Router:
             return list(api.get_resource(menu).get())
 
     def order(self, **fault: str) -> None:
+        self.add("/simulate/faults", **fault)
+
+    def add(self, menu: str, **row: str) -> None:
         with self._api() as api:
-            api.get_resource("/simulate/faults").add(**fault)
+            api.get_resource(menu).add(**row)
+
+    def remove(self, menu: str, row_id: str) -> None:
+        with self._api() as api:
+            api.get_resource(menu).remove(id=row_id)
 
     @contextmanager
     def _api(self) -> Iterator[Any]:
@@ -61,7 +71,7 @@ class Router:
 def router(request: pytest.FixtureRequest, node: Node) -> Iterator[Router]:
     address, port = f"127.0.1.{VERSIONS.index(request.param) + 1}", free_port()
     command = [PROVEDOR, "simulate", "routeros", "--address", address, "--port", str(port), "--users", "5",
-               "--api-version", request.param]  # fmt: skip
+               "--api-version", request.param, "--seen-as", "127.0.0.1"]  # fmt: skip
     environment = {**os.environ, "ROUTEROS_PASSWORD": PASSWORD}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
@@ -116,3 +126,48 @@ def test_a_worker_that_is_killed_leaves_a_router_that_is_as_it_was(node: Node, r
     assert (settled["state"], settled["detail"]) == ("undone", "whoever was at it died")
     assert {row["name"] for row in router.seen("/ip/pool")} == before
     assert router.seen("/system/scheduler") == router.seen("/system/script") == []
+
+
+@pytest.mark.parametrize("router", ["6.49", "7.18"], indirect=True)
+def test_a_change_in_which_the_box_is_cut_off_from_who_it_reached_is_undone(
+    node: Node, router: Router, tmp_path: Path
+) -> None:
+    """What cuts it off is another's rule, made while ours are; nobody can tell whose fault it is."""
+    file = tmp_path / "intent.json"
+    file.write_text(json.dumps({"pools": [{"name": "probed", "ranges": "10.9.0.0/24"}],
+                                "probe": {"ping": ["198.51.100.1"]}}))  # fmt: skip
+    before = {menu: router.seen(menu) for menu in ("/ip/pool", "/interface/vlan", "/interface/pppoe-server/server")}
+    node.run("provision", "intent", router.name, str(file))
+    job = node.post("/provisioning/jobs", {"nas_id": router.nas_id})["id"]
+    path = f"/provisioning/jobs/{job}"
+    wait_for(lambda: node.api.get(path).json()["state"] == "planned")
+    router.order(kind="slow", command="/ip/pool/add", seconds="2")
+    node.post(f"{path}/approve", {})
+    wait_for(lambda: node.api.get(path).json()["undo_by"] is not None)
+    router.add("/ip/firewall/filter", chain="output", protocol="icmp", action="drop", comment="his")
+    wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 60, every_s=0.2)
+    undone = node.api.get(path).json()
+    assert (undone["state"], undone["detail"]) == ("undone", "198.51.100.1 does not answer pings any more")
+    for menu, rows in before.items():
+        assert len(router.seen(menu)) == len(rows), menu
+    for row in router.seen("/ip/firewall/filter"):
+        if row.get("comment") == "his":
+            router.remove("/ip/firewall/filter", row["id"])
+
+
+@pytest.mark.parametrize("router", ["7.18"], indirect=True)
+def test_a_change_waits_for_its_window_unless_somebody_says_now(node: Node, router: Router, tmp_path: Path) -> None:
+    later = datetime.now(UTC) + timedelta(days=3)
+    window = {"days": [DAYS[later.weekday()]], "from": "02:00", "until": "05:00"}
+    policy, intent = tmp_path / "policy.json", tmp_path / "intent.json"
+    policy.write_text(json.dumps({"windows": [window]}))
+    intent.write_text(json.dumps({"pools": [{"name": "windowed", "ranges": "10.8.0.0/24"}]}))
+    assert json.loads(node.run("provision", "policy", str(policy)))["windows"] == [window]
+    node.run("provision", "intent", router.name, str(intent))
+    assert "waits for its window, which opens" in node.run("provision", "apply", router.name, "--yes")
+    waiting = json.loads(node.run("provision", "jobs", "--json"))[0]
+    assert (waiting["state"], waiting["not_before"][11:16]) == ("approved", "05:00")  # two o'clock in Brasília
+    node.run("provision", "cancel", str(waiting["id"]))
+    assert "done: " in node.run("provision", "apply", router.name, "--yes", "--now")
+    policy.write_text("{}")
+    node.run("provision", "policy", str(policy))

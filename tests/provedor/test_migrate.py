@@ -15,6 +15,7 @@ from core.database import libpq_url, psycopg_url
 from core.errors import ConfigurationError
 from provedor.embedded import EmbeddedPostgres
 from provedor.migrate import alembic_config, head_revision, migrate, refuse_old
+from provisioning.routeros.bras import intent_of
 
 
 @pytest.fixture
@@ -71,6 +72,39 @@ def test_payments_of_before_accounts_stay_the_same_payments(empty_url: str) -> N
         rows = connection.execute(text("SELECT account_id, external_id FROM payment ORDER BY id")).all()
         assert [tuple(row) for row in rows] == [(1, "p1"), (None, None)]
         assert connection.scalar(text("SELECT count(*) FROM event WHERE transaction_id > 0")) == 2
+        connection.rollback()
+    engine.dispose()
+
+
+def test_communities_go_out_of_intents_their_audit_entries_and_commands_and_back_is_readable(empty_url: str) -> None:
+    """0039, up and down."""
+    engine = create_engine(psycopg_url(empty_url))
+    body = '{"management": {"networks": ["192.0.2.0/24"], "snmp": {"community": "noc", "networks": ["192.0.2.9"]}}}'
+    commands = '["/snmp community add name=noc addresses=192.0.2.9", "/snmp community set [find name=noc] a=b", "/a"]'
+    with engine.connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0035_provisioning")
+        connection.exec_driver_sql(
+            "INSERT INTO nas (name, address, secret_encrypted, vendor) VALUES ('bras', '192.0.2.1', '', 'mikrotik');"
+            f"INSERT INTO bras_intent (nas_id, body, drift) VALUES (1, '{body}', '{commands}');"
+            "INSERT INTO audit_entry (actor, action, resource, resource_id, changes)"
+            f" VALUES ('ana', 'update', 'bras_intent', '1', '{{\"body\": {body}}}');"
+            "INSERT INTO provisioning_job (nas_id, state, created_by, commands)"
+            f" VALUES (1, 'done', 'ana', '{commands}')"
+        )
+        command.upgrade(config, "0039_provisioning_policy")
+        for query in ("SELECT body FROM bras_intent", "SELECT changes->'body' FROM audit_entry"):
+            kept = connection.execute(text(query)).scalar_one()
+            assert kept["management"]["snmp"] == {"networks": ["192.0.2.9"]}
+            intent_of(kept)
+        for query in ("SELECT drift FROM bras_intent", "SELECT commands FROM provisioning_job"):
+            first, second, third = connection.execute(text(query)).scalar_one()
+            assert first == '/snmp community add name="********" addresses=192.0.2.9'
+            assert (second, third) == ('/snmp community set [find name="********"] a=b', "/a")
+        command.downgrade(config, "0035_provisioning")
+        kept = connection.execute(text("SELECT body FROM bras_intent")).scalar_one()
+        assert kept["management"] == {"networks": ["192.0.2.0/24"], "snmp": None}
         connection.rollback()
     engine.dispose()
 

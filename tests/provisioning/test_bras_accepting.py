@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from routeros_boxes import do, lone_router, rows
 
-from provisioning.routeros.bras import Accepted, Intent, Surroundings, accept, desired_of, intent_of
+from provisioning.routeros.bras import Accepted, Intent, SnmpAgent, Surroundings, accept, desired_of, intent_of
 from provisioning.routeros.change.applying import apply_step
 from provisioning.routeros.client import Row
 from provisioning.routeros.planning import added, make_plan
@@ -28,7 +28,7 @@ BODY: dict[str, Any] = {
     "walled_garden": {"portal": "192.0.2.80", "dns": ["192.0.2.53"], "allowed": ["198.51.100.0/24"]},
     "management": {"networks": ["192.0.2.0/24"], "ntp": ["192.0.2.123"], "services": ["api", "ssh"],
                    "syslog": {"server": "192.0.2.20"},
-                   "snmp": {"community": "watch", "networks": ["192.0.2.0/24"]}},
+                   "snmp": {"networks": ["192.0.2.0/24"]}},
 }  # fmt: skip
 VERSIONS = [Version.V6_49, Version.V7_12, Version.V7_18, Version.V7_23]
 
@@ -40,7 +40,7 @@ class World:
         self.version = version
         self.intent = intent_of(body)
         self.router: Router = lone_router(version)
-        self.around = Surroundings(version.release, "s3cret", 3799, "walled-garden")
+        self.around = Surroundings(version.release, "s3cret", 3799, "walled-garden", snmp=SnmpAgent("watch"))
         desired = desired_of(self.intent, self.around)
         self.menus = desired.menus | {one.menu for one in desired.settings}
         plan = make_plan(desired, self.actual(), version.release, {})
@@ -240,6 +240,6 @@ def _plan(intent: Intent, actual: dict[str, list[Row]]) -> list[str]:
 
 RELEASE = Version.V7_18.release
 INTENT = intent_of(BODY)
-AROUND = Surroundings(RELEASE, "s3cret", 3799, "walled-garden")
+AROUND = Surroundings(RELEASE, "s3cret", 3799, "walled-garden", snmp=SnmpAgent("watch"))
 _WORLD = World(Version.V7_18)
 ACTUAL, OWNED = _WORLD.actual(), _WORLD.owned

@@ -15,7 +15,7 @@ from aaa.coa import CoaClient, client
 from core import outbox, policies, switches, topics
 from core.access import HoldEffect, HoldReason
 from core.audit import Actor
-from core.clock import ManualClock
+from core.clock import ManualClock, utc_now
 from core.database import Database
 from core.holds import lift_hold, place_hold
 from core.keyring import Keyring
@@ -24,6 +24,8 @@ from core.topics import Topic
 from provisioning.enforce import TRIES_BEFORE_ALARM, Enforcer
 from provisioning.models import ASKING, EnforcementStep
 from provisioning.reconciler import sweep
+from provisioning.routeros.lines import RouterLines
+from provisioning.routers import Routers
 
 OUT_OF_STEP = "provisioning.session_out_of_step"
 AWAITS_TURN = "provisioning.session_awaits_turn"
@@ -41,7 +43,9 @@ def world(database: Database, keyring: Keyring) -> Iterator[World]:
     coa = CoaClient()
     with ThreadPoolExecutor(2) as conclusions:
         clock = ManualClock(datetime.now(UTC))
-        yield World(database, keyring, Enforcer(database, coa, conclusions, keyring, clock, lambda _: False))
+        routers = Routers(RouterLines(), utc_now)
+        yield World(database, keyring, Enforcer(database, coa, routers, conclusions, keyring, clock, lambda _: False))
+        routers.lines.close()
         coa.close()
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from bras_intents import EVERYTHING, MODERN, around
 from routeros_boxes import Box, Clock, box, do, rows, session
 
-from provisioning.routeros.bras import Surroundings, desired_of, intent_of
+from provisioning.routeros.bras import Surroundings, desired_of, intent_of, proof_of
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
 from provisioning.routeros.change.run import SETTLE_TRIES, Doubt
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Desired, make_plan
-from provisioning.routeros.reading import read_rows, release_of
+from provisioning.routeros.planning import Desired, Remove, Wanted, make_plan
+from provisioning.routeros.probing import NO_PROOF, WATCH_S, Proof
+from provisioning.routeros.reading import read_rows, release_of, state_of
 from provisioning.routeros.schema import MENUS
 from provisioning.simulators.routeros import Fault, FaultKind, Version, When
 
-SMALL = {"walled_garden": {"portal": "192.0.2.80"}}
+SMALL: dict[str, Any] = {"walled_garden": {"portal": "192.0.2.80"}}
+PROBED: dict[str, Any] = {**SMALL, "probe": {"ping": ["198.51.100.1", "198.51.100.2"], "source": "192.0.2.1"}}
 BIG: dict[str, Any] = {
     "radius": {"servers": [{"address": "192.0.2.10"}]},
     "pools": [{"name": "homes", "ranges": "100.64.0.2-100.64.3.254"}],
@@ -55,6 +58,7 @@ class World:
     box: Box
     clock: Clock
     desired: Desired
+    proof: Proof = NO_PROOF
     journal: Journal = field(default_factory=Journal)
     #: Called when the run waits for the router.
     while_waiting: Callable[[], None] = lambda: None
@@ -69,11 +73,23 @@ class World:
         before = read_rows(client, menus, release)
         client.close()
         plan = make_plan(self.desired, before, release, {})
-        return ChangeRun(self.client, NAME, self.desired, before, plan, release, {}, self.journal, self.wait)
+        return ChangeRun(
+            self.client, NAME, self.desired, before, plan, release, {}, self.journal, self.wait, self.proof
+        )
 
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         self.while_waiting()
+
+    def outcome(self, change: ChangeRun) -> Result:
+        """As it is found sooner or later: a router that cannot be asked is asked again, later and later."""
+        result = change.run()
+        for _ in range(10):
+            if result.outcome is not Outcome.UNKNOWN:
+                break
+            self.clock.now += 60
+            result = change.take_over()
+        return result
 
     def state(self) -> Any:
         """Of everything that can be configured."""
@@ -95,7 +111,8 @@ def world(version: Version, body: dict[str, Any] = BIG, sessions: int = 0, **giv
         client = RouterOs(one.access())
         release = release_of(client)
         client.close()
-        yield World(one, clock, desired_of(intent_of(body), Surroundings(release, "s3cret", 3799, "walled-garden")))
+        wanted = desired_of(intent_of(body), Surroundings(release, "s3cret", 3799, "walled-garden"))
+        yield World(one, clock, wanted, proof_of(intent_of(body)))
 
 
 def accepts(world: World) -> bool:
@@ -116,6 +133,84 @@ def test_a_change_is_applied_seen_and_leaves_nothing_behind(version: Version) ->
         assert one.traces() == []
         again = one.change().plan
         assert [step.menu for step in again.steps if "comment" in MENUS[step.menu].known_to(change.release)] == []
+
+
+@pytest.mark.parametrize("version", [*VERSIONS, Version.V7_22, Version.V7_23])
+def test_a_change_with_every_part_of_an_intent_is_applied_and_there_is_nothing_left_to_do(version: Version) -> None:
+    """We are let in afterwards as a user with fewer rights, who may do all of the next change."""
+    body = {**EVERYTHING, **({} if version is Version.V6_49 else MODERN)}
+    body["management"] = {**body["management"], "networks": ["127.0.0.0/8"], "services": ["api", "ssh"],
+                          "user": {"networks": ["127.0.0.0/8"]}}  # fmt: skip
+    with world(version, SMALL, firewall=True) as one:
+        client = one.client()
+        release = release_of(client)
+        client.close()
+        one.desired, one.proof = desired_of(intent_of(body), around(release)), proof_of(intent_of(body))
+        change = one.change()
+        assert change.run() == Result(Outcome.DONE, "")
+        (user,) = rows(one.box.router, "/user")
+        assert (user["group"], user["address"]) == ("provedor-api", "127.0.0.0/8")
+        mine = change._owned_after()
+        again = make_plan(one.desired, read_rows(one.client(), change.before, release), release, mine)
+        assert (again.steps, again.problems) == ((), ())
+        one.desired = desired_of(intent_of({**body, "dhcp": [], "hotspots": [], "queues": {}}), around(release))
+        less = one.change()
+        less.owned = mine
+        less.plan = make_plan(one.desired, less.before, release, mine)
+        assert less.run() == Result(Outcome.DONE, "")
+        for menu in ("/ip/dhcp-server", "/ip/address", "/ip/hotspot", "/ip/hotspot/walled-garden", "/queue/tree"):
+            assert rows(one.box.router, menu) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_change_that_takes_rows_of_every_menu_away_is_undone_from_wherever_it_came_to(version: Version) -> None:
+    body = {**EVERYTHING, **({} if version is Version.V6_49 else MODERN)}
+    body["management"] = {**body["management"], "networks": ["127.0.0.0/8"], "services": ["api"], "user": None}
+    with world(version, SMALL) as one:
+        client = one.client()
+        release = release_of(client)
+        client.close()
+        one.desired = desired_of(intent_of(body), around(release))
+        first = one.change()
+        assert first.run().outcome is Outcome.DONE
+        mine, menus, less = first._owned_after(), first.before, {name: [] for name in ("dhcp", "hotspots", "pppoe")}
+        more = {"queues": {}, "pools": [{"name": "other", "ranges": "10.0.0.0/24"}], "ipv6_pools": [], "profile": None}
+        one.desired = desired_of(
+            intent_of({**body, **less, **more, "walled_garden": {"portal": "192.0.2.81"}}), around(release)
+        )
+        for third in range(4):
+            change = one.change()
+            change.owned, change.plan = mine, make_plan(one.desired, change.before, release, mine)
+            gone = {step.menu for step in change.plan.steps if isinstance(step, Remove)}
+            assert gone >= {
+                "/ip/pool",
+                "/ppp/profile",
+                "/interface/pppoe-server/server",
+                "/ip/dhcp-server",
+                "/queue/tree",
+            }
+            one.journal.cancel_at = max(1, len(change.plan.steps) * third // 3)
+            client = one.client()
+            before = state_of(read_rows(client, menus, release))
+            assert one.outcome(change) == Result(Outcome.UNDONE, "cancelled by ana"), third
+            assert state_of(read_rows(client, menus, release)) == before, third
+            client.close()
+            assert one.traces() == []
+
+
+def test_a_change_that_takes_our_user_the_rights_or_addresses_that_we_need_is_undone() -> None:
+    for version, networks in ((Version.V6_49, "198.51.100.0/24"), (Version.V7_18, "198.51.100.0/24")):
+        body = {"management": {"networks": ["127.0.0.0/8"], "services": ["api"], "user": {"networks": [networks]}}}
+        with world(version, SMALL, firewall=True) as one:
+            client = one.client()
+            release = release_of(client)
+            client.close()
+            one.desired = desired_of(intent_of(body), around(release))
+            before = one.state()
+            result = one.change().run()
+            assert (result.outcome, "second connection failed" in result.detail) == (Outcome.UNDONE, True)
+            assert one.state() == before
+            assert accepts(one)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +237,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("version", "body"), [(Version.V7_12, BIG), (Version.V7_18, SMALL), (Version.V6_49, SMALL)])
+@pytest.mark.parametrize(("version", "body"), [(Version.V7_12, BIG), (Version.V7_18, PROBED), (Version.V6_49, SMALL)])
 def test_whatever_breaks_at_whatever_command_it_is_changed_or_as_it_was(
     version: Version, body: dict[str, Any], kind: str
 ) -> None:
@@ -153,7 +248,7 @@ def test_whatever_breaks_at_whatever_command_it_is_changed_or_as_it_was(
             before, change = one.state(), one.change()
             fault = KINDS[kind]
             one.box.router.faults.order(Fault(**{**_said(fault), "at": at}))
-            result = change.run()
+            result = one.outcome(change)
             met = one.box.router.faults.rows()[0]["done"] == "1"
             one.box.router.faults.clear()
             one.clock.now += 3600  # nothing is still to come
@@ -205,6 +300,100 @@ def test_a_change_that_loses_sessions_is_undone() -> None:
         one.journal.applied = lambda _: one.box.online.sessions.clear()  # type: ignore[method-assign]
         result = change.run()
         assert (result.outcome, result.detail) == (Outcome.UNDONE, "50 of 50 sessions are gone")
+        assert one.state() == before
+
+
+def cutting(one: World, **rule: str) -> ChangeRun:
+    """A change with a rule that keeps the router's own packets in."""
+    said = {name.replace("_", "-"): value for name, value in rule.items()}
+    values = {"chain": "output", "action": "drop", "disabled": "no", **said}
+    rows = (*one.desired.rows, Wanted("/ip/firewall/filter", "garden/mistake", values))
+    one.desired = replace(one.desired, rows=rows)
+    return one.change()
+
+
+#: A small change of 7.18 is undone by safe mode, the others by a scheduler.
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_change_that_cuts_the_data_path_is_undone(version: Version) -> None:
+    with world(version, PROBED, firewall=True) as one:
+        before, change = one.state(), cutting(one, protocol="icmp", dst_address="198.51.100.2")
+        result = change.run()
+        detail = "198.51.100.2 from 192.0.2.1 does not answer pings any more"
+        assert result == Result(Outcome.UNDONE, detail)
+        assert one.journal.by is (UndoBy.SAFE_MODE if version is Version.V7_18 else UndoBy.SCHEDULER)
+        assert one.state() == before
+        assert one.traces() == []
+
+
+def test_who_did_not_answer_before_the_change_is_no_harm() -> None:
+    with world(Version.V7_18, PROBED) as one:
+        one.box.router.answering = lambda address: address != "198.51.100.2"
+        assert one.change().run().outcome is Outcome.DONE
+
+
+def test_a_path_that_needs_a_moment_is_looked_at_again() -> None:
+    with world(Version.V7_18, PROBED) as one:
+        change = one.change()
+        one.journal.applied = lambda _: setattr(one.box.router, "answering", lambda _: False)  # type: ignore[method-assign]
+        one.while_waiting = lambda: setattr(one.box.router, "answering", lambda _: True)
+        assert change.run().outcome is Outcome.DONE
+
+
+def with_radius(one: World) -> None:
+    """It has our RADIUS servers, and sessions that report."""
+    assert one.change().run().outcome is Outcome.DONE
+    one.box.router.radius.per_s = 2.0
+
+
+RADIUS: dict[str, Any] = {"radius": {"servers": [{"address": "192.0.2.10"}, {"address": "192.0.2.11"}]}}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_change_that_cuts_radius_off_is_undone_though_its_servers_answer_pings(version: Version) -> None:
+    with world(version, {**RADIUS, **SMALL}, firewall=True, sessions=5) as one:
+        with_radius(one)
+        before = one.state()
+        result = cutting(one, protocol="udp", dst_port="1812-1813").run()
+        assert result.outcome is Outcome.UNDONE
+        assert result.detail == "; ".join(
+            f"RADIUS server {address} was asked, and gave no answer that the box takes"
+            for address in ("192.0.2.10", "192.0.2.11")
+        )
+        assert one.state() == before
+        one.clock.now += WATCH_S
+        assert rows(one.box.router, "/radius")  # and it is asked again
+        first = one.client()
+        (counters,) = first.call("/radius/monitor", {"numbers": "0", "once": ""})
+        first.close()
+        assert int(counters["accepts"]) > 0
+
+
+def test_a_secret_that_radius_does_not_have_is_undone() -> None:
+    with world(Version.V7_12, RADIUS) as one:
+        one.box.router.radius.per_s, one.box.router.radius.secret = 2.0, "another"
+        before = one.state()
+        result = one.change().run()
+        assert (result.outcome, "192.0.2.10 was asked" in result.detail) == (Outcome.UNDONE, True)
+        assert one.state() == before
+
+
+def test_radius_that_was_silent_before_is_no_harm_and_one_that_nobody_asks_proves_nothing() -> None:
+    with world(Version.V7_12, {**RADIUS, **SMALL}) as one:
+        with_radius(one)
+        do(one.box.router, "/ip/firewall/filter/remove", numbers=rows(one.box.router, "/ip/firewall/filter")[0][".id"])
+        one.box.router.answering = lambda _: False
+        assert one.change().run().outcome is Outcome.DONE
+        do(one.box.router, "/ip/firewall/filter/remove", numbers=rows(one.box.router, "/ip/firewall/filter")[0][".id"])
+        one.box.router.radius.per_s = 0
+        assert one.change().run().outcome is Outcome.DONE
+
+
+def test_a_user_that_may_not_ping_changes_nothing() -> None:
+    with world(Version.V7_18, PROBED) as one:
+        do(one.box.router, "/user/group/add", name="narrow", policy="read,write,policy,api,sensitive")
+        do(one.box.router, "/user/set", numbers="provedor", group="narrow")
+        before = one.state()
+        assert one.change().run() == Result(Outcome.REFUSED, "/ping: not enough permissions (9)")
         assert one.state() == before
 
 

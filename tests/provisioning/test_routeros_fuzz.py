@@ -74,6 +74,7 @@ BY_KIND: dict[Kind, st.SearchStrategy[str]] = {
     Kind.RANGES: st.sampled_from(["10.0.0.1", "10.0.0.0/24", "10.0.0.1-10.0.0.9,10.1.0.1", "2001:db8::1"]),
     Kind.RATE: st.sampled_from(["0", "10M", "512k/2M", "1G/1G", "1234567/7"]),
     Kind.SET: st.sampled_from(["", "a", "b,a", "read,write", "pap,chap", "established,related"]),
+    Kind.POLICIES: st.sampled_from(["", "read", "write,read", "read,!ftp,!write", "api,policy,sensitive,test"]),
     Kind.REFERENCE: st.sampled_from(["a", "b", "default", "ether1", "ether2", "full", "memory", "10.0.0.1", "all"]),
 }
 

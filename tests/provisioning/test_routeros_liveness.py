@@ -25,7 +25,8 @@ from core.keyring import ROUTEROS_PASSWORD, Keyring
 from core.models.network import Nas, Session
 from core.routeros import RouterOsAccess, check_routeros
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.liveness import QUESTIONS_MAX, REST_S, RouterOsProbe
+from provisioning.routeros.lines import WAITING_MAX, RouterLines
+from provisioning.routeros.liveness import REST_S, RouterOsProbe
 from provisioning.routeros.presence import HOTSPOT, LEASES, PPP, is_among, queries
 from provisioning.routeros.values import mac_address, parse_duration, session_number
 from provisioning.simulators.routeros import Listing
@@ -47,9 +48,9 @@ def addressee(found: Box | None = None, **given: Any) -> Addressee:
 
 @pytest.fixture
 def probe() -> Iterator[RouterOsProbe]:
-    probe = RouterOsProbe()
-    yield probe
-    probe.close()
+    lines = RouterLines()
+    yield RouterOsProbe(lines)
+    lines.close()
 
 
 def told(probe: RouterOsProbe, one: Addressee) -> Liveness:
@@ -89,7 +90,6 @@ def test_without_access_nothing_is_known_at_once(probe: RouterOsProbe) -> None:
     answers: list[Liveness] = []
     probe.ask(addressee(), answers.append)
     assert answers == [Liveness.UNKNOWN]
-    assert probe.asked_routers == 0
 
 
 def test_a_router_without_hotspot_has_no_hotspot_sessions(probe: RouterOsProbe) -> None:
@@ -194,7 +194,8 @@ def test_a_router_that_cannot_be_asked_is_left_alone_for_a_while(given: dict[str
         return RouterOs(access, timeout_s=0.5)
 
     with box(session(1)) as found:
-        probe = RouterOsProbe(monotonic=lambda: moments[0], connect=connect)
+        lines = RouterLines(connect=connect)
+        probe = RouterOsProbe(lines, monotonic=lambda: moments[0])
         wrong = addressee(found, routeros=found.access(**given))
         assert told(probe, wrong) is Liveness.UNKNOWN
         assert told(probe, wrong) is Liveness.UNKNOWN
@@ -202,7 +203,7 @@ def test_a_router_that_cannot_be_asked_is_left_alone_for_a_while(given: dict[str
         moments[0] += REST_S + 1
         assert told(probe, wrong) is Liveness.UNKNOWN
         assert told(probe, addressee(found)) is Liveness.ALIVE  # with the right access
-        probe.close()
+        lines.close()
 
 
 def test_a_router_comes_back_when_its_rest_is_over() -> None:
@@ -216,14 +217,15 @@ def test_a_router_comes_back_when_its_rest_is_over() -> None:
         return [row()]
 
     with box(others={"/ppp/active": Listing(shown)}) as found:
-        probe = RouterOsProbe(monotonic=lambda: moments[0])
+        lines = RouterLines()
+        probe = RouterOsProbe(lines, monotonic=lambda: moments[0])
         one = addressee(found)
         assert told(probe, one) is Liveness.UNKNOWN
         broken.clear()
         assert told(probe, one) is Liveness.UNKNOWN  # it rests
         moments[0] += REST_S + 1
         assert told(probe, one) is Liveness.ALIVE
-        probe.close()
+        lines.close()
 
 
 def test_one_router_that_is_slow_delays_no_other_and_its_queue_is_bounded(probe: RouterOsProbe) -> None:
@@ -235,7 +237,7 @@ def test_one_router_that_is_slow_delays_no_other_and_its_queue_is_bounded(probe:
 
     answers: list[Liveness] = []
     with box(others={"/ppp/active": Listing(slow)}) as stuck, box(session(1)) as found:
-        for _ in range(QUESTIONS_MAX + 50):
+        for _ in range(WAITING_MAX + 50):
             probe.ask(addressee(stuck), answers.append)
         assert 49 <= len(answers) <= 50
         assert set(answers) == {Liveness.UNKNOWN}
@@ -246,13 +248,14 @@ def test_one_router_that_is_slow_delays_no_other_and_its_queue_is_bounded(probe:
 
 
 def test_an_idle_connection_is_given_up_and_made_anew() -> None:
-    probe = RouterOsProbe(idle_s=0.05)
+    lines = RouterLines(idle_s=0.05)
+    probe = RouterOsProbe(lines)
     with box(session(1)) as found:
         assert told(probe, addressee(found)) is Liveness.ALIVE
         deadline = time.monotonic() + 5
-        while (probe.asked_routers or found.server.connections) and time.monotonic() < deadline:
+        while (lines.open_routers or found.server.connections) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert (probe.asked_routers, found.server.connections) == (0, 0)
+        assert (lines.open_routers, found.server.connections) == (0, 0)
         assert told(probe, addressee(found)) is Liveness.ALIVE
 
 

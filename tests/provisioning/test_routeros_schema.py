@@ -41,6 +41,7 @@ def test_every_field_holds_together(menu: MenuSchema, field: Field) -> None:
         (Kind.RANGES, "192.0.2.2-192.0.2.9,198.51.100.0/24", "192.0.2.2-192.0.2.9,198.51.100.0/24"),
         (Kind.RATE, "10M/20000k", "10000000/20000000"),
         (Kind.SET, "pap,chap", "chap,pap"),
+        (Kind.POLICIES, "write,!ftp,read", "read,write"),
         (Kind.TEXT, "yes", "yes"),
     ],
 )

@@ -17,7 +17,7 @@ from librouteros.exceptions import FatalError, TrapError
 from librouteros.login import token
 from librouteros.query import And, Key, Or
 from routeros_api.exceptions import RouterOsApiCommunicationError, RouterOsApiConnectionError
-from routeros_boxes import PASSWORD, USER, Box, box, session
+from routeros_boxes import PASSWORD, USER, Box, Clock, box, do, session
 
 from provisioning.simulators.routeros import Listing, Version, self_signed
 from provisioning.simulators.routeros.query import BadQuery, matches
@@ -303,3 +303,29 @@ def test_a_row_that_is_no_utf8_goes_out_as_it_is() -> None:
     with box(others={"/ppp/active": menu}) as found:
         api = librouteros.connect("127.0.0.1", USER, PASSWORD, port=found.server.port, encoding="latin-1", timeout=5)
         assert next(iter(api("/ppp/active/print")))["name"] == "josé"
+
+
+@pytest.mark.parametrize(("version", "table"), [(Version.V6_49, "routing-table"), (Version.V7_18, "vrf")])
+def test_it_pings_as_real_ones_do_and_counts_what_it_asks_of_radius(version: Version, table: str) -> None:
+    """Rows as clients of real routers have them (napalm-ros), the counters as the manual does."""
+    clock = Clock()
+    with box(version=version, clock=clock) as found:
+        api = librouteros.connect("127.0.0.1", USER, PASSWORD, port=found.server.port, timeout=5)
+        found.router.answering = lambda address: address == "192.0.2.1"
+        answered = list(api("/ping", address="192.0.2.1", count="3", interval="200ms", **{table: "main"}))
+        assert [row["received"] for row in answered] == [1, 2, 3]
+        assert {"seq", "host", "size", "ttl", "time", "sent", "packet-loss", "min-rtt", "avg-rtt", "max-rtt"} <= set(
+            answered[0]
+        )
+        (lost,) = api("/ping", address="192.0.2.9", count="1")
+        assert (lost["status"], lost["packet-loss"]) == ("timeout", 100)
+        for wrong in ({"address": "192.0.2.1", "size": "9", "no-such": "1"}, {"count": "1"}, {"address": "ns1"}):
+            with pytest.raises(TrapError):
+                list(api("/ping", **wrong))
+        for address in ("192.0.2.9", "192.0.2.1"):
+            do(found.router, "/radius/add", service="ppp", address=address, secret="x")
+        found.router.radius.per_s = 1.0
+        clock.now += 3
+        silent, first = (next(iter(api("/radius/monitor", numbers=one, once=""))) for one in ("0", "1"))
+        assert (silent["requests"], silent["accepts"], silent["resends"], silent["timeouts"]) == (3, 0, 9, 3)
+        assert (first["requests"], first["accepts"], first["timeouts"], first["bad-replies"]) == (3, 3, 0, 0)

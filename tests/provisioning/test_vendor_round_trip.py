@@ -27,11 +27,13 @@ from aaa.packet import Code, Kind, Packet, parse
 from aaa.vendors import Local, adapter
 from core import policies
 from core.access import Access, HoldEffect
-from core.clock import ManualClock
+from core.clock import ManualClock, utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models import Plan, Service, Session, StopKind, Vendor
 from provisioning.enforce import Enforcer
+from provisioning.routeros.lines import RouterLines
+from provisioning.routers import Routers
 
 SECRET = SharedSecret(b"testing123")
 #: Upload and download, kbit/s.
@@ -213,7 +215,9 @@ def world(database: Database, keyring: Keyring) -> Iterator[World]:
     coa = CoaClient()
     with ThreadPoolExecutor(2) as conclusions:
         clock = ManualClock(datetime.now(UTC))
-        yield World(database, keyring, Enforcer(database, coa, conclusions, keyring, clock, lambda _: True))
+        routers = Routers(RouterLines(), utc_now)
+        yield World(database, keyring, Enforcer(database, coa, routers, conclusions, keyring, clock, lambda _: True))
+        routers.lines.close()
         coa.close()
 
 

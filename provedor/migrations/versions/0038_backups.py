@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0038_backups"
-down_revision = "0035_provisioning"
+down_revision = "0036_local_access"
 branch_labels = None
 depends_on = None
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import InvalidInput
+from provisioning.routeros.bras.checking import intent_of
 from provisioning.routeros.bras.desired import Surroundings, desired_of
-from provisioning.routeros.bras.intent import Intent, intent_of
+from provisioning.routeros.bras.intent import Intent
 from provisioning.routeros.planning import Add, Change, Move, Plan, Step, make_plan
 from provisioning.routeros.planning.desired import Owned, mark_in
 from provisioning.routeros.planning.plan import Actual

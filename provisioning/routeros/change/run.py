@@ -1,9 +1,10 @@
 """A change of one router, from the first look to the last.
 
-    look        the router is as it was planned for
+    look        the router is as it was planned for; who answers it, and what becomes of its RADIUS
     arm         from here on it undoes by itself what is not confirmed
     apply       step by step; a step that is refused, and everything is undone
-    verify      by a second, new connection; any doubt, and everything is undone
+    verify      by a second, new connection: what was wanted is there, and what was there before is not lost; any doubt,
+                and everything is undone
     disarm      what was changed stays
 
 Whatever happens in between, the router ends up either changed or as it was, and `settle` says which: after a lost
@@ -27,15 +28,16 @@ from provisioning.routeros.planning import Desired, Plan, added, make_plan
 from provisioning.routeros.planning.desired import Owned
 from provisioning.routeros.planning.plan import Actual
 from provisioning.routeros.planning.script import commands
+from provisioning.routeros.probing import NO_PROOF, Proof, Seen, look, lost
 from provisioning.routeros.reading import count_sessions, read_rows, release_of, state_of
 from provisioning.routeros.schema import Release
 
 #: Of the sessions that were there before so many may be gone after, because people hang up, too: a share, and some.
 SESSIONS_LOST_SHARE: Final = 0.02
 SESSIONS_LOST: Final = 3
-#: How often a router is asked after a lost connection, and the pause between.
-SETTLE_TRIES: Final = 30
-SETTLE_PAUSE_S: Final = 10.0
+#: How often a router is asked at once after a lost connection, and the pause between; others wait meanwhile.
+SETTLE_TRIES: Final = 3
+SETTLE_PAUSE_S: Final = 2.0
 
 log = structlog.get_logger()
 Connect = Callable[[], RouterOs]
@@ -65,7 +67,8 @@ class Journal(Protocol):
 
 @dataclass(slots=True)
 class ChangeRun:
-    """`name`: of this change at the router. `before`: what `plan` was made for. `wait`: for so many seconds."""
+    """`name`: of this change at the router. `before`: what `plan` was made for. `wait`: for so many seconds. `proof`:
+    what it must not cut."""
 
     connect: Connect
     name: str
@@ -76,7 +79,9 @@ class ChangeRun:
     owned: Owned
     journal: Journal
     wait: Callable[[float], None]
+    proof: Proof = NO_PROOF
     _sessions: int = field(default=0, init=False)
+    _seen: Seen | None = field(default=None, init=False)
 
     def run(self) -> Result:
         client = self.connect()
@@ -124,6 +129,7 @@ class ChangeRun:
         if state_of(actual) != state_of(self.before):
             raise Doubt("the router was changed since this was planned: plan again")
         self._sessions = count_sessions(client)
+        self._seen = look(client, self.proof, self.release, self.wait)
 
     def _carry_out(self, client: RouterOs, undo: Undo) -> Result:
         try:
@@ -160,9 +166,13 @@ class ChangeRun:
         if left.steps:
             raise Doubt(f"{len(left.steps)} of {len(self.plan.steps)} changes are not to be seen")
         sessions = count_sessions(client)
-        lost = self._sessions - sessions
-        if lost > SESSIONS_LOST + SESSIONS_LOST_SHARE * self._sessions:
-            raise Doubt(f"{lost} of {self._sessions} sessions are gone")
+        gone = self._sessions - sessions
+        if gone > SESSIONS_LOST + SESSIONS_LOST_SHARE * self._sessions:
+            raise Doubt(f"{gone} of {self._sessions} sessions are gone")
+        assert self._seen is not None  # noqa: S101  (it was looked at before)
+        cut = lost(client, self.proof, self._seen, self.release, self.wait)
+        if cut:
+            raise Doubt("; ".join(cut))
 
     def _left(self, client: RouterOs) -> Plan:
         """What there would be to do now; rows that were added are ours by then."""

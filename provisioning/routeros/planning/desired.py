@@ -15,15 +15,19 @@ from typing import Final
 
 _MARKED: Final = re.compile(r"provedor:(?P<mark>[^\s/]+/\S+)")
 
+#: Families whose rows come and go with subscribers, at any moment: no plan of others is older for that.
+LIVING: Final = frozenset({"live", "local", "localprofile", "session"})
 #: {(menu, key): mark} of rows of ours in menus without comments.
 Owned = Mapping[tuple[str, tuple[str, ...]], str]
 
 
 class Place(StrEnum):
-    """Where a row of an ordered menu goes: before all rows of others, or behind them."""
+    """Where a row of an ordered menu goes: before all rows of others, or behind them; a new one for which that says
+    nothing comes last, and stays wherever somebody moves it."""
 
     FIRST = "first"
     LAST = "last"
+    ANYWHERE = "anywhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from provisioning.routeros.client import Row
 from provisioning.routeros.planning.desired import Owned, Wanted, family_of, mark_in
 from provisioning.routeros.planning.steps import Problem
-from provisioning.routeros.schema import MenuSchema, canonical
+from provisioning.routeros.schema import MASK, MenuSchema, canonical
 
 Key = tuple[str, ...]
 
@@ -70,10 +70,10 @@ class _Matcher:
         key = self._key(wanted.values)
         if self._menu.key and key in self._by_key:
             detail = "there is a row of this name that is not ours: rename it, or adopt it"
-            matched.problems.append(Problem(self._menu.path, " ".join(key), detail))
+            matched.problems.append(Problem(self._menu.path, self._told(key), detail))
             return
         if wanted.mark is None:
-            matched.problems.append(Problem(self._menu.path, " ".join(key), "the router has no such row"))
+            matched.problems.append(Problem(self._menu.path, self._told(key), "the router has no such row"))
             return
         same = [row_id for row_id in self._by_mark.get(wanted.mark, ()) if row_id not in self._taken]
         self._taken.update(same[:1])
@@ -94,6 +94,11 @@ class _Matcher:
         if mark is not None or not self._menu.key:  # without a key every row would have the same
             return mark
         return owned.get((self._menu.path, self._key(row)))
+
+    def _told(self, key: Key) -> str:
+        """For people."""
+        fields = [self._menu.fields[name] for name in self._menu.key]
+        return " ".join(value if field.is_told else MASK for field, value in zip(fields, key, strict=True))
 
     def _key(self, values: Mapping[str, str | None]) -> Key:
         return key_of(self._menu, values)

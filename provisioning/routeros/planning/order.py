@@ -23,17 +23,23 @@ Pair = tuple[Wanted, Row | None]
 
 def place(menu: MenuSchema, pairs: Sequence[Pair], rows: Sequence[Row]) -> Placed:
     """`pairs`: those that go first before those that go last. `rows`: the menu's, without those that are removed."""
+    anywhere = {number for number, (wanted, _) in enumerate(pairs) if menu.ordered is None or _is_anywhere(wanted)}
+    placed: dict[int, str | None] = {number: None for number in sorted(anywhere) if pairs[number][1] is None}
     if menu.ordered is None:
-        return {number: None for number, (_, row) in enumerate(pairs) if row is None}
+        return placed
     ours = {row[".id"] for _, row in pairs if row is not None}
     chains: dict[str, list[int]] = defaultdict(list)
     for number, (wanted, _) in enumerate(pairs):
-        chains[wanted.values.get(menu.ordered) or ""].append(number)
-    placed: dict[int, str | None] = {}
+        if number not in anywhere:
+            chains[wanted.values.get(menu.ordered) or ""].append(number)
     for chain, numbers in chains.items():
         standing = [row[".id"] for row in rows if not is_fixed(row) and row.get(menu.ordered, "") == chain]
         placed |= _place_chain(numbers, pairs, standing, ours)
     return placed
+
+
+def _is_anywhere(wanted: Wanted) -> bool:
+    return wanted.place is Place.ANYWHERE
 
 
 def _place_chain(

@@ -56,7 +56,7 @@ class _Planner:
         self._desired, self._actual, self._release = desired, actual, release
         self._problems: list[Problem] = []
         by_menu: dict[str, list[Wanted]] = {menu: [] for menu in MENU_ORDER if menu in desired.menus}
-        for one in sorted(desired.rows, key=lambda one: one.place is Place.LAST):
+        for one in sorted(desired.rows, key=lambda one: one.place is not Place.FIRST):
             by_menu[one.menu].append(one)
         for path, rows in by_menu.items():
             if path in MENUS[path].refers_to:
@@ -91,19 +91,21 @@ class _Planner:
                 yield Move(menu.path, row[".id"], row, by_id.get(placed[number] or ""), following[row[".id"]])
 
     def _removals(self, made: Sequence[Step]) -> Iterator[Remove]:
-        """Those that nothing refers to any more, once the rows before them are gone."""
+        """Those that nothing refers to any more, once the rows before them are gone; the last one first, since a row
+        that names others in its own way (a queue's parent) stands behind them."""
         used = _References(self._actual, made)
         for path, matched in reversed(self._matched.items()):
-            following = _following(self._actual[path])
+            # where the order says nothing, a router refuses to be told a place
+            following = _following(self._actual[path] if MENUS[path].ordered is not None else ())
             left = matched.unwanted
             while free := [row for row in left if not used.of(path, row)]:
                 left = [row for row in left if row not in free]
-                for row in free:
+                for row in reversed(free):
                     used.forget(path, row)
-                    yield Remove(path, row[".id"], row, following[row[".id"]])
+                    yield Remove(path, row[".id"], row, following.get(row[".id"]))
             for row in left:
                 detail = f"still used by {used.of(path, row)[0]}, which is not ours"
-                self._problems.append(Problem(path, row.get("name", row[".id"]), detail))
+                self._problems.append(Problem(path, MENUS[path].name_of(row), detail))
 
     def _setting(self, setting: Setting) -> Iterator[Step]:
         menu, fields = MENUS[setting.menu], MENUS[setting.menu].known_to(self._release)
@@ -142,7 +144,7 @@ class _References:
                 user = (path, row.get(".id", ""))
                 now = {**row, **changed.get(user, {})}
                 for name, menu in fields.items():
-                    self._users[menu, now.get(name) or ""][user] = f"{path} {row.get('name', user[1])}"
+                    self._users[menu, now.get(name) or ""][user] = f"{path} {MENUS[path].name_of(row)}"
                     self._named[user].append((menu, now.get(name) or ""))
 
     def of(self, menu: str, row: Row) -> list[str]:

@@ -7,6 +7,7 @@ being tried.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -14,11 +15,12 @@ from provisioning.routeros.client import Row
 from provisioning.routeros.planning.desired import mark_in
 from provisioning.routeros.planning.plan import MENU_ORDER
 from provisioning.routeros.planning.steps import Add, Change, Move, Remove, Step
-from provisioning.routeros.schema import MENUS
+from provisioning.routeros.schema import MASK, MENUS
 
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\", "$": "\\$", "?": "\\?"}
+#: Of a regular expression; a name may have them.
+_REPEATS: Final = re.compile(r"[+*?]")
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/,*")
-_HIDDEN: Final = '"********"'
 
 
 def quote(value: str) -> str:
@@ -49,13 +51,15 @@ def undo(steps: Sequence[Step]) -> list[str]:
 def _command(step: Step) -> str:
     prompt = _prompt(step.menu)
     if isinstance(step, Add):
-        return f"{prompt} add {_arguments(step.menu, step.values, shown=False)}{_place(step.before, step.menu)}"
+        place = _place(step.before, step.menu, shown=False)
+        return f"{prompt} add {_arguments(step.menu, step.values, shown=False)}{place}"
     if isinstance(step, Change):
-        where = "" if step.row_id is None else f"{_find(step.menu, step.row)} "
+        where = "" if step.row_id is None else f"{_find(step.menu, step.row, shown=False)} "
         return f"{prompt} set {where}{_arguments(step.menu, step.values, shown=False)}"
     if isinstance(step, Move):
-        return f"{prompt} move {_find(step.menu, step.row)}{_destination(step.before, step.menu)}"
-    return f"{prompt} remove {_find(step.menu, step.row)}"
+        where = _find(step.menu, step.row, shown=False)
+        return f"{prompt} move {where}{_destination(step.before, step.menu, shown=False)}"
+    return f"{prompt} remove {_find(step.menu, step.row, shown=False)}"
 
 
 def _undo(steps: Sequence[Step]) -> Iterator[str]:
@@ -74,7 +78,7 @@ def _undo(steps: Sequence[Step]) -> Iterator[str]:
 
 def _bring_back(menu: str, steps: Sequence[Step]) -> Iterator[str]:
     """Rows that were removed or moved, the last first: whatever one stood in front of is back in its place by then."""
-    displaced = {step.row_id: step for step in steps if isinstance(step, Move | Remove)}
+    displaced = {step.row_id: step for step in reversed(steps) if isinstance(step, Move | Remove)}
     for one in _from_last(displaced):
         if isinstance(one, Remove):
             yield f"{_prompt(menu)} remove {_find(menu, one.row)}"
@@ -102,31 +106,34 @@ def _prompt(menu: str) -> str:
     return "/" + menu.strip("/").replace("/", " ")
 
 
-def _find(menu: str, row: Mapping[str, str]) -> str:
+def _find(menu: str, row: Mapping[str, str], *, shown: bool = True) -> str:
     """By our mark, which stays where a name changes; else by its key; of a row that has neither, by its id."""
     mark = mark_in(row.get("comment", ""))
     if mark is not None:
-        return f"[find comment~{quote(f'^provedor:{mark}( |$)')}]"
+        pattern = "^provedor:" + _REPEATS.sub(r"\\\g<0>", mark) + "( |$)"
+        return f"[find comment~{quote(pattern)}]"
     key = MENUS[menu].key
     if key:
-        return "[find " + " ".join(f"{name}={quote(row.get(name, ''))}" for name in key) + "]"
+        return "[find " + " ".join(_said(menu, name, row.get(name, ""), shown=shown) for name in key) + "]"
     return row[".id"]
 
 
-def _place(before: Row | None, menu: str) -> str:
-    return "" if before is None else f" place-before={_find(menu, before)}"
+def _place(before: Row | None, menu: str, *, shown: bool = True) -> str:
+    return "" if before is None else f" place-before={_find(menu, before, shown=shown)}"
 
 
-def _destination(before: Row | None, menu: str) -> str:
-    return "" if before is None else f" destination={_find(menu, before)}"
+def _destination(before: Row | None, menu: str, *, shown: bool = True) -> str:
+    return "" if before is None else f" destination={_find(menu, before, shown=shown)}"
 
 
 def _arguments(menu: str, values: Mapping[str, str | None], *, shown: bool = True) -> str:
-    fields = MENUS[menu].fields
     return " ".join(
-        f"!{name}" if value is None else f"{name}={quote(value) if shown or not fields[name].secret else _HIDDEN}"
-        for name, value in values.items()
+        f"!{name}" if value is None else _said(menu, name, value, shown=shown) for name, value in values.items()
     )
+
+
+def _said(menu: str, name: str, value: str, *, shown: bool) -> str:
+    return f"{name}={quote(value)}" if shown or MENUS[menu].fields[name].is_told else f'{name}="{MASK}"'
 
 
 def _settable(menu: str, row: Row) -> dict[str, str]:

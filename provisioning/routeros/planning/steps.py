@@ -43,7 +43,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """`was_before`: what it stood in front of."""
+    """`was_before`: what it stood in front of, where the order of rows counts."""
 
     menu: str
     row_id: str

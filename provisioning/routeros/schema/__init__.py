@@ -5,6 +5,6 @@ plans and the simulated router both go by it, so a menu is described once.
 """
 
 from provisioning.routeros.schema.kinds import Kind, canonical
-from provisioning.routeros.schema.menus import MENUS, Field, MenuSchema, Release
+from provisioning.routeros.schema.menus import MASK, MENUS, Field, MenuSchema, Release
 
-__all__ = ["MENUS", "Field", "Kind", "MenuSchema", "Release", "canonical"]
+__all__ = ["MASK", "MENUS", "Field", "Kind", "MenuSchema", "Release", "canonical"]

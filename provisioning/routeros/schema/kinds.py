@@ -31,6 +31,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     #: Words in any order.
     SET = "set"
+    #: The same; a router prints those that are not had as well, as `!ftp`.
+    POLICIES = "policies"
     #: The name of a row of another menu, or a word.
     REFERENCE = "reference"
 
@@ -84,6 +86,10 @@ def _set(value: str) -> str:
     return ",".join(sorted(filter(None, value.split(","))))
 
 
+def _policies(value: str) -> str:
+    return _set(",".join(word for word in value.split(",") if not word.startswith("!")))
+
+
 _CANONICAL: Final[Mapping[Kind, Callable[[str], str]]] = {
     Kind.BOOLEAN: _boolean,
     Kind.INTEGER: _integer,
@@ -92,4 +98,5 @@ _CANONICAL: Final[Mapping[Kind, Callable[[str], str]]] = {
     Kind.RANGES: _ranges,
     Kind.RATE: _rate,
     Kind.SET: _set,
+    Kind.POLICIES: _policies,
 }

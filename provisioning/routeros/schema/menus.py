@@ -11,6 +11,7 @@
                             ?                   may be without a value, and is not printed then
                             >=7.15 <7.16        the releases that know it
                             ro, secret          the router's own; shown only to who may read secrets
+                            hidden              the router shows it to everybody; we show it to nobody
                             of "choice" and "reference" the words, and the menu, in brackets
 """
 
@@ -27,6 +28,8 @@ from typing import Any, Final, NamedTuple
 from provisioning.routeros.schema.kinds import Kind
 
 _RELEASE: Final = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+#: What people see of a value that they may not.
+MASK: Final = "********"
 _FIELD: Final = re.compile(r"(?P<kind>\w+)(?:\((?P<of>[^)]*)\))?(?P<rest>.*)", re.DOTALL)
 
 
@@ -60,6 +63,12 @@ class Field:
     until: Release | None = None
     read_only: bool = False
     secret: bool = False
+    hidden: bool = False
+
+    @property
+    def is_told(self) -> bool:
+        """People may see its values."""
+        return not (self.secret or self.hidden)
 
     def known_to(self, release: Release) -> bool:
         return (self.since is None or release >= self.since) and (self.until is None or release < self.until)
@@ -81,6 +90,11 @@ class MenuSchema:
     def refers_to(self) -> frozenset[str]:
         """Menus whose rows are named by rows of this one."""
         return frozenset(field.refers_to for field in self.fields.values() if field.refers_to)
+
+    def name_of(self, row: Mapping[str, str | None]) -> str:
+        """For people: by its name, or its id where it has none."""
+        name = self.fields.get("name")
+        return MASK if name is not None and not name.is_told else row.get("name") or row.get(".id") or ""
 
     def known_to(self, release: Release) -> dict[str, Field]:
         return {name: field for name, field in self.fields.items() if field.known_to(release)}
@@ -133,7 +147,7 @@ def _said(word: str) -> dict[str, Any]:
         return {"since": Release.parse(word[2:])}
     if word.startswith("<"):
         return {"until": Release.parse(word[1:])}
-    return {{"?": "can_unset", "ro": "read_only", "secret": "secret"}[word]: True}
+    return {{"?": "can_unset", "ro": "read_only", "secret": "secret", "hidden": "hidden"}[word]: True}
 
 
 MENUS: Final[Mapping[str, MenuSchema]] = {menu.path: menu for menu in _load()}

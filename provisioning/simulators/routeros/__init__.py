@@ -8,9 +8,10 @@
     history                          what undoes what, and safe mode
     scripting, scripts, scheduler    the script language, and who runs it when
     export, storage, files           `/export`, backups, files
-    reach                            whether a client still reaches the API: services, users' addresses, input chain
+    reach                            whether a client still reaches the API, and the router whom it asks
+    tools                            what the router asks of others: pings, and RADIUS with its counters
     faults                           what goes wrong to order
-    tables                           who is online
+    tables, subscribers              who is online, and whom the router lets in by its own secrets
 
 Played: configuration in the menus of the schema, with types, defaults, keys, references, order, dynamic and builtin
 rows; users and what their groups let them do; 6.42, 6.49, 7.12, 7.18, 7.22 and 7.23, each with the fields and commands
@@ -33,8 +34,9 @@ then; that what a user may not read is not there; that a reboot cuts the connect
 client comes in on. And all releases are taken to be strict about keys: a real 7.23 takes an address list's entry twice
 where one of the two is disabled. Who changed what is logged as the manual shows it ("… changed by admin").
 
-Not played: `listen` (so `/cancel` finds nothing to cancel), counters, routing, and what happens to packets, but for
-those of the API's own clients, and those only where the router is made with `firewall`.
+Not played: `listen` (so `/cancel` finds nothing to cancel), other counters than RADIUS's, routing, and what happens to
+packets, but for those of the API's own clients and the router's own questions, and those only where the router is made
+with `firewall`.
 Nothing of the protocol is shared with our own client, so that neither can be wrong in the other's way; the schema is.
 """
 
@@ -44,10 +46,12 @@ from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
 from provisioning.simulators.routeros.router import DEVICE_MODES, SYSTEM, Router
 from provisioning.simulators.routeros.scripts import load
 from provisioning.simulators.routeros.server import ApiServer, Fleet, ticking
+from provisioning.simulators.routeros.subscribers import Subscribers
 from provisioning.simulators.routeros.tables import ActiveSession, Online, router_of
 from provisioning.simulators.routeros.versions import Version
 
 __all__ = [
     "DEVICE_MODES", "SYSTEM", "ActiveSession", "ApiServer", "Fault", "FaultKind", "Fleet", "Listing", "Menu", "Online",
-    "Router", "Row", "SelfSigned", "Single", "Version", "When", "load", "router_of", "self_signed", "ticking",
+    "Router", "Row", "SelfSigned", "Single", "Subscribers", "Version", "When", "load", "router_of", "self_signed",
+    "ticking",
 ]  # fmt: skip

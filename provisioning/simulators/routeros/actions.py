@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from provisioning.simulators.routeros import faults, scripts, storage
+from provisioning.simulators.routeros import faults, scripts, storage, tools
 from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
-from provisioning.simulators.routeros.errors import ARGUMENT, Refused, failure
+from provisioning.simulators.routeros.errors import ARGUMENT, LoginFailed, Refused, failure, no_match
 from provisioning.simulators.routeros.menus import Listing, Menu, Row, Single
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.values import duration
@@ -134,6 +134,33 @@ def _clear_faults(router: Router, _command: Command, _caller: Caller) -> Answer:
     return NOTHING
 
 
+def _monitor_traffic(router: Router, command: Command, _caller: Caller) -> Answer:
+    """Of one subscriber's interface, and `once`: what it carries now. (Real ones go on until they are told to stop.)"""
+    name = command.arguments.get("interface", "")
+    session = next((one for one in router.sessions() if one.interface == name), None)
+    if session is None:
+        raise no_match("interface")
+    if "once" not in command.arguments:
+        raise failure("only `once` is played")
+    return Answer([{
+        "name": name, "rx-packets-per-second": str(session.upload_bps // 8000),
+        "rx-bits-per-second": str(session.upload_bps), "tx-packets-per-second": str(session.download_bps // 8000),
+        "tx-bits-per-second": str(session.download_bps),
+    }])  # fmt: skip
+
+
+def _dial(router: Router, command: Command, _caller: Caller) -> Answer:
+    """A subscriber's CPE dials; one that is refused is told so."""
+    given = command.arguments
+    if router.dial is None:
+        raise failure("nobody can dial here")
+    try:
+        session = router.dial(given.get("name", ""), given.get("password", ""), given.get("caller-id", ""))
+    except LoginFailed:
+        raise failure("authentication failed") from None
+    return Answer([], {"ret": session})
+
+
 # What is shown
 
 
@@ -187,6 +214,9 @@ def _safe_mode(router: Router) -> list[Row]:
 
 
 _ACTIONS: Final[Mapping[str, Action]] = {
+    "/ping": Action(tools.ping, ("test",)),
+    "/tool/ping": Action(tools.ping, ("test",)),
+    "/radius/monitor": Action(tools.monitor_radius, ("read",)),
     "/safe-mode/take": Action(_take, ("write",), lambda version: version.has_safe_mode),
     "/safe-mode/release": Action(_release, ("write",), lambda version: version.has_safe_mode),
     "/safe-mode/unroll": Action(_unroll, ("write",), lambda version: version.has_safe_mode),
@@ -197,6 +227,8 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "/execute": Action(_execute, ("write",)),
     "/import": Action(storage.import_file, ("write",)),
     **{f"/log/{topic}": Action(_log, ("write",)) for topic in ("debug", "error", "info", "warning")},
+    "/interface/monitor-traffic": Action(_monitor_traffic, ("read",)),
+    "/simulate/subscribers/dial": Action(_dial, ()),
     f"{faults.MENU}/add": Action(_order_fault, ()),
     f"{faults.MENU}/clear": Action(_clear_faults, ()),
     "/system/reset-configuration": Action(storage.reset, ("write", "policy", "reboot")),

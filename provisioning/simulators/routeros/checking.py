@@ -143,9 +143,9 @@ def _is_address(menu: str, value: str) -> bool:
 
 
 #: What is refused as matching no value of a list.
-_LISTED: Final = frozenset({Kind.CHOICE, Kind.SET, Kind.REFERENCE})
+_LISTED: Final = frozenset({Kind.CHOICE, Kind.SET, Kind.POLICIES, Kind.REFERENCE})
 _CHECKS: Final[Mapping[Kind, Callable[[str, Field, str, Exists], bool]]] = {
     Kind.TEXT: _text, Kind.BOOLEAN: _boolean, Kind.INTEGER: _integer, Kind.DURATION: _duration,
     Kind.ADDRESS: _address, Kind.RANGES: _ranges, Kind.RATE: _rate, Kind.CHOICE: _choice, Kind.SET: _set,
-    Kind.REFERENCE: _reference,
+    Kind.POLICIES: _set, Kind.REFERENCE: _reference,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import shown
 from provisioning.simulators.routeros.command import NOTHING, Answer, Caller, Command
-from provisioning.simulators.routeros.configuration import Place
+from provisioning.simulators.routeros.configuration import INTERFACE, Place
 from provisioning.simulators.routeros.edit import Edit
 from provisioning.simulators.routeros.errors import ARGUMENT, MISSING, Refused, no_match, not_permitted
 from provisioning.simulators.routeros.listing import print_rows
@@ -68,7 +68,8 @@ def parameters(router: Router, menu: str, verb: str) -> frozenset[str]:
 
 def rows(router: Router, menu: str, caller: Caller, queries: Sequence[str] = ()) -> list[dict[str, str]]:
     secrets = caller.may("sensitive")
-    return list(shown.rows(router.configuration, menu, router.now, secrets=secrets, queries=queries))
+    found = list(shown.rows(router.configuration, menu, router.now, secrets=secrets, queries=queries))
+    return found if menu != INTERFACE else found + [dict(one.interface_row()) for one in router.sessions()]
 
 
 def change(router: Router, command: Command, caller: Caller) -> Answer:

@@ -49,3 +49,7 @@ def unknown_parameter(name: str) -> Refused:
 
 def not_permitted() -> Refused:
     return Refused("not enough permissions (9)")
+
+
+class LoginFailed(Exception):
+    """Of a subscriber; he is told no more than that."""

@@ -1,9 +1,11 @@
-"""Does this client still reach the API? What the router's services, its users' addresses and its input chain say.
+"""Does this client still reach the API, and the router whom it asks? What its services, its users' addresses and its
+input and output chains say.
 
-Who changes a router can cut himself off, and must be able to try what happens then. A new connection is refused where
-the service is off or not for its address; any packet is dropped or rejected where a rule of the input chain says so.
-Rules are matched by protocol, port, source, state and interface; one with any other matcher matches nothing. A client
-comes in on the interface that has an address of his network, else on the first one.
+Who changes a router can cut himself off, or the router from its servers, and must be able to try what happens then. A
+new connection is refused where the service is off or not for its address; any packet is dropped or rejected where a
+rule of its chain says so. Rules are matched by protocol, ports, addresses, state and interface, as far as they are
+known of the packet; one with any other matcher matches nothing. A client comes in on, and a question goes out of, the
+interface that has an address of its network, else the first one.
 """
 
 from __future__ import annotations
@@ -37,16 +39,37 @@ class Client:
         return "api-ssl" if self.tls else "api"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the router asks of another: an echo, or a datagram to a port. `source`: its own address, where said."""
+
+    address: str
+    protocol: str = "icmp"
+    port: int | None = None
+    source: str = ""
+
+
 def verdict(configuration: Configuration, client: Client, *, established: bool) -> Verdict:
     service = configuration.tables["/ip/service"].with_key(client.service)
     port = (service.values.get("port") if service else None) or "8728"
-    passed = _Packet(configuration, client, port, established).through("input", frozenset())
+    passed = _Packet(configuration, client.address, "tcp", client.address, "", None, int(port), established).through(
+        "input", frozenset()
+    )
     if passed is not None and passed is not Verdict.ACCEPT:
         return passed
     if established or service is None:
         return Verdict.ACCEPT
     closed = "disabled" in service.values or not allows(service.values.get("address", ""), client.address)
     return Verdict.REFUSE if closed else Verdict.ACCEPT
+
+
+def lets_ask(configuration: Configuration, asked: Asked) -> bool:
+    """Neither the question is kept in, nor its answer out."""
+    there, here, port = asked.address, asked.source, asked.port
+    question = _Packet(configuration, there, asked.protocol, here, there, None, port, established=False)
+    answer = _Packet(configuration, there, asked.protocol, there, here, port, None, established=True)
+    passed = question.through("output", frozenset()), answer.through("input", frozenset())
+    return all(one in {None, Verdict.ACCEPT} for one in passed)
 
 
 def allows(addresses: str, address: str) -> bool:
@@ -56,14 +79,20 @@ def allows(addresses: str, address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
+    """`peer`: the other end, by which the interface is found. Empty or None: not known, and no rule matches by it."""
+
     configuration: Configuration
-    client: Client
-    port: str
+    peer: str
+    protocol: str
+    source: str
+    destination: str
+    source_port: int | None
+    destination_port: int | None
     established: bool
 
     def through(self, chain: str, above: frozenset[str]) -> Verdict | None:
         """None: no rule decides. A jump to where one came from is none."""
-        table = self.configuration.tables[FILTER]
+        table = self.configuration.tables[FILTER if self.is_v4 else "/ipv6/firewall/filter"]
         for rule in table:
             if rule.values.get("chain") != chain or "disabled" in rule.values or not self._meets(rule):
                 continue
@@ -85,27 +114,44 @@ class _Packet:
 
     def _matches(self, name: str, value: str) -> bool:
         test = _TESTS.get(name)
-        if test is None:
-            return False
         plain = value.removeprefix("!")
-        return test(self, plain) is (plain == value)
+        found = None if test is None else test(self, plain)
+        return found is not None and found is (plain == value)
 
-    def is_tcp(self, value: str) -> bool:
-        return value in {"tcp", "6"}
+    @property
+    def is_v4(self) -> bool:
+        return ip_address(self.peer).version == 4
 
-    def is_port(self, value: str) -> bool:
-        port = int(self.port)
-        ends = (one.partition("-") for one in value.split(","))
-        return any(int(first) <= port <= int(last or first) for first, _, last in ends if first.isdecimal())
+    def is_protocol(self, value: str) -> bool:
+        return value in _PROTOCOLS[self.protocol]
 
-    def is_source(self, value: str) -> bool:
-        return _within(value, self.client.address)
+    def is_port(self, value: str) -> bool | None:
+        ends = [self.is_source_port(value), self.is_destination_port(value)]
+        return None if ends == [None, None] else True in ends
 
-    def is_listed(self, value: str) -> bool:
-        entries = self.configuration.tables["/ip/firewall/address-list"]
+    def is_source_port(self, value: str) -> bool | None:
+        return _is_port(value, self.source_port)
+
+    def is_destination_port(self, value: str) -> bool | None:
+        return _is_port(value, self.destination_port)
+
+    def is_source(self, value: str) -> bool | None:
+        return _within(value, self.source) if self.source else None
+
+    def is_destination(self, value: str) -> bool | None:
+        return _within(value, self.destination) if self.destination else None
+
+    def is_source_listed(self, value: str) -> bool | None:
+        return self._is_listed(value, self.source) if self.source else None
+
+    def is_destination_listed(self, value: str) -> bool | None:
+        return self._is_listed(value, self.destination) if self.destination else None
+
+    def _is_listed(self, value: str, address: str) -> bool:
+        entries = self.configuration.tables[f"/{'ip' if self.is_v4 else 'ipv6'}/firewall/address-list"]
         return any(
             entry.values.get("list") == value and "disabled" not in entry.values
-            and _within(entry.values["address"], self.client.address)
+            and _within(entry.values["address"], address)
             for entry in entries
         )  # fmt: skip
 
@@ -115,7 +161,7 @@ class _Packet:
     @property
     def interface(self) -> str:
         for address in self.configuration.tables["/ip/address"]:
-            if "disabled" not in address.values and _within(address.values["address"], self.client.address):
+            if "disabled" not in address.values and _within(address.values["address"], self.peer):
                 return address.values["interface"]
         return next(iter(self.configuration.tables["/interface/ethernet"])).values["name"]
 
@@ -135,11 +181,21 @@ _NO_MATCHERS: Final = frozenset({
     "action", "address-list", "address-list-timeout", "chain", "comment", "jump-target", "log", "log-prefix",
     "reject-with",
 })  # fmt: skip
-_TESTS: Final[Mapping[str, Callable[[_Packet, str], bool]]] = {
-    "protocol": _Packet.is_tcp, "dst-port": _Packet.is_port, "port": _Packet.is_port,
-    "src-address": _Packet.is_source, "src-address-list": _Packet.is_listed, "connection-state": _Packet.is_state,
-    "in-interface": _Packet.is_interface, "in-interface-list": _Packet.is_interface_list,
+_PROTOCOLS: Final = {"tcp": {"tcp", "6"}, "udp": {"udp", "17"}, "icmp": {"icmp", "1", "icmpv6", "58"}}
+_TESTS: Final[Mapping[str, Callable[[_Packet, str], bool | None]]] = {
+    "protocol": _Packet.is_protocol, "port": _Packet.is_port, "src-port": _Packet.is_source_port,
+    "dst-port": _Packet.is_destination_port, "src-address": _Packet.is_source, "dst-address": _Packet.is_destination,
+    "src-address-list": _Packet.is_source_listed, "dst-address-list": _Packet.is_destination_listed,
+    "connection-state": _Packet.is_state, "in-interface": _Packet.is_interface, "out-interface": _Packet.is_interface,
+    "in-interface-list": _Packet.is_interface_list, "out-interface-list": _Packet.is_interface_list,
 }  # fmt: skip
+
+
+def _is_port(value: str, port: int | None) -> bool | None:
+    if port is None:
+        return None
+    ends = (one.partition("-") for one in value.split(","))
+    return any(int(first) <= port <= int(last or first) for first, _, last in ends if first.isdecimal())
 
 
 def _within(written: str, address: str) -> bool:

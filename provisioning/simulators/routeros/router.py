@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from provisioning.simulators.routeros import actions, configured, listing
 from provisioning.simulators.routeros.command import Answer, Caller, Command, Connection
@@ -24,11 +24,15 @@ from provisioning.simulators.routeros.files import Files
 from provisioning.simulators.routeros.history import History
 from provisioning.simulators.routeros.menus import Menu, Row
 from provisioning.simulators.routeros.policies import POLICIES
-from provisioning.simulators.routeros.reach import Client, Verdict, allows, verdict
+from provisioning.simulators.routeros.reach import Asked, Client, Verdict, allows, lets_ask, verdict
 from provisioning.simulators.routeros.scheduler import Scheduler
 from provisioning.simulators.routeros.shown import date_and_time
 from provisioning.simulators.routeros.table import Item
+from provisioning.simulators.routeros.tools import RadiusTraffic
 from provisioning.simulators.routeros.versions import Version
+
+if TYPE_CHECKING:
+    from provisioning.simulators.routeros.tables import ActiveSession
 
 LOG_LINES_MAX: Final = 1000
 #: After so long safe mode ends whose connection is cut off, as the manual says.
@@ -44,13 +48,16 @@ class Router:
     def __init__(
         self, version: Version, users: Mapping[str, str], *, clock: Callable[[], float], identity: str = "MikroTik",
         listings: Mapping[str, Menu] | None = None, device_mode: str = "advanced", firewall: bool = False,
+        answering: Callable[[str], bool] = lambda _: True,
     ) -> None:  # fmt: skip
-        """With `firewall`, what is configured decides who reaches the API."""
+        """With `firewall`, what is configured decides who reaches the API, and whom the router reaches. `answering`:
+        whether there is somebody at this address."""
         self.version = version
         self.clock = clock
         self.device_mode = device_mode
         self.configuration: Configuration = new_configuration(version.release, identity, users)
         self.firewall = firewall
+        self.answering = answering
         self.history = History()
         self.files = Files()
         self.faults = Faults()
@@ -58,11 +65,16 @@ class Router:
         self.log: deque[Row] = deque(maxlen=LOG_LINES_MAX)
         self._log_numbers = count(1)
         self.lock = threading.RLock()
+        #: A subscriber's login, password and device: the id of his session. None where nobody can dial here.
+        self.dial: Callable[[str, str, str], str] | None = None
+        #: Whoever is online; each has an interface of its own.
+        self.sessions: Callable[[], Iterable[ActiveSession]] = list
         #: Called when it goes down: connections end.
         self.on_reboot: list[Callable[[], None]] = []
         #: Until then nobody gets in.
         self.down_until = 0.0
         self.now = self.booted = clock()
+        self.radius = RadiusTraffic(self)
         self.menus: dict[str, Menu] = {**actions.listings(self), **(listings or {})}
         self.prefixes = _prefixes([*self.configuration.tables, *self.menus, *actions.menus(self)])
         self._lost: list[tuple[float, Connection]] = []
@@ -76,6 +88,13 @@ class Router:
             return Verdict.ACCEPT
         with self.lock:
             return verdict(self.configuration, client, established=established)
+
+    def answers(self, asked: Asked) -> bool:
+        """Whoever the router asks."""
+        if not self.answering(asked.address):
+            return False
+        with self.lock:
+            return not self.firewall or lets_ask(self.configuration, asked)
 
     def password_of(self, name: str, client: Client | None = None) -> str | None:
         """None for whom the API does not let in."""
@@ -161,6 +180,7 @@ class Router:
             self._expire()
             self._miss()
             if not self.is_down():
+                self.radius.tick()
                 self.scheduler.tick()
 
     def _expire(self) -> None:

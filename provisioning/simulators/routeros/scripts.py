@@ -51,10 +51,10 @@ class RouterDoors:
         self._router.note(topics, message)
 
 
-def running(router: Router, source: str, caller: Caller) -> Waiting:
+def running(router: Router, source: str, caller: Caller, variables: dict[str, Value] | None = None) -> Waiting:
     """A whole script, of which nothing is done if it cannot be one. Raises ScriptError."""
     script = checked(router, source, caller)
-    return (yield from Interpreter(RouterDoors(router, caller)).do(script))
+    return (yield from Interpreter(RouterDoors(router, caller), variables).do(script))
 
 
 def checked(router: Router, source: str, caller: Caller) -> tuple[Statement, ...]:

@@ -1,0 +1,313 @@
+"""At one box, over one connection: its rows are read, brought in step one by one, and sessions that are up follow.
+
+A row that the router refuses is told as a problem, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from provisioning.local import live
+from provisioning.local.facts import BoxFacts
+from provisioning.local.live import End, Enter, Leave, Session
+from provisioning.local.models import LocalMode
+from provisioning.local.profiles import FAMILY as PROFILE_FAMILY
+from provisioning.local.profiles import MENU as PROFILES
+from provisioning.local.rows import (
+    FAMILY,
+    LISTS,
+    QUEUES,
+    SCHEDULER,
+    SECRETS,
+    SENTINEL_LIST,
+    WATCH_FAMILY,
+    Subscriber,
+    Way,
+    rows_of,
+    watch_rows,
+)
+from provisioning.routeros.change.applying import apply_step
+from provisioning.routeros.client import RouterOs, Row
+from provisioning.routeros.errors import Trap
+from provisioning.routeros.planning import Add, Desired, Plan, Remove, Step, Wanted, make_plan
+from provisioning.routeros.planning.desired import mark_in
+from provisioning.routeros.planning.matching import is_fixed, key_of
+from provisioning.routeros.reading import read_rows, release_of
+from provisioning.routeros.schema import MENUS, Release
+
+#: From so many services on the menus are read whole, instead of each one's rows.
+WHOLE_FROM: Final = 40
+#: A look takes away no more of ours at once than these, or this share, without being told to.
+REMOVED_MAX: Final = 50
+REMOVED_SHARE: Final = 0.1
+#: Problems that are kept.
+PROBLEMS_MAX: Final = 100
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of it. `waiting`: sessions that are to end when it is their turn. `to_do`: of a box that nobody has
+    approved yet, what there would be, by kind."""
+
+    services: int = 0
+    in_use: bool | None = None
+    applied: int = 0
+    waiting: int = 0
+    held_back: int = 0
+    problems: list[str] = field(default_factory=list)
+    to_do: dict[str, int] = field(default_factory=dict)
+    new: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+    gone: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+
+@dataclass
+class AtBox:
+    """`may_end`: whether one more session may end for a restriction now. It connects when it first has to."""
+
+    client: RouterOs
+    box: BoxFacts
+    may_end: Callable[[BoxFacts], bool]
+    window_open: bool
+    #: Rows that bear no mark and became ours by this connection.
+    owned: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+
+    def look(self, subscribers: Sequence[Subscriber], may_remove: bool) -> Done:
+        """All of it. Raises RouterOsError; what was done until then is done."""
+        done = Done(services=len(subscribers))
+        actual = self._read_all()
+        done.in_use = _in_use(actual[LISTS])
+        leaving = self.box.mode is LocalMode.LEAVING
+        wanted = [*rows_of(subscribers, self.box.base, self._way(done.in_use)), *self._watch()]
+        families = frozenset({FAMILY, PROFILE_FAMILY, WATCH_FAMILY})
+        plan = self._plan([] if leaving else wanted, actual, families)
+        done.problems += [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
+        done.problems += _told(subscribers) + self._hidden(actual[SECRETS])
+        steps = plan.steps if may_remove or leaving else _held_back(plan, actual[SECRETS], done)
+        if not self.box.approved:
+            done.to_do = _counted(steps)
+            return done
+        self._apply(steps, done)
+        self._follow_all(subscribers, done)
+        return done
+
+    def follow(self, service_ids: Sequence[int], subscribers: Sequence[Subscriber]) -> Done:
+        """What changed of these services. Raises RouterOsError."""
+        done = Done()
+        by_id = {one.service_id: one for one in subscribers}
+        whole = len(service_ids) >= WHOLE_FROM
+        in_use = _in_use(self._list_rows(SENTINEL_LIST))
+        rows = self._read_all() if whole else self._read_of(service_ids, by_id)
+        actual = {menu: _of(rows[menu], service_ids, subscribers) for menu in (SECRETS, QUEUES)}
+        actual[PROFILES] = rows[PROFILES]
+        before: dict[str, Subscriber | None] = {row["name"]: None for row in actual[SECRETS] if _is_ours(row)}
+        wanted = [*rows_of(subscribers, self.box.base, self._way(in_use))]
+        plan = self._plan(wanted, actual, frozenset({FAMILY}))
+        done.problems += [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems] + _told(subscribers)
+        self._apply(plan.steps, done)
+        self._follow_sessions({**before, **{one.login: one for one in subscribers}}, done, whole=whole)
+        return done
+
+    @cached_property
+    def release(self) -> Release:
+        return release_of(self.client)
+
+    # Rows
+
+    def _way(self, in_use: bool) -> Way:
+        return Way(self.box.mode, in_use)
+
+    def _watch(self) -> tuple[Wanted, ...]:
+        return watch_rows(self.box.servers, self.box.watch_seconds) if self.box.mode is LocalMode.STANDBY else ()
+
+    def _plan(self, wanted: Sequence[Wanted], actual: Mapping[str, Sequence[Row]], families: frozenset[str]) -> Plan:
+        menus = frozenset(actual)
+        return make_plan(
+            Desired(tuple(wanted), (), families, menus), actual, self.release, {**self.box.owned, **self.owned}
+        )
+
+    def _read_all(self) -> dict[str, list[Row]]:
+        rows = read_rows(self.client, (SECRETS, PROFILES, QUEUES, SCHEDULER), self.release)
+        return {**rows, LISTS: self._list_rows(SENTINEL_LIST)}
+
+    def _list_rows(self, name: str) -> list[Row]:
+        return self._rows(LISTS, f"list={name}")
+
+    def _rows(self, menu: str, *queries: str) -> list[Row]:
+        return self.client.rows(menu, (".id", "dynamic", *MENUS[menu].known_to(self.release)), *queries)
+
+    def _read_of(self, service_ids: Sequence[int], by_id: Mapping[int, Subscriber]) -> dict[str, list[Row]]:
+        """By name first, which routers find at once; by the mark where that is not the row."""
+        found: dict[str, dict[str, Row]] = {SECRETS: {}, QUEUES: {}}
+        for service_id in service_ids:
+            one = by_id.get(service_id)
+            secrets = self._of_service(SECRETS, service_id, one.login if one else None)
+            has_queue = one is None or one.policy.ipv4_address or any("remote-address" in row for row in secrets)
+            queues = self._of_service(QUEUES, service_id, f"provedor-{one.login}" if one else None) if has_queue else ()
+            for menu, rows in ((SECRETS, secrets), (QUEUES, queues)):
+                found[menu].update((row[".id"], row) for row in rows)
+        profiles = read_rows(self.client, (PROFILES,), self.release)
+        return {**{menu: list(rows.values()) for menu, rows in found.items()}, **profiles}
+
+    def _of_service(self, menu: str, service_id: int, name: str | None) -> list[Row]:
+        mark = f"{FAMILY}/{service_id}"
+        rows = self._rows(menu, f"name={name}") if name is not None else []
+        if any(mark_in(row.get("comment", "")) == mark for row in rows):
+            return rows
+        return rows + self._rows(menu, f"comment=provedor:{mark}")
+
+    def _hidden(self, secrets: Sequence[Row]) -> list[str]:
+        if any("password" not in row for row in secrets if not is_fixed(row)):
+            return ["the API's user is not shown passwords: give its group the policy `sensitive`"]
+        return []
+
+    def _apply(self, steps: Iterable[Step], done: Done) -> None:
+        """One that is refused is told, and the next is tried."""
+        for step in steps:
+            try:
+                apply_step(self.client, step)
+            except Trap as trap:
+                done.problems.append(f"{_what(step)}: {trap.message}")
+                continue
+            done.applied += 1
+            has_comments = "comment" in MENUS[step.menu].known_to(self.release)
+            if isinstance(step, Add) and not has_comments:
+                new = {(step.menu, key_of(MENUS[step.menu], step.values)): step.mark}
+                self.owned |= new
+                done.new |= new
+            elif isinstance(step, Remove) and not has_comments:
+                done.gone.append((step.menu, key_of(MENUS[step.menu], step.row)))
+
+    # Sessions
+
+    def _follow_all(self, subscribers: Sequence[Subscriber], done: Done) -> None:
+        """Every session that the router let in itself; and entries of ours whose session is gone go, too."""
+        entries = self._list_rows(self.box.base.garden_list)
+        logins = {one.login: one for one in subscribers}
+        leaving = self.box.mode is LocalMode.LEAVING  # sessions go on: nobody is kept here any more
+        sessions = [] if leaving else list(self._sessions(entries, None))
+        addresses = {one.address for one in sessions}
+        for entry in entries:
+            if live.is_ours(entry) and entry.get("address") not in addresses:
+                self._remove(LISTS, entry, done)
+        for session in sessions:
+            self._act(session, logins.get(session.login), done)
+
+    def _follow_sessions(self, logins: Mapping[str, Subscriber | None], done: Done, *, whole: bool) -> None:
+        entries = self._list_rows(self.box.base.garden_list) if whole else None
+        for session in self._sessions(entries, None if whole else logins):
+            if session.login in logins:
+                self._act(session, logins[session.login], done)
+
+    def _sessions(self, entries: Sequence[Row] | None, logins: Collection[str] | None) -> Iterator[Session]:
+        """Of these logins, or all. `entries`: of the walled garden; None: each session's are asked for."""
+        queries = [f"name={login}" for login in logins] if logins is not None else [""]
+        by_address: dict[str, list[Row]] = defaultdict(list)
+        for entry in entries or ():
+            by_address[entry.get("address", "")].append(entry)
+        limits = self._limits() if logins is None else None
+        for query in queries:
+            rows = self.client.rows(live.ACTIVE, live.ACTIVE_PROPERTIES, *filter(None, [query]))
+            for row in rows:
+                if row.get("radius") == "true":
+                    continue
+                address, login = row.get("address", ""), row.get("name", "")
+                own = by_address[address] if entries is not None else self._entries_of(address)
+                limit = self._limit(login) if limits is None else limits.get(login)
+                yield Session(row[".id"], login, address, tuple(own), limit)
+
+    def _entries_of(self, address: str) -> list[Row]:
+        return self._rows(LISTS, f"list={self.box.base.garden_list}", f"address={address}")
+
+    def _limits(self) -> dict[str, str]:
+        rows = self.client.rows(QUEUES, ("name", "max-limit"), "dynamic=true")
+        return {
+            row["name"].removeprefix("<pppoe-").removesuffix(">"): row.get("max-limit", "")
+            for row in rows if row.get("name", "").startswith("<pppoe-")
+        }  # fmt: skip
+
+    def _limit(self, login: str) -> str | None:
+        rows = self.client.rows(QUEUES, ("max-limit",), f"name=<pppoe-{login}>")
+        return rows[0].get("max-limit") if rows else None
+
+    def _act(self, session: Session, subscriber: Subscriber | None, done: Done) -> None:
+        for action in live.decide(session, subscriber, self.box.base):
+            if isinstance(action, Enter):
+                entry = {"list": self.box.base.garden_list, "address": action.address, "comment": action.comment}
+                self._call(f"{LISTS}/add", entry, session.login, done)
+            elif isinstance(action, Leave):
+                self._leave(action, done)
+            else:
+                self._end(action, done)
+
+    def _leave(self, action: Leave, done: Done) -> None:
+        """An entry that the login made is the router's; where it does not let us take it, he dials again."""
+        try:
+            self.client.call(f"{LISTS}/remove", {".id": action.entry[".id"]})
+        except Trap as trap:
+            if live.is_ours(action.entry):
+                done.problems.append(f"{action.session.login}: {trap.message}")
+            else:
+                self._end(End(action.session, paced=False), done)
+
+    def _end(self, action: End, done: Done) -> None:
+        if action.waits and not self.window_open:
+            return
+        if action.paced and not self.may_end(self.box):
+            done.waiting += 1
+            return
+        self._call(f"{live.ACTIVE}/remove", {".id": action.session.row_id}, action.session.login, done)
+
+    def _remove(self, menu: str, row: Row, done: Done) -> None:
+        self._call(f"{menu}/remove", {".id": row[".id"]}, row.get("address", ""), done)
+
+    def _call(self, command: str, arguments: Mapping[str, str], what: str, done: Done) -> None:
+        try:
+            self.client.call(command, arguments)
+        except Trap as trap:
+            done.problems.append(f"{what}: {trap.message}")
+
+
+def _in_use(sentinel: Sequence[Row]) -> bool:
+    """The box lets subscribers in by our rows, because RADIUS is away."""
+    return any(row.get("disabled") == "true" for row in sentinel)
+
+
+def _is_ours(row: Row) -> bool:
+    mark = mark_in(row.get("comment", ""))
+    return mark is not None and mark.startswith(f"{FAMILY}/")
+
+
+def _of(rows: Sequence[Row], service_ids: Collection[int], subscribers: Sequence[Subscriber]) -> list[Row]:
+    """Rows of these services, and those that have the name that theirs should have."""
+    marks = {f"{FAMILY}/{one}" for one in service_ids}
+    names = {name for one in subscribers for name in (one.login, f"provedor-{one.login}")}
+    return [row for row in rows if row.get("name") in names or mark_in(row.get("comment", "")) in marks]
+
+
+def _held_back(plan: Plan, secrets: Sequence[Row], done: Done) -> list[Step]:
+    """Without the removals, where they are more than a mistake of ours should take."""
+    removed = sum(isinstance(step, Remove) and step.menu == SECRETS for step in plan.steps)
+    if removed <= max(REMOVED_MAX, REMOVED_SHARE * sum(map(_is_ours, secrets))):
+        return list(plan.steps)
+    done.held_back = removed
+    return [step for step in plan.steps if not isinstance(step, Remove)]
+
+
+def _told(subscribers: Iterable[Subscriber]) -> list[str]:
+    return [f"{one.login}: {what} needs RADIUS" for one in subscribers for what in one.problems]
+
+
+def _counted(steps: Iterable[Step]) -> dict[str, int]:
+    counted: dict[str, int] = defaultdict(int)
+    for step in steps:
+        counted[f"{step.menu} {type(step).__name__.lower()}"] += 1
+    return dict(counted)
+
+
+def _what(step: Step) -> str:
+    row = step.values if isinstance(step, Add) else step.row
+    return f"{step.menu} {row.get('name') or row.get('address') or ''}"
