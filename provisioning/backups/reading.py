@@ -20,6 +20,7 @@ from typing import Final
 
 from provisioning.backups.actions import Action, actions_in
 from provisioning.backups.rows import ROW_MENUS, rows_text
+from provisioning.backups.statements import statements
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import RouterOsError, Trap
 from provisioning.routeros.reading import read_rows, release_of
@@ -186,15 +187,29 @@ def _by_rows(
     client: RouterOs, release: Release, wait: Callable[[float], None], why: str, others: Sequence[str],
     actions: tuple[Action, ...],
 ) -> Reading:  # fmt: skip
-    parts = [f"# read by rows: {why}\n", rows_text(read_rows(client, ROW_MENUS, release), release)]
-    left_out = []
-    for menu in others:
+    files, left_out = _small_files(client, release, wait, others)
+    by_rows = [menu for menu in ROW_MENUS if not any(menu == one or menu.startswith(f"{one}/") for one in files)]
+    rows = rows_text(read_rows(client, by_rows, release), release)
+    text = "".join([f"# read by rows: {why}\n", rows, *files.values()])
+    said = f"read by rows, since {why}: menus that Provedor knows"
+    return Reading(text, release, ReadBy.ROWS, (said, *left_out), actions)
+
+
+def _small_files(
+    client: RouterOs, release: Release, wait: Callable[[float], None], menus: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Exports of these menus, where they are not empty, and those that are too long."""
+    files: dict[str, str] = {}
+    left_out: list[str] = []
+    for menu in menus if release < READS_FILES_SINCE else ():
         try:
-            parts.append(_exported(client, menu, release, wait) if release < READS_FILES_SINCE else "")
+            text = _exported(client, menu, release, wait)
         except _Unreadable:
             left_out.append(menu)
-    said = f"read by rows, since {why}: menus that Provedor knows"
-    return Reading("".join(parts), release, ReadBy.ROWS, (said, *left_out), actions)
+            continue
+        if any(statements(text)):
+            files[menu] = text
+    return files, left_out
 
 
 def _shown(client: RouterOs, menu: str, properties: Sequence[str], *queries: str) -> list[Row]:

@@ -22,7 +22,7 @@ ROW_MENUS: Final = tuple(menu for menu in MENU_ORDER if menu not in _NOT_EXPORTE
 
 def rows_text(actual: Mapping[str, Sequence[Row]], release: Release) -> str:
     """These menus' rows as an export has them, but for rows that every box has, of which it says more."""
-    return "".join(_written(menu, actual[menu], release) for menu in ROW_MENUS)
+    return "".join(_written(menu, actual[menu], release) for menu in ROW_MENUS if menu in actual)
 
 
 def _written(menu: str, rows: Sequence[Row], release: Release) -> str:
