@@ -23,7 +23,8 @@ from provisioning.backups.restoring import Outcome, restore
 from provisioning.routeros.schema import Release
 
 EVERY: Final = timedelta(days=30)
-LIMIT: Final = 50
+#: Asked for at a time; the next come with the clock. One of a big box takes seconds of our processor.
+LIMIT: Final = 5
 CLOCK: Final = Actor("system:clock")
 
 

@@ -34,8 +34,8 @@ EVERY: Final = timedelta(days=1)
 RETRY: Final = timedelta(hours=1)
 #: Whoever reads a box is done by then, or died.
 CLAIM: Final = timedelta(minutes=10)
-#: Owed at a time; the next come with the clock, some seconds later.
-LIMIT: Final = 200
+#: Owed at a time; the next come with the clock, some seconds later. Jobs that a person waits for stand behind no more.
+LIMIT: Final = 8
 ACTIONS_SHOWN: Final = 20
 
 
