@@ -13,7 +13,7 @@ an earlier reading left behind, because the box went away, is removed by the nex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -120,42 +120,46 @@ def _exported(client: RouterOs, menu: str, release: Release, wait: Callable[[flo
 
 
 def _contents(client: RouterOs, release: Release, wait: Callable[[float], None]) -> str:
+    why = "its export is too long for the API of this release"
     for attempt in range(TRIES):
         if attempt:
             wait(PAUSE_S)
-        file = next(iter(_files(client)), None)
-        text = None if file is None else _content(client, file, release)
+        try:
+            file = next(iter(_files(client)), None)
+            text = None if file is None else _content(client, file, release)
+        except Trap as trap:
+            text, why = None, trap.message
         if text:
             return text
-    raise _Unreadable("its export is too long for the API of this release")
+    raise _Unreadable(why)
 
 
 def _content(client: RouterOs, file: Row, release: Release) -> str | None:
-    """None where it cannot be read (yet)."""
+    """None where it is not there whole (yet)."""
+    size = int(file["size"]) if file.get("size", "").isdecimal() else None
     if release >= READS_FILES_SINCE:
-        text = "".join(_chunks(client, file["name"]))
+        text = _pieces(client, file["name"], size)
     else:
         shown = client.rows("/file", (".id", "name", "contents"), f"name={file['name']}")
         text = shown[0].get("contents", "") if shown else ""
-    octets = len(text.encode("utf-8", "surrogateescape"))
-    if not text or (file.get("size", "").isdecimal() and int(file["size"]) != octets):
+    if not text or size not in {None, len(text.encode("utf-8", "surrogateescape"))}:
         return None
     if not text.endswith("\n"):
         raise _Unreadable("the file with its export is not whole")
     return text
 
 
-def _chunks(client: RouterOs, name: str) -> Iterator[str]:
-    """A piece may end within a character: octets that are none are kept as they came, and put together again."""
+def _pieces(client: RouterOs, name: str, size: int | None) -> str:
+    """One may end within a character: octets that are none are kept as they came, and put together again."""
     octets = b""
-    while True:
+    while size is None or len(octets) < size:
         given = {"file": name, "offset": str(len(octets)), "chunk-size": str(CHUNK_OCTETS)}
         rows = client.call("/file/read", given)
         data = rows[0].get("data", "") if rows else ""
         if not data:
             break
         octets += data.encode("utf-8", "surrogateescape")
-    yield octets.decode("utf-8", "surrogateescape")
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def _files(client: RouterOs) -> list[Row]:

@@ -192,6 +192,20 @@ def test_half_a_file_on_a_full_disk_is_taken_for_no_configuration(version: Versi
         assert "not enough space" in reading.left_out[0]
 
 
+@pytest.mark.parametrize("times", [2, 0])
+def test_a_file_that_cannot_be_read_at_once_is_waited_for(times: int) -> None:
+    """As librouteros' authors saw it on real boxes: it is there, and reading it is refused for a moment."""
+    waits: list[float] = []
+    with configured(Version.V7_18) as one:
+        one.router.faults.order(Fault(FaultKind.REFUSE, "/file/read", times=times, message="failure: not yet"))
+        client = RouterOs(one.access(), timeout_s=5.0)
+        reading = read_configuration(client, USER, waits.append)
+        client.close()
+        assert (reading.read_by, len(waits)) == ((ReadBy.EXPORT, 2) if times else (ReadBy.ROWS, 5))
+        assert times or "not yet" in reading.left_out[0]
+        assert files(one) == []
+
+
 @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER, When.ANSWERED])
 @pytest.mark.parametrize("command", ["/export", "/file/read", "/file/print", "/file/remove", "/log/print"])
 def test_a_box_that_goes_away_keeps_its_file_until_the_next_reading(command: str, when: When) -> None:
