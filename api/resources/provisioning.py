@@ -40,7 +40,8 @@ approval_routes = APIRouter(prefix="/provisioning-policy", tags=["provisioning-p
 
 class IntentIn(Input):
     """Each part may be left out, and what is left out is not managed: `radius`, `pools`, `ipv6_pools`, `profile`,
-    `pppoe`, `walled_garden`, `cgnat`, `management`. docs/provisioning.md has all of it."""
+    `pppoe`, `dhcp`, `hotspots`, `queues`, `walled_garden`, `cgnat`, `management`. `probe`: who has to answer the box
+    after a change as before. docs/provisioning.md has all of it."""
 
     body: dict[str, Any]
 

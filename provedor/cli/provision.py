@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, jobs, and what is in modules of its own: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, jobs, and what has modules of its own: boxes by intent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from aaa.liveness import addressee_of
 from core import network
-from core.errors import ConfigurationError, InvalidInput, ProvedorError
+from core.errors import ConfigurationError, Conflict, InvalidInput, ProvedorError
 from core.models.network import Nas, Session
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
@@ -287,7 +287,10 @@ def _plan(given: Runtime, nas: str) -> ProvisioningJob:
 def _approve(given: Runtime, job_id: int, *, at_once: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
         job = store.get_job(session, job_id, lock=True)
-        store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once)
+        try:
+            store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once)
+        except Conflict as error:
+            raise ProvedorError(f"{error.detail} (`provedor provision approve {job_id}`)") from None
         waits = job.not_before is not None
     return job if waits else _await(given, job_id)
 
