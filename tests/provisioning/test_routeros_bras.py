@@ -19,7 +19,7 @@ from planned_router import PlannedRouter
 from core.errors import InvalidInput
 from provisioning.routeros.bras import SnmpAgent, desired_of, intent_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Add, Wanted, added, make_plan
+from provisioning.routeros.planning import Add, Remove, Wanted, added, make_plan
 from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
 from provisioning.routeros.schema import MENUS, Kind, Release
@@ -144,6 +144,23 @@ def test_our_own_user_is_changed_and_never_made_or_taken_away() -> None:
     assert sorted((group["policy"] or "").split(",")) == sorted(told.split(","))
     without = {**EVERYTHING, "management": {"networks": ["192.0.2.0/24"]}}
     assert "/user" not in desired_of(intent_of(without), around(RELEASES[-1])).menus
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_pool_that_a_part_uses_of_which_nothing_is_said_stays(release: Release) -> None:
+    router = fresh_router()
+    made = make_plan(desired_of(intent_of(EVERYTHING), around(release)), router.menus, release, {})
+    for step in made.steps:
+        if isinstance(step, Add):
+            router.menus[step.menu].append({".id": f"*{len(router.menus[step.menu]) + 1:X}", **step.values})
+    little = desired_of(intent_of({"pools": [{"name": "other", "ranges": "10.0.0.0/24"}]}), around(release))
+    plan = make_plan(little, {menu: router.menus[menu] for menu in sorted(little.menus)}, release, added(made, release))
+    assert not [step for step in plan.steps if isinstance(step, Remove) and step.menu in {"/ip/pool", "/ipv6/pool"}]
+    assert sorted((one.menu, one.what, one.detail) for one in plan.problems) == [
+        ("/ip/pool", "homes", "still used by /ip/dhcp-server ipoe-ether4.300, which stays"),
+        ("/ip/pool", "more", "still used by /ip/hotspot hotspot-ether5, which stays"),
+        ("/ipv6/pool", "delegated", "still used by /ipv6/dhcp-server ipoe-ether4, which stays"),
+    ]
 
 
 def test_nat_rules_are_those_that_the_connection_log_answers_from() -> None:
