@@ -80,6 +80,9 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def go(self, seconds: float) -> None:
+        self.now += seconds
+
 
 def lone_router(version: Version = Version.V7_18, **given: Any) -> Router:
     """Without a socket."""

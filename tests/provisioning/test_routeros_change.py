@@ -11,9 +11,10 @@ import pytest
 from bras_intents import EVERYTHING, MODERN, around
 from routeros_boxes import Box, Clock, box, do, rows, session
 
+from provisioning.outcome import Doubt
 from provisioning.routeros.bras import Surroundings, desired_of, intent_of, proof_of
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
-from provisioning.routeros.change.run import SETTLE_TRIES, Doubt
+from provisioning.routeros.change.run import SETTLE_TRIES
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.planning import Desired, Remove, Wanted, make_plan
 from provisioning.routeros.probing import NO_PROOF, WATCH_S, Proof
