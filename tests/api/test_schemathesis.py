@@ -140,7 +140,7 @@ BEYOND_THE_SCHEMA = {
     "inside_last", "outside_first", "outside_last", "ports_per_subscriber", "last_port", "valid_until", "ip", "at",
     "from", "zone", "order_number", "legal_basis", "deadline", "snmp", "snmp_secret",
     "routeros", "routeros_password", "management", "management_secret", "management.host_key", "management.arguments",
-    "management.driver", "management.address", "without_undo", "time_windows", "windows", "nas_windows",
+    "management.driver", "management.address", "without_undo", "time_windows", "windows", "nas_windows", "rollout_id",
     "quota_bytes", "policy_id", "exemption_review_on", "policy",
     "steps", "default_for", "year", "day", "file", "layout", "account_id", "invoiced_since", "invoicing_terms_id",
     "valid_from", "price_from", "as_of", "fine_bp", "interest_bp_month", "amount_cents", "percent_bp", "pix_key",
