@@ -44,8 +44,9 @@ approval_routes = APIRouter(prefix="/provisioning-policy", tags=["provisioning-p
 
 class IntentIn(Input):
     """Each part may be left out, and what is left out is not managed. A RouterOS: `radius`, `pools`, `ipv6_pools`,
-    `profile`, `pppoe`, `walled_garden`, `cgnat`, `management`. Any other box: `radius`, `pools`, `ipv6_pools`,
-    `subscribers`, `access`, `policies`, `walled_garden`, `serves`. docs/provisioning.md has all of it."""
+    `profile`, `pppoe`, `dhcp`, `hotspots`, `queues`, `walled_garden`, `cgnat`, `management`; `probe`: who has to answer
+    the box after a change as before. Any other box: `radius`, `pools`, `ipv6_pools`, `subscribers`, `access`,
+    `policies`, `walled_garden`, `serves`. docs/provisioning.md has all of it."""
 
     body: dict[str, Any]
 

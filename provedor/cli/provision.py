@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, facts, names, jobs, and modules of their own: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, facts, names, jobs, and modules of their own: as intended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from aaa.liveness import addressee_of
 from core import network
-from core.errors import ConfigurationError, InvalidInput, NotFound, ProvedorError
+from core.errors import ConfigurationError, Conflict, InvalidInput, NotFound, ProvedorError
 from core.models.network import Nas, Session
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
@@ -338,7 +338,10 @@ def _question(nas: str, job: ProvisioningJob) -> str:
 def _approve(given: Runtime, job_id: int, *, at_once: bool, without_undo: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
         job = store.get_job(session, job_id, lock=True)
-        store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once, without_undo=without_undo)
+        try:
+            store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once, without_undo=without_undo)
+        except Conflict as error:
+            raise ProvedorError(f"{error.detail} (`provedor provision approve {job_id}`)") from None
         waits = job.not_before is not None
     return job if waits else _await(given, job_id)
 

@@ -19,6 +19,7 @@ UNTAGGED_SINCE: Final = Release(7, 20)
 
 
 def rows(intent: Intent, release: Release, walled_garden_list: str) -> Iterator[Wanted]:
+    """Raises InvalidInput for PPPoE servers that this release cannot have."""
     for pool in intent.pools:
         values = {"name": pool.name, "ranges": pool.ranges, "next-pool": pool.next or "none"}
         yield Wanted("/ip/pool", f"access/{pool.name}", values)
@@ -27,6 +28,10 @@ def rows(intent: Intent, release: Release, walled_garden_list: str) -> Iterator[
         yield Wanted("/ipv6/pool", f"access/{ipv6_pool.name}", values)
     if intent.profile is None:
         return
+    interfaces = [server.interface for server in intent.pppoe]
+    if release >= VLAN_RANGES_SINCE and len(set(interfaces)) != len(interfaces):
+        detail = f"RouterOS {release.major}.{release.minor} has one server for an interface: say its VLANs together"
+        raise InvalidInput(detail, field="pppoe")
     yield _profile(intent.profile, walled_garden_list)
     for server in intent.pppoe:
         yield from _servers(server, intent.profile.name, release)

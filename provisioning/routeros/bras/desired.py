@@ -14,11 +14,12 @@ from provisioning.routeros.planning import Desired, Setting, Wanted
 from provisioning.routeros.probing import Ping, Proof
 from provisioning.routeros.schema import Release
 
-#: Families of marks, and the menus where their rows may be.
+#: Families of marks, and the menus where their rows may be, or whose rows name theirs: what is used is not taken away.
 FAMILIES: Final[Mapping[str, frozenset[str]]] = {
     "radius": frozenset({"/radius"}),
     "access": frozenset(
-        {"/ip/pool", "/ipv6/pool", "/ppp/profile", "/interface/vlan", "/interface/pppoe-server/server"}
+        {"/ip/pool", "/ipv6/pool", "/ppp/profile", "/interface/vlan", "/interface/pppoe-server/server",
+         "/ip/dhcp-server", "/ipv6/dhcp-server", "/ip/hotspot"}
     ),
     "ipoe": frozenset(
         {"/interface/vlan", "/ip/address", "/ip/dhcp-server", "/ip/dhcp-server/network", "/ipv6/dhcp-server"}
