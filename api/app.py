@@ -40,19 +40,20 @@ from api.resources.network import enforcement_routes, nas_routes
 from api.resources.nodes import node_routes
 from api.resources.people import contract_routes, customer_routes
 from api.resources.pools import pool_routes
-from api.resources.provisioning import approval_routes, intent_routes, provisioning_routes
+from api.resources.provisioning import approval_routes, device_routes, intent_routes, provisioning_routes
 from api.resources.system import audit_routes, event_routes, token_routes
 from api.resources.takeover import home_server_routes, takeover_routes
 from api.resources.usage import usage_routes
 from core.clock import Clock
 from core.database import Database
 from core.keyring import Keyring
+from core.plan_names import PlanNames
 
 
 def create_app(
     database: Database, keyring: Keyring, *, clock: Clock, zone: tzinfo, schema_head: str, coa_port: int = 3799,
     public_url: str = "", body_seconds_max: float = BODY_SECONDS_MAX, signing_key: Callable[[], SigningKey] = no_key,
-    provider: str = "Provedor", country: str = "BR",
+    provider: str = "Provedor", country: str = "BR", plan_names: PlanNames | None = None,
 ) -> FastAPI:  # fmt: skip
     """`coa_port` is a new NAS's where it names none; `public_url` is where clients outside find this API.
 
@@ -63,7 +64,8 @@ def create_app(
         description="Network provisioning and RADIUS/AAA control plane for internet providers.",
         servers=[{"url": public_url}] if public_url else None,
     )  # fmt: skip
-    app.state.services = Services(database, keyring, clock, zone, country, coa_port, signing_key, provider)
+    app.state.services = Services(database, keyring, clock, zone, country, coa_port, signing_key, provider,
+                                  plan_names)  # fmt: skip
     app.state.schema_head = schema_head
     app.state.receiver = Receiver(database, keyring, clock)
     problems.install(app)
@@ -81,7 +83,7 @@ def create_app(
         file_routes, line_routes, mapping_routes, expected_routes, change_routes, pause_routes, decision_routes,
         review_routes, incident_routes, source_routes, follow_routes, intent_routes, local_routes, adoption_routes,
         provisioning_routes, approval_routes, certificate_routes, backup_routes, backup_text_routes, credential_routes,
-        rotation_routes,
+        rotation_routes, device_routes,
     ):  # fmt: skip
         v1.include_router(routes)
     app.include_router(v1)

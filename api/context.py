@@ -27,6 +27,7 @@ from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.keyring import Keyring
 from core.models.base import Base
 from core.models.system import Role
+from core.plan_names import PlanNames
 
 #: bigint's end: an id above it exists nowhere.
 ID_MAX = (1 << 63) - 1
@@ -57,6 +58,8 @@ class Services:
     signing_key: Callable[[], SigningKey]
     #: The company that answers them.
     provider: str
+    #: Who knows what the boxes have of what a plan names.
+    plan_names: PlanNames | None = None
 
     def today(self) -> date:
         """The day that it is for the provider."""

@@ -494,6 +494,33 @@ class RouterOsApi(Input):
     ) = None
 
 
+class NasManagement(Input):
+    """How a box other than a RouterOS is managed (docs/provisioning.md). `driver`: ios, iosxr, eos, junos, nxos_ssh,
+    huawei_vrp8, or the name of a NAPALM community driver that is installed."""
+
+    driver: Annotated[str, StringConstraints(min_length=1, max_length=41, pattern="^[a-z][a-z0-9_]*$")]
+    address: Text | None = Field(None, description="where it is managed; null: at the entry's own address")
+    port: Annotated[int, Field(ge=1, le=65535), Number] = 22
+    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
+    host_key: (
+        Annotated[
+            str,
+            StringConstraints(min_length=20, max_length=4000),
+            Plain,
+            Field(description="its SSH host key, as ssh-keyscan prints it; null: that of the first approved plan"),
+        ]
+        | None
+    ) = None
+    arguments: dict[Name, Annotated[bool, Field(strict=True)] | int | float | Name] = {}
+
+
+class NasManagementSecret(Input):
+    """`enable`: where a login alone is not privileged. Goes in only."""
+
+    password: Secret
+    enable: Secret | None = None
+
+
 class NasIn(Input):
     name: Text
     address: Text
@@ -516,6 +543,8 @@ class NasIn(Input):
     routeros: RouterOsApi | None = None
     #: Of the API's user.
     routeros_password: Secret | None = None
+    management: NasManagement | None = None
+    management_secret: NasManagementSecret | None = None
 
 
 class NasPatch(Input):
@@ -540,6 +569,9 @@ class NasPatch(Input):
     #: null: the API is not to be used any more.
     routeros: RouterOsApi | None = None
     routeros_password: Secret = ""
+    #: null: the box is not to be managed any more.
+    management: NasManagement | None = None
+    management_secret: NasManagementSecret | None = None
 
 
 class NasOut(Output):
@@ -562,6 +594,8 @@ class NasOut(Output):
     home_server_id: str | None
     #: Its password only goes in.
     routeros: dict[str, Any] | None
+    #: Its secrets only go in.
+    management: dict[str, Any] | None
     version: int
     snmp: dict[str, Any] | None
 

@@ -70,6 +70,7 @@ NAS_SECRET = "nas.secret"  # noqa: S105
 NAS_SNMP = "nas.snmp"
 DEVICE_CREDENTIAL = "device_credential.password"
 ROUTEROS_PASSWORD = "nas.routeros_password"  # noqa: S105
+NAS_MANAGEMENT = "nas.management"
 GATEWAY_SECRET = "gateway.secret"  # noqa: S105
 GATEWAY_CREDENTIALS = "gateway.credentials"
 FOLLOW_CREDENTIALS = "follow_source.credentials"

@@ -19,6 +19,7 @@ from core.keyring import NAS_SECRET, ROUTEROS_PASSWORD, Keyring
 from core.models.network import HomeServer, Nas, NasMode, Vendor
 from core.models.service import Plan
 from core.models.system import ChangeKind
+from core.nas_management import set_management
 from core.nas_options import check_names, check_options
 from core.nas_snmp import set_snmp
 from core.policy import Policy, ServiceTerms, intended_policy
@@ -26,7 +27,9 @@ from core.routeros import RouterOsAccess, check_routeros
 
 _UNIQUE = {"uq_nas_name": "name", "uq_nas_address": "address"}
 #: What does not go into a column as it is given.
-_SEALED = {"secret", "snmp", "snmp_secret", "routeros", "routeros_password"}
+_SEALED = {
+    "secret", "snmp", "snmp_secret", "routeros", "routeros_password", "management", "management_secret",
+}  # fmt: skip
 
 
 def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> Nas:
@@ -38,6 +41,7 @@ def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], ac
     )
     check_options(nas.vendor, nas.options)
     managed = set_snmp(nas, keyring, values) | _set_routeros(session, nas, keyring, values)
+    managed |= set_management(nas, keyring, values)
     _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
@@ -82,7 +86,7 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
-    changed |= _set_routeros(session, nas, keyring, values)
+    changed |= _set_routeros(session, nas, keyring, values) | set_management(nas, keyring, values)
     _check_mode(session, nas)
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)

@@ -19,6 +19,7 @@ from core.logins import check_name
 from core.models.network import Vendor
 from core.models.service import Plan
 from core.models.system import ChangeKind
+from core.plan_names import PlanNames
 from core.schedule import check_windows, open_window
 
 #: Rate in the walled garden and under a throttle where the plan says nothing.
@@ -34,7 +35,10 @@ _NAMES = (
 DEFAULT_SESSION_LIMIT = 1
 
 
-def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Plan:
+def create_plan(
+    session: Session, values: Mapping[str, Any], actor: Actor, names: PlanNames | None = None
+) -> Plan:  # fmt: skip
+    """`names`: who knows what the boxes have."""
     plain = {
         "throttle_down_kbps": DEFAULT_THROTTLE_KBPS,
         "throttle_up_kbps": DEFAULT_THROTTLE_KBPS,
@@ -46,6 +50,8 @@ def create_plan(session: Session, values: Mapping[str, Any], actor: Actor) -> Pl
     }
     plan = Plan(**_canonical(plain))
     _check(plan)
+    if names is not None:
+        names.check(session, plan)
     session.add(plan)
     flush_unique(session, {"name": "name"})
     audit.record(session, actor, "create", "plan", plan.id, plain)
@@ -60,12 +66,16 @@ def get_plan(session: Session, plan_id: int) -> Plan:
     return plan
 
 
-def update_plan(session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor) -> Plan:
+def update_plan(
+    session: Session, plan: Plan, values: Mapping[str, Any], actor: Actor, names: PlanNames | None = None
+) -> Plan:  # fmt: skip
     """NASes whose emergency plan it is learn of it in the same commit; services on it follow in chunks."""
     changed = apply_changes(plan, _canonical(values))
     if "time_windows" in changed:
         plan.open_window = None  # the clock says which of the new ones is open
     _check(plan)
+    if names is not None and changed.keys() & {*_NAMES, "name"}:
+        names.check(session, plan)
     flush_unique(session, {"name": "name"})
     if changed:
         audit.record(session, actor, "update", "plan", plan.id, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 
@@ -21,5 +22,7 @@ def configure_logs() -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # It tells a lost connection by a traceback on stderr; whoever had the connection is told as well.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     # Celery warns of root; our workers run no code that came over the network.
     warnings.filterwarnings("ignore", message=".*superuser privileges.*")

@@ -31,6 +31,7 @@ from provedor.relay import Relay
 from provedor.runtime import Runtime
 from provedor.settings import Settings
 from provedor.supervisor import Child, Service, Supervisor
+from provisioning.napalm.plan_names import DevicePlanNames
 
 log = structlog.get_logger()
 
@@ -206,7 +207,7 @@ def _make_api(runtime: Runtime) -> FastAPI:
     return create_app(
         runtime.database, runtime.keyring, clock=runtime.clock, zone=runtime.zone, country=settings.country,
         schema_head=head_revision(), coa_port=settings.coa_port, public_url=settings.public_url,
-        signing_key=lambda: runtime.signing_key, provider=settings.provider_name,
+        signing_key=lambda: runtime.signing_key, provider=settings.provider_name, plan_names=DevicePlanNames(),
     )  # fmt: skip
 
 

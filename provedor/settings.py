@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     window_first_hour: int = Field(default=3, ge=0, le=23, description="maintenance window for redials: first hour")
     window_last_hour: int = Field(default=5, ge=0, le=24, description="maintenance window for redials: end")
 
+    templates: Path | None = Field(
+        default=None, description="directory of configuration templates of your own, which go before those that we ship"
+    )
     signature_file: Path | None = Field(
         default=None, description="PKCS#12 key that signs answers to authorities; default: one of our own, below DATA"
     )

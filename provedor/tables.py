@@ -9,7 +9,7 @@ from core.models import Base
 
 _ROOMS = (
     "aaa", "aaa.pools", "provisioning", "provisioning.jobs", "provisioning.local", "provisioning.backups",
-    "provisioning.credentials", "provisioning.adopt", "billing_hooks", "billing_hooks.follow",
+    "provisioning.credentials", "provisioning.napalm", "provisioning.adopt", "billing_hooks", "billing_hooks.follow",
 )  # fmt: skip
 for _room in _ROOMS:
     if find_spec(f"{_room}.models"):

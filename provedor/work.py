@@ -33,6 +33,7 @@ from provisioning.enforce import Enforcer
 from provisioning.jobs.runner import Provisioner
 from provisioning.live_rows import Cleaner
 from provisioning.local.keeper import Keeper
+from provisioning.napalm.engine import NapalmEngine
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.lines import RouterLines
 from provisioning.routers import Routers
@@ -93,7 +94,8 @@ class Work(Runtime):
     @cached_property
     def provisioner(self) -> Provisioner:
         threads = ThreadPoolExecutor(PROVISIONING_THREADS, "provisioning")
-        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, self.zone)
+        napalm = NapalmEngine(self.database, self.keyring, self.clock, time.sleep, self.settings.templates)
+        return Provisioner(self.database, self.keyring, RouterOs, threads, self.clock, time.sleep, self.zone, napalm)
 
     @cached_property
     def adopter(self) -> Adopter:

@@ -65,7 +65,7 @@ def periodic(clock: Clock, zone: tzinfo, *, backup_days: int) -> list[Periodic]:
         Periodic("provisioning.keep_local", 5.0, lambda session: local.owe_due(session, clock())),
         Periodic("provisioning.owe_looks", 15.0, lambda session: drift.owe_due(session, clock())),
         Periodic("provisioning.advance_rollouts", 5.0, lambda session: rollouts.advance_all(session, clock(), zone)),
-        Periodic("provisioning.owe_backups", 60.0, lambda session: backups.owe_due(session, clock())),
+        Periodic("provisioning.owe_backups", 15.0, lambda session: backups.owe_due(session, clock())),
         Periodic("provisioning.owe_rotations", 15.0, lambda session: rotations.owe_due(session, clock())),
         Periodic("provisioning.owe_adoptions", 30.0, lambda session: adoptions.owe_due(session, clock())),
         Periodic("provisioning.ask_drills", 600.0, lambda session: drill.ask_due(session, clock())),

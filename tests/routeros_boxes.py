@@ -57,11 +57,12 @@ def box(
     *sessions: ActiveSession, identity: str = "bras-1", version: Version = Version.V7_18, tls: Any = None,
     others: Mapping[str, Menu] | None = None, clock: Callable[[], float] = time.time, device_mode: str = "advanced",
     firewall: bool = False, seen_as: str | None = None, address: str = "127.0.0.1",
+    answering: Callable[[str], bool] = lambda _: True,
 ) -> Iterator[Box]:  # fmt: skip
     online = Online(list(sessions))
     router = router_of(
         online.read, online.end, clock=clock, identity=identity, version=version, users={USER: PASSWORD},
-        others=others, device_mode=device_mode, firewall=firewall,
+        others=others, device_mode=device_mode, firewall=firewall, answering=answering,
     )  # fmt: skip
     found = Box(ApiServer(router, address, tls=tls, seen_as=seen_as), online)
     try:
@@ -78,6 +79,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def go(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def lone_router(version: Version = Version.V7_18, **given: Any) -> Router:

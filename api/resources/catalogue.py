@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from api import schemas
-from api.context import Db, Filter, IfMatch, Paged, Who, check_version, list_page, matching, parse_id, tagged
+from api.context import Db, Filter, Given, IfMatch, Paged, Who, check_version, list_page, matching, parse_id, tagged
 from api.idempotency import OnceOnly
 from api.resources.views import company_view, plan_view
 from core import parties, plans
@@ -29,10 +29,10 @@ def list_plans(session: Db, _: Who, paged: Paged, name: Filter = None) -> schema
 
 
 @plan_routes.post("", status_code=201, response_model=schemas.PlanOut)
-def create_plan(body: schemas.PlanIn, session: Db, caller: Who, once: OnceOnly) -> Response:
-    return once.created(
-        plan_view(plans.create_plan(session, _plan_values(body.model_dump(by_alias=True)), caller.actor))
-    )
+def create_plan(body: schemas.PlanIn, session: Db, caller: Who, given: Given, once: OnceOnly) -> Response:
+    """A plan that names what a managed box does not have is refused."""
+    values = _plan_values(body.model_dump(by_alias=True))
+    return once.created(plan_view(plans.create_plan(session, values, caller.actor, given.plan_names)))
 
 
 @plan_routes.get("/{plan_id}")
@@ -42,11 +42,13 @@ def get_plan(plan_id: str, session: Db, _: Who, response: Response) -> schemas.P
 
 @plan_routes.patch("/{plan_id}")
 def update_plan(
-    plan_id: str, body: schemas.PlanPatch, session: Db, caller: Who, response: Response, if_match: IfMatch = None
-) -> schemas.PlanOut:
+    plan_id: str, body: schemas.PlanPatch, session: Db, caller: Who, given: Given, response: Response,
+    if_match: IfMatch = None,
+) -> schemas.PlanOut:  # fmt: skip
     plan = plans.get_plan(session, parse_id(plan_id, "plan"))
     check_version(plan.version, if_match)
-    plans.update_plan(session, plan, _plan_values(body.model_dump(exclude_unset=True, by_alias=True)), caller.actor)
+    values = _plan_values(body.model_dump(exclude_unset=True, by_alias=True))
+    plans.update_plan(session, plan, values, caller.actor, given.plan_names)
     return tagged(response, plan_view(plan))
 
 

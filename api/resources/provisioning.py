@@ -29,18 +29,24 @@ from api.context import (
 from api.idempotency import OnceOnly
 from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
+from core.errors import NotFound
 from core.models.system import Role
 from provisioning.jobs import accepting, approval, drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
+from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.plan_names import lacking
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
+device_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 approval_routes = APIRouter(prefix="/provisioning-policy", tags=["provisioning-policy"])
 
 
 class IntentIn(Input):
-    """Each part may be left out, and what is left out is not managed: `radius`, `pools`, `ipv6_pools`, `profile`,
-    `pppoe`, `walled_garden`, `cgnat`, `management`. docs/provisioning.md has all of it."""
+    """Each part may be left out, and what is left out is not managed. A RouterOS: `radius`, `pools`, `ipv6_pools`,
+    `profile`, `pppoe`, `dhcp`, `hotspots`, `queues`, `walled_garden`, `cgnat`, `management`; `probe`: who has to answer
+    the box after a change as before. Any other box: `radius`, `pools`, `ipv6_pools`, `subscribers`, `access`,
+    `policies`, `walled_garden`, `serves`. docs/provisioning.md has all of it."""
 
     body: dict[str, Any]
 
@@ -56,6 +62,22 @@ class IntentOut(Output):
     drift: list[str] | None
     drift_problems: list[str] | None
     version: int
+
+
+class DeviceOut(Output):
+    """As of the last look. `facts`: vendor, model, release, serial, hostname, uptime_s. `environment`: as NAPALM's
+    get_environment has it, where the driver can tell. `names`: what RADIUS replies may name there, by kind; null where
+    we cannot tell. `missing`: what plans name and is not there. `refused_host_key`: another SSH host key than the
+    approved one, which was refused."""
+
+    nas_id: str
+    read_at: datetime | None
+    facts: dict[str, Any]
+    environment: dict[str, Any]
+    names: dict[str, list[str]] | None
+    names_read_at: datetime | None
+    missing: list[str]
+    refused_host_key: str | None
 
 
 class AcceptIn(Input):
@@ -80,10 +102,12 @@ class JobIn(Input):
 
 
 class ApprovalIn(Input):
-    """`not_before`: it is carried out then; else now. `at_once`: it waits for no window."""
+    """`not_before`: it is carried out then; else now. `at_once`: it waits for no window. `without_undo`: also at a box
+    that would not undo by itself."""
 
     not_before: AwareDatetime | None = None
     at_once: Flag = False
+    without_undo: Flag = False
 
 
 class RolloutApprovalIn(Input):
@@ -153,8 +177,9 @@ class RolloutOut(Output):
 class JobOut(Output):
     """`commands`: what is done, a command a step, without secrets. `problems`: what is wanted and cannot be had there.
     `sessions`: online when it was planned; `touched` of them may feel it, and it takes away `removed` rows that they
-    may use. `in_window`: it begins within a window, not before `not_before`. `undo_by`: how the box would undo it by
-    itself, while it would. `detail`: why it is not done."""
+    may use. `host_key`: the SSH host key that was seen where none was approved yet; approving the job approves it.
+    `cannot_undo`: why the box would not undo it by itself. `in_window`: it begins within a window, not before
+    `not_before`. `undo_by`: how the box would undo it by itself, while it would. `detail`: why it is not done."""
 
     id: str
     nas_id: str
@@ -165,6 +190,8 @@ class JobOut(Output):
     sessions: int | None
     touched: int
     removed: int
+    host_key: str | None
+    cannot_undo: str | None
     steps_applied: int
     undo_by: str | None
     detail: str | None
@@ -202,6 +229,18 @@ def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
     row = intents.get_intent(session, parse_id(nas_id, "NAS"), lock=True)
     drift.owe(session, row.nas_id, given.clock())
     return _intent_view(row)
+
+
+@device_routes.get("/{nas_id}/device")
+def get_device(nas_id: str, session: Db, _: Who) -> DeviceOut:
+    """What the box of a NAS entry with `management` said of itself; `POST …/intent/check` looks anew."""
+    row = session.get(ManagedDevice, parse_id(nas_id, "NAS"))
+    if row is None:
+        raise NotFound("look at NAS", nas_id)
+    return DeviceOut(
+        nas_id=str(row.nas_id), read_at=row.read_at, facts=row.facts, environment=row.environment, names=row.names,
+        names_read_at=row.names_read_at, missing=lacking(session, row.nas_id), refused_host_key=row.refused_host_key,
+    )  # fmt: skip
 
 
 @intent_routes.post("/{nas_id}/intent/accept")
@@ -253,7 +292,15 @@ def approve_job(job_id: str, body: ApprovalIn, session: Db, caller: Who, given: 
     right."""
     job = _locked(session, job_id)
     approved = store.approve(
-        session, job, caller.actor, given.clock(), given.zone, body.not_before, role=caller.role, at_once=body.at_once
+        session,
+        job,
+        caller.actor,
+        given.clock(),
+        given.zone,
+        body.not_before,
+        role=caller.role,
+        at_once=body.at_once,
+        without_undo=body.without_undo,
     )
     return _job_view(approved)
 
@@ -338,6 +385,7 @@ def _job_view(row: ProvisioningJob) -> JobOut:
     return JobOut(
         id=str(row.id), nas_id=str(row.nas_id), state=row.state, release=row.release, commands=row.commands,
         problems=row.problems, sessions=row.sessions, touched=row.touched, removed=row.removed,
+        host_key=row.host_key, cannot_undo=row.cannot_undo,
         steps_applied=row.steps_applied, undo_by=row.undo_by,
         detail=row.detail, created_at=row.created_at, created_by=row.created_by, approved_at=row.approved_at,
         approved_by=row.approved_by, not_before=row.not_before, in_window=row.in_window, cancelled_by=row.cancelled_by,

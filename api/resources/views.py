@@ -145,6 +145,7 @@ def nas_view(nas: Nas) -> schemas.NasOut:
         disconnects_per_minute=nas.disconnects_per_minute, enforcement_frozen=nas.enforcement_frozen,
         emergency=nas.emergency, emergency_plan_id=text_id(nas.emergency_plan_id), version=nas.version,
         mode=nas.mode, home_server_id=text_id(nas.home_server_id), snmp=nas.snmp or None, routeros=nas.routeros,
+        management=nas.management,
     )  # fmt: skip
 
 

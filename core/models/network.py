@@ -91,6 +91,7 @@ class Nas(Versioned, Base):
         CheckConstraint("disconnects_per_minute > 0", name="disconnects_per_minute"),
         CheckConstraint("mode = 'serve' OR home_server_id IS NOT NULL", name="mode"),
         CheckConstraint("(routeros IS NULL) = (routeros_password_encrypted IS NULL)", name="routeros"),
+        CheckConstraint("(management IS NULL) = (management_secret_encrypted IS NULL)", name="management"),
     )
 
     id: Mapped[Id]
@@ -132,6 +133,10 @@ class Nas(Versioned, Base):
     routeros_password_encrypted: Mapped[bytes | None]
     #: What it may take already: its password is being rotated.
     routeros_next_password_encrypted: Mapped[bytes | None]
+    #: How any other box is managed: {"driver", "address", "port", "user", "host_key", "arguments"} (see
+    #: core.nas_management); None: it is not.
+    management: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    management_secret_encrypted: Mapped[bytes | None]
 
 
 class DeviceCredential(Versioned, Base):

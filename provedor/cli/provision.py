@@ -1,4 +1,4 @@
-"""provision intent, plan, apply, drift, jobs, and what is in modules of its own: boxes as they should be."""
+"""provision intent, plan, apply, approve, policy, drift, facts, names, jobs, and modules of their own: as intended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from aaa.liveness import addressee_of
 from core import network
-from core.errors import ConfigurationError, InvalidInput, ProvedorError
+from core.errors import ConfigurationError, Conflict, InvalidInput, NotFound, ProvedorError
 from core.models.network import Nas, Session
 from provedor.cli.adopt import adopt
 from provedor.cli.backups import backup_app, history
@@ -26,6 +26,9 @@ from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import accepting, approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
+from provisioning.napalm.host_keys import fingerprint
+from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.plan_names import lacking
 from provisioning.routeros.bras import Accepted
 from provisioning.routeros.watching import watch_at
 
@@ -38,7 +41,8 @@ provision_app.command()(adopt)
 provision_app.command()(history)
 provision_app.command()(rotate)
 Now = Annotated[bool, typer.Option("--now", help="wait for no window")]
-NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
+WithoutUndo = Annotated[bool, typer.Option("--without-undo", help="also at a box that would not undo it by itself")]
+NasName = Annotated[str, typer.Argument(help="name of a NAS entry whose box may be managed")]
 #: A box is read, or changed, by a worker of the running node; who waits longer than that for its first word waits for
 #: nobody.
 PATIENCE_S = 120.0
@@ -81,6 +85,7 @@ def apply(
     nas: NasName,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     now: Now = False,
+    without_undo: WithoutUndo = False,
     as_json: Json = False,
 ) -> None:
     """Read the box, show what there is to do, ask, and do it, in its window. What does not prove right is undone by the
@@ -90,22 +95,23 @@ def apply(
     if job.state is JobState.PLANNED:
         if not as_json:
             _show(job, as_json=False)
-        if not yes and not typer.confirm(f"Do this at {nas}, with {job.sessions} sessions online?"):
+        if not yes and not typer.confirm(_question(nas, job)):
             with given.database.transaction() as session:
                 store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
             raise typer.Exit(1)
-        job = _approve(given, job.id, at_once=now)
+        job = _approve(given, job.id, at_once=now, without_undo=without_undo)
     _show(job, as_json=as_json, zone=given.zone)
     _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP, JobState.APPROVED}, job)
 
 
 @provision_app.command()
 def approve(
-    job_id: Annotated[int, typer.Argument(metavar="JOB")], now: Now = False, as_json: Json = False
+    job_id: Annotated[int, typer.Argument(metavar="JOB")], now: Now = False, without_undo: WithoutUndo = False,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """Have a job carried out that somebody else planned; `jobs` shows it."""
     given = runtime()
-    job = _approve(given, job_id, at_once=now)
+    job = _approve(given, job_id, at_once=now, without_undo=without_undo)
     _show(job, as_json=as_json, zone=given.zone)
     _fail_unless(job.state in {JobState.DONE, JobState.APPROVED}, job)
 
@@ -169,6 +175,34 @@ def show_drift(
         [name, f"{row.checked_at.astimezone(given.zone):%Y-%m-%d %H:%M}" if row.checked_at else "never",
          str(len(row.drift or ())), str(len(row.drift_problems or ())), row.check_error or ""] for name, row in rows
     ])  # fmt: skip
+
+
+@provision_app.command()
+def facts(nas: NasName, as_json: Json = False) -> None:
+    """Look at the box now, and show what it says of itself: model, release, serial number, uptime, environment."""
+    given = runtime()
+    row = _device(given, nas)
+    if as_json:
+        print_json({"nas": nas, "read_at": row.read_at, "facts": row.facts, "environment": row.environment})
+        return
+    print_table(["", nas], [[name, str(value)] for name, value in row.facts.items()])
+    for part, values in row.environment.items():
+        print_table([part, ""], [[str(name), json.dumps(value)] for name, value in dict(values).items()])
+
+
+@provision_app.command()
+def names(nas: NasName, as_json: Json = False) -> None:
+    """Look at the box now, and show what RADIUS replies may name there, and what plans name and is not there."""
+    given = runtime()
+    row = _device(given, nas)
+    with given.database.transaction() as session:
+        missing = lacking(session, row.nas_id)
+    if as_json:
+        print_json({"nas": nas, "read_at": row.names_read_at, "names": row.names, "missing": missing})
+        return
+    print_table(["kind", "names"], [[kind, ", ".join(there)] for kind, there in (row.names or {}).items()])
+    for one in missing:
+        typer.echo(one, err=True)
 
 
 @provision_app.command()
@@ -263,6 +297,18 @@ def _look(given: Runtime, nas: str) -> tuple[str, BrasIntent]:
     raise ConfigurationError(f"nobody looked at {nas}: is `provedor up` running with its worker?")
 
 
+def _device(given: Runtime, nas: str) -> ManagedDevice:
+    """After a look. Raises ProvedorError where it failed."""
+    _, looked = _look(given, nas)
+    if looked.check_error is not None:
+        raise ProvedorError(f"{nas}: {looked.check_error}")
+    with given.database.transaction() as session:
+        row = session.get(ManagedDevice, looked.nas_id)
+    if row is None:
+        raise NotFound("managed device", nas)
+    return row
+
+
 def _drift_body(name: str, row: BrasIntent) -> dict[str, Any]:
     return {
         "nas": name, "checked_at": row.checked_at, "check_error": row.check_error, "drift": row.drift,
@@ -286,10 +332,18 @@ def _plan(given: Runtime, nas: str) -> ProvisioningJob:
     return _await(given, job.id)
 
 
-def _approve(given: Runtime, job_id: int, *, at_once: bool) -> ProvisioningJob:
+def _question(nas: str, job: ProvisioningJob) -> str:
+    online = "" if job.sessions is None else f", with {job.sessions} sessions online"
+    return f"Do this at {nas}{online}?"
+
+
+def _approve(given: Runtime, job_id: int, *, at_once: bool, without_undo: bool) -> ProvisioningJob:
     with given.database.transaction() as session:
         job = store.get_job(session, job_id, lock=True)
-        store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once)
+        try:
+            store.approve(session, job, actor(), given.clock(), given.zone, at_once=at_once, without_undo=without_undo)
+        except Conflict as error:
+            raise ProvedorError(f"{error.detail} (`provedor provision approve {job_id}`)") from None
         waits = job.not_before is not None
     return job if waits else _await(given, job_id)
 
@@ -323,13 +377,16 @@ def _show(job: ProvisioningJob, *, as_json: bool, zone: tzinfo = UTC) -> None:
         typer.echo(command)
     for problem in job.problems:
         typer.echo(f"cannot be had: {problem}", err=True)
+    if job.state is JobState.PLANNED and job.host_key is not None:
+        typer.echo(f"its SSH host key, which you approve with this: {job.host_key} ({fingerprint(job.host_key)})",
+                   err=True)  # fmt: skip
     if job.state is JobState.IN_STEP:
         typer.echo("the box is as it should be")
     elif job.state is JobState.DONE:
         typer.echo(f"done: {job.steps_applied} steps")
     elif job.state is JobState.APPROVED:
         typer.echo(f"job {job.id} waits for its window, which opens {_time(job.not_before, zone)}")
-    elif job.detail is not None:
+    if job.detail is not None:
         typer.echo(f"{job.state}: {job.detail}", err=True)
 
 
@@ -337,6 +394,7 @@ def _body(job: ProvisioningJob) -> dict[str, Any]:
     return {
         "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
         "commands": job.commands, "problems": job.problems, "sessions": job.sessions, "touched": job.touched,
+        "host_key": job.host_key, "cannot_undo": job.cannot_undo,
         "not_before": job.not_before,
         "steps_applied": job.steps_applied, "detail": job.detail,
     }  # fmt: skip

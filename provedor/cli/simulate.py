@@ -1,4 +1,4 @@
-"""simulate bras, simulate routeros; simulate gateway is `gateways`, simulate erp `erps`."""
+"""simulate bras, simulate routeros; simulate gateway is `gateways`, simulate erp `erps`, simulate ssh `devices`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from aaa.testclient import METHODS
 from core.errors import InvalidInput, ProvedorError
 from core.models.network import Vendor
 from provedor.cli.common import read_rows
+from provedor.cli.devices import ssh
 from provedor.cli.erps import erp_app
 from provedor.cli.gateways import gateway_app
 from provedor.settings import load_settings
@@ -25,8 +26,9 @@ from provedor.simulated_router import ApiOptions, bras_router, configure, lone_r
 from provisioning.simulators.routeros import DEVICE_MODES, ActiveSession, Online, Version
 
 simulate_app = typer.Typer(
-    no_args_is_help=True, help="a BRAS, a router's API, payment gateways, and other billing systems to try things with"
+    no_args_is_help=True, help="a BRAS, a router's API, a box over SSH, payment gateways, and other billing systems"
 )
+simulate_app.command("ssh")(ssh)
 simulate_app.add_typer(gateway_app, name="gateway")
 simulate_app.add_typer(erp_app, name="erp")
 

@@ -1,7 +1,7 @@
 """What `provedor doctor` looks at, and what it says to do.
 
 Every check is made, also after one that failed; each says what is wrong and the fix, or perhaps a note where nothing
-is. `installation`, `radius`, `routers`, `boxes` and `snmp` hold the checks, `check` what one is.
+is. `installation`, `radius`, `routers`, `boxes`, `managed` and `snmp` hold the checks, `check` what one is.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from provedor.doctor.installation import (
     check_settings,
     check_work,
 )
+from provedor.doctor.managed import check_managed
 from provedor.doctor.radius import (
     check_accounting,
     check_authentication,
@@ -61,6 +62,7 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("SNMP", check_snmp, True),
     ("router APIs", check_routers, True),
     ("boxes", check_boxes, True),
+    ("managed boxes", check_managed, True),
 ]
 
 

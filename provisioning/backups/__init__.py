@@ -2,10 +2,13 @@
 
     statements  an export's text as commands, each the same however it was folded or written; pure
     difference  what two configurations do not share, as commands by menu, without secrets; pure
-    reading     the text off a box over its API, and who its log and history name
+    rows        rows as an export would have them; pure
+    actions     who a box's log and history say did what; pure
+    reading     all of it off a box, over its API
     models      versions, what boxes' users did, drills, and when each box is to be looked at next
     store       versions kept, listed, opened and forgotten; who may have changed what
-    drill       a version loaded into a simulated router, and compared with what that has then
+    restoring   a version loaded into a simulated router, and compared with what that has then
+    drill       that, each month and when a person asks
     keeper      all of it for one box, as jobs, the clock and people ask for it
 
 A version is kept when it differs from the one before in more than what changes by itself.

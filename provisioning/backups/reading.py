@@ -13,21 +13,18 @@ an earlier reading left behind, because the box went away, is removed by the nex
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from provisioning.backups.statements import Statement, prompt_of
+from provisioning.backups.actions import Action, actions_in
+from provisioning.backups.rows import ROW_MENUS, rows_text
+from provisioning.backups.statements import statements
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import RouterOsError, Trap
-from provisioning.routeros.planning.matching import is_fixed
-from provisioning.routeros.planning.plan import MENU_ORDER
-from provisioning.routeros.planning.script import quote
 from provisioning.routeros.reading import read_rows, release_of
-from provisioning.routeros.schema import MENUS, Field, Kind, MenuSchema, Release, canonical
-from provisioning.routeros.values import text_of
+from provisioning.routeros.schema import Release
 
 #: Of our file at the box, without its ending.
 FILE: Final = "provedor-backup"
@@ -50,34 +47,11 @@ OTHER_MENUS: Final = (
     "/ipv6/firewall/raw", "/ipv6/nd", "/ipv6/route", "/ipv6/settings", "/mpls", "/port", "/routing",
     "/system/clock", "/system/note", "/system/ntp/server", "/tool",
 )  # fmt: skip
-#: Never exported by a router, so not by rows either: who may log in is not copied to another box.
-_NOT_EXPORTED: Final = frozenset({"/interface", "/user"})
-#: The box's own, where it is not said that somebody said otherwise.
-_OF_THE_BOX: Final = frozenset({("/interface/ethernet", "mac-address")})
-#: Those that can be read by rows, each behind those that it names.
-ROW_MENUS: Final = tuple(menu for menu in MENU_ORDER if menu not in _NOT_EXPORTED)
-#: `filter rule changed by admin`; from 7.x on in more words: `… by winbox-3.41/tcp-msg(winbox):admin@192.0.2.7 (…)`.
-_LOGGED: Final = re.compile(r"(?P<action>.+?) (?:by|via) (?P<who>\S+)(?: \((?P<more>.*)\))?", re.DOTALL)
-_WHO: Final = re.compile(r"(?:.*:)?(?P<name>[^:@/]+)(?:@.*)?")
-_CHANGES: Final = re.compile(r"\b(?:added|changed|removed|moved|enabled|disabled|undone|set|reset|unset)\b")
-_ACTIONS_MAX: Final = 1000
 
 
 class ReadBy(StrEnum):
     EXPORT = "export"
     ROWS = "rows"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What the box says somebody did there, and its own word for when: before 7.10 that is the time of day alone while
-    it is today, so `row` has no more than that."""
-
-    source: str
-    row: str
-    by: str
-    action: str
-    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +84,10 @@ def read_configuration(
 def _read(client: RouterOs, wait: Callable[[float], None], others: Sequence[str]) -> Reading:
     release = release_of(client)
     _remove_files(client)
-    actions = tuple(_actions(client))
+    actions = tuple(actions_in(
+        _shown(client, "/system/history", (".id", "action", "by", "time")),
+        _shown(client, "/log", (".id", "time", "topics", "message")),
+    ))  # fmt: skip
     try:
         text = _exported(client, "", release, wait)
     except _Unreadable as why:
@@ -143,42 +120,46 @@ def _exported(client: RouterOs, menu: str, release: Release, wait: Callable[[flo
 
 
 def _contents(client: RouterOs, release: Release, wait: Callable[[float], None]) -> str:
+    why = "its export is too long for the API of this release"
     for attempt in range(TRIES):
         if attempt:
             wait(PAUSE_S)
-        file = next(iter(_files(client)), None)
-        text = None if file is None else _content(client, file, release)
+        try:
+            file = next(iter(_files(client)), None)
+            text = None if file is None else _content(client, file, release)
+        except Trap as trap:
+            text, why = None, trap.message
         if text:
             return text
-    raise _Unreadable("its export is too long for the API of this release")
+    raise _Unreadable(why)
 
 
 def _content(client: RouterOs, file: Row, release: Release) -> str | None:
-    """None where it cannot be read (yet)."""
+    """None where it is not there whole (yet)."""
+    size = int(file["size"]) if file.get("size", "").isdecimal() else None
     if release >= READS_FILES_SINCE:
-        text = "".join(_chunks(client, file["name"]))
+        text = _pieces(client, file["name"], size)
     else:
         shown = client.rows("/file", (".id", "name", "contents"), f"name={file['name']}")
         text = shown[0].get("contents", "") if shown else ""
-    octets = len(text.encode("utf-8", "surrogateescape"))
-    if not text or (file.get("size", "").isdecimal() and int(file["size"]) != octets):
+    if not text or size not in {None, len(text.encode("utf-8", "surrogateescape"))}:
         return None
     if not text.endswith("\n"):
         raise _Unreadable("the file with its export is not whole")
     return text
 
 
-def _chunks(client: RouterOs, name: str) -> Iterator[str]:
-    """A piece may end within a character: octets that are none are kept as they came, and put together again."""
+def _pieces(client: RouterOs, name: str, size: int | None) -> str:
+    """One may end within a character: octets that are none are kept as they came, and put together again."""
     octets = b""
-    while True:
+    while size is None or len(octets) < size:
         given = {"file": name, "offset": str(len(octets)), "chunk-size": str(CHUNK_OCTETS)}
         rows = client.call("/file/read", given)
         data = rows[0].get("data", "") if rows else ""
         if not data:
             break
         octets += data.encode("utf-8", "surrogateescape")
-    yield octets.decode("utf-8", "surrogateescape")
+    return octets.decode("utf-8", "surrogateescape")
 
 
 def _files(client: RouterOs) -> list[Row]:
@@ -210,103 +191,29 @@ def _by_rows(
     client: RouterOs, release: Release, wait: Callable[[float], None], why: str, others: Sequence[str],
     actions: tuple[Action, ...],
 ) -> Reading:  # fmt: skip
-    parts = [f"# read by rows: {why}\n", rows_text(read_rows(client, ROW_MENUS, release), release)]
-    left_out = []
-    for menu in others:
+    files, left_out = _small_files(client, release, wait, others)
+    by_rows = [menu for menu in ROW_MENUS if not any(menu == one or menu.startswith(f"{one}/") for one in files)]
+    rows = rows_text(read_rows(client, by_rows, release), release)
+    text = "".join([f"# read by rows: {why}\n", rows, *files.values()])
+    said = f"read by rows, since {why}: menus that Provedor knows"
+    return Reading(text, release, ReadBy.ROWS, (said, *left_out), actions)
+
+
+def _small_files(
+    client: RouterOs, release: Release, wait: Callable[[float], None], menus: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Exports of these menus, where they are not empty, and those that are too long."""
+    files: dict[str, str] = {}
+    left_out: list[str] = []
+    for menu in menus if release < READS_FILES_SINCE else ():
         try:
-            parts.append(_exported(client, menu, release, wait) if release < READS_FILES_SINCE else "")
+            text = _exported(client, menu, release, wait)
         except _Unreadable:
             left_out.append(menu)
-    said = f"read by rows, since {why}: menus that Provedor knows"
-    return Reading("".join(parts), release, ReadBy.ROWS, (said, *left_out), actions)
-
-
-def rows_text(actual: Mapping[str, Sequence[Row]], release: Release) -> str:
-    """These menus' rows as an export has them, but for rows that every box has, of which it says more."""
-    return "".join(_written(menu, actual[menu], release) for menu in ROW_MENUS)
-
-
-def _written(menu: str, rows: Sequence[Row], release: Release) -> str:
-    schema = MENUS[menu]
-    fields = {
-        name: field for name, field in schema.known_to(release).items()
-        if not field.read_only and (menu, name) not in _OF_THE_BOX
-    }  # fmt: skip
-    said = (_statement(schema, fields, row) for row in _named_first(schema, rows) if not is_fixed(row))
-    lines = "".join(f"{one.text}\n" for one in said if one.verb == "add" or one.values)
-    return f"{prompt_of(menu)}\n{lines}" if lines else ""
-
-
-def _statement(schema: MenuSchema, fields: Mapping[str, Field], row: Row) -> Statement:
-    values = tuple(
-        (name, _value(fields[name], value)) for name, value in sorted(row.items())
-        if name in fields and value != fields[name].default
-    )  # fmt: skip
-    if schema.single:
-        return Statement(schema.path, "set", "", values)
-    name = row.get("name", "")
-    if schema.path == "/interface/ethernet":
-        return Statement(schema.path, "set", f"[ find default-name={row.get('default-name', name)} ]", values)
-    if schema.fixed or name in schema.builtin or row.get("default") == "true":
-        which = quote(name) if name else row[".id"]
-        return Statement(schema.path, "set", which, tuple(one for one in values if one[0] != "name"))
-    return Statement(schema.path, "add", "", values)
-
-
-def _value(field: Field, value: str) -> str:
-    if field.kind is Kind.BOOLEAN:
-        return {"true": "yes", "false": "no"}.get(value, value)
-    if field.name == "policy":  # a group shows what it lacks as well
-        value = ",".join(word for word in value.split(",") if not word.startswith("!"))
-    return canonical(field.kind, value)
-
-
-def _named_first(schema: MenuSchema, rows: Sequence[Row]) -> list[Row]:
-    """Rows that name others of their own menu come behind them, or nobody could load it."""
-    naming = [field.name for field in schema.fields.values() if field.refers_to == schema.path]
-    if not naming or schema.ordered is not None:
-        return list(rows)
-    by_name = {row.get("name", ""): row for row in rows}
-    found: dict[str, Row] = {}
-
-    def take(row: Row, above: frozenset[str]) -> None:
-        for name in naming:
-            named = by_name.get(row.get(name, ""))
-            if named is not None and named[".id"] not in found and named[".id"] not in above:
-                take(named, above | {named[".id"]})
-        found.setdefault(row[".id"], row)
-
-    for row in rows:
-        take(row, frozenset({row[".id"]}))
-    return list(found.values())
-
-
-# Who did what
-
-
-def _actions(client: RouterOs) -> Iterator[Action]:
-    for row in _shown(client, "/system/history", (".id", "action", "by", "time"))[:_ACTIONS_MAX]:
-        if row.get("by"):
-            yield Action("history", _row(row), text_of(row["by"]), text_of(row.get("action", "")), row.get("time", ""))
-    for row in _shown(client, "/log", (".id", "time", "topics", "message")):
-        logged = action_of(row)
-        if logged is not None:
-            yield logged
-
-
-def action_of(row: Row) -> Action | None:
-    """A log line that tells of a change; None for any other."""
-    if "system" not in row.get("topics", "").split(","):
-        return None
-    match = _LOGGED.fullmatch(row.get("message", ""))
-    who = match and _WHO.fullmatch(match["who"])
-    if match is None or who is None or not _CHANGES.search(match["action"]):
-        return None
-    return Action("log", _row(row), text_of(who["name"]), text_of(match["action"]), row.get("time", ""))
-
-
-def _row(row: Row) -> str:
-    return f"{row.get('.id', '')} {row.get('time', '')[-8:]}"
+            continue
+        if any(statements(text)):
+            files[menu] = text
+    return files, left_out
 
 
 def _shown(client: RouterOs, menu: str, properties: Sequence[str], *queries: str) -> list[Row]:

@@ -20,9 +20,11 @@ from core.audit import Actor
 from core.errors import NotFound
 from core.keyring import DEVICE_BACKUP, Keyring, SealBroken
 from core.models.network import Nas
+from provisioning.backups.actions import Action
 from provisioning.backups.difference import Compared, difference, digest
 from provisioning.backups.models import BackupState, DeviceAction, DeviceBackup, Why
-from provisioning.backups.reading import ROW_MENUS, Action, ReadBy, Reading
+from provisioning.backups.reading import ReadBy, Reading
+from provisioning.backups.rows import ROW_MENUS
 from provisioning.backups.statements import statements
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.routeros.values import text_of
@@ -32,8 +34,8 @@ EVERY: Final = timedelta(days=1)
 RETRY: Final = timedelta(hours=1)
 #: Whoever reads a box is done by then, or died.
 CLAIM: Final = timedelta(minutes=10)
-#: Owed at a time; the next come with the clock, some seconds later.
-LIMIT: Final = 200
+#: Owed at a time; the next come with the clock, some seconds later. Jobs that a person waits for stand behind no more.
+LIMIT: Final = 8
 ACTIONS_SHOWN: Final = 20
 
 

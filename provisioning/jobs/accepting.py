@@ -12,6 +12,7 @@ from core.audit import Actor
 from core.errors import Conflict
 from core.keyring import Keyring
 from provisioning.jobs import facts, intents, store
+from provisioning.jobs.engines import BoxKind, kind_of
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.routeros.bras import Accepted, accept
 
@@ -20,6 +21,8 @@ def propose(session: Session, keyring: Keyring, nas_id: int, job: ProvisioningJo
     """By the intent of now, and what the job read. Raises Conflict for a job that is not planned, or is another's."""
     if job.nas_id != nas_id or job.state is not JobState.PLANNED:
         raise Conflict(f"job {job.id} is {job.state}, or another box's: plan anew", field="job_id")
+    if kind_of(network.get_nas(session, nas_id)) is not BoxKind.ROUTEROS:
+        raise Conflict("what differs at this box is lines, which no intent says: change it by hand", field="job_id")
     prepared, known = facts.open_prepared(keyring, job), facts.read_facts(session, keyring, nas_id, now)
     return accept(known.intent, known.surroundings(prepared.release), prepared.before, prepared.owned_rows)
 

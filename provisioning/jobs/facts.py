@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from aaa.connection_log.find import rule_of
@@ -109,15 +110,18 @@ def keep_owned(
     session: Session, keyring: Keyring, nas_id: int, new: Owned, gone: Iterable[tuple[str, tuple[str, ...]]]
 ) -> None:  # fmt: skip
     """After a plan was carried out: the rows that it added are ours, those that it removed are not there."""
-    ours = {**owned_rows(session, keyring, nas_id), **new}
-    left = {one: mark for one, mark in ours.items() if one not in set(gone)}
-    session.execute(delete(OwnedRow).where(OwnedRow.nas_id == nas_id))
+    again = [one for one in new if not _is_told(one[0])]  # no two seals are alike
+    for menu, key in [*gone, *again]:
+        kept = _kept_keys(session, keyring, nas_id, menu, key)
+        session.execute(
+            delete(OwnedRow).where(OwnedRow.nas_id == nas_id, OwnedRow.menu == menu, OwnedRow.key.in_(kept))
+        )
     rows = [
         {"nas_id": nas_id, "menu": menu, "key": _kept_key(keyring, menu, key), "mark": mark}
-        for (menu, key), mark in left.items()
+        for (menu, key), mark in new.items()
     ]
     if rows:
-        session.execute(insert(OwnedRow), rows)
+        session.execute(insert(OwnedRow).on_conflict_do_nothing(), rows)
 
 
 def now_marked(prepared: Prepared) -> list[tuple[str, tuple[str, ...]]]:
@@ -134,11 +138,22 @@ def owned_rows(session: Session, keyring: Keyring, nas_id: int) -> Owned:
     return {(menu, _read_key(keyring, key)): mark for menu, key, mark in rows}
 
 
+def _is_told(menu: str) -> bool:
+    """People may see by what its rows are known."""
+    return all(MENUS[menu].fields[name].is_told for name in MENUS[menu].key)
+
+
 def _kept_key(keyring: Keyring, menu: str, key: Sequence[str]) -> str:
-    schema, text = MENUS[menu], "\n".join(key)
-    if all(schema.fields[name].is_told for name in schema.key):
-        return text
-    return _SEALED + b64encode(keyring.seal(text, OWNED_ROW)).decode()
+    text = "\n".join(key)
+    return text if _is_told(menu) else _SEALED + b64encode(keyring.seal(text, OWNED_ROW)).decode()
+
+
+def _kept_keys(session: Session, keyring: Keyring, nas_id: int, menu: str, key: Sequence[str]) -> list[str]:
+    """How this key is kept, if it is."""
+    if _is_told(menu):
+        return ["\n".join(key)]
+    kept = session.scalars(select(OwnedRow.key).where(OwnedRow.nas_id == nas_id, OwnedRow.menu == menu))
+    return [one for one in kept if _read_key(keyring, one) == tuple(key)]
 
 
 def _read_key(keyring: Keyring, kept: str) -> tuple[str, ...]:

@@ -138,6 +138,10 @@ class ProvisioningJob(Base):
     steps_applied: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: How the box would undo it by itself, while it would.
     undo_by: Mapped[str | None]
+    #: Why the box would not; somebody has to approve that in so many words.
+    cannot_undo: Mapped[str | None]
+    #: The SSH host key that was seen when none was approved yet; approving the job approves it.
+    host_key: Mapped[str | None]
     #: How often the box could not be asked what became of it.
     unanswered: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     #: Who is at it has said so until then; afterwards somebody else takes over.

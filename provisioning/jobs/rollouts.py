@@ -78,6 +78,12 @@ def approve(
     policy = approval.get_policy(session)
     approval.check_approver(policy, rollout.created_by, actor, role)
     planned = [job for job in jobs_of(session, rollout) if job.state is JobState.PLANNED]
+    for job in planned:
+        if job.cannot_undo is not None:
+            raise Conflict(
+                f"the box of job {job.id} would not undo it by itself ({job.cannot_undo}): approve it alone",
+                field="nas_ids",
+            )
     for job in () if at_once else planned:
         approval.due_at(policy, job, now, zone)
     rollout.state, rollout.approved_by, rollout.approved_at = RolloutState.RUNNING, actor.name, now
@@ -143,7 +149,7 @@ def _begin_wave(session: Session, rollout: Rollout, wave: int, now: datetime, zo
     actor = Actor(f"rollout:{rollout.id} by {rollout.approved_by}")
     for job in jobs_of(session, rollout):
         if job.wave == wave and job.state is JobState.PLANNED:
-            job.online_before = _online(session, job.nas_id)
+            job.online_before = online(session, job.nas_id)
             held = store.get_job(session, job.id, lock=True)
             store.release(session, held, actor, now, zone, at_once=rollout.at_once)
     events.record(session, "rollout.wave", "rollout", rollout.id, wave=wave)
@@ -155,7 +161,7 @@ def _harm(session: Session, begun: Sequence[ProvisioningJob]) -> str | None:
             return f"job {job.id} is {job.state}: {job.detail or job.cancelled_by}"
     for job in begun:
         if job.state is JobState.DONE and job.online_before is not None:
-            lost = job.online_before - _online(session, job.nas_id)
+            lost = job.online_before - online(session, job.nas_id)
             if lost > SESSIONS_LOST + SESSIONS_LOST_SHARE * job.online_before:
                 return f"NAS {job.nas_id} of job {job.id} lost {lost} of {job.online_before} sessions"
     return None
@@ -181,6 +187,7 @@ def _end(session: Session, rollout: Rollout, state: RolloutState, detail: str, n
     events.record(session, f"rollout.{state}", "rollout", rollout.id, detail=detail)
 
 
-def _online(session: Session, nas_id: int) -> int:
+def online(session: Session, nas_id: int) -> int:
+    """By our own count."""
     live = (LiveSession.nas_id == nas_id, LiveSession.stopped_at.is_(None), LiveSession.kind == SessionKind.LINE)
     return session.scalar(select(func.count()).select_from(LiveSession).where(*live)) or 0

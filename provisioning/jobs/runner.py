@@ -20,25 +20,18 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import ProvedorError
 from core.keyring import Keyring
+from core.models.network import Nas
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
-from provisioning import certificates
-from provisioning.backups import store as backups
 from provisioning.backups.keeper import Backups
-from provisioning.backups.models import Why
 from provisioning.credentials.keeper import Rotations
-from provisioning.jobs import approval, drift, facts, store
+from provisioning.jobs import drift, store
 from provisioning.jobs.alone import alone_at
-from provisioning.jobs.facts import Facts, Prepared
+from provisioning.jobs.engines import BoxKind, Engine, kind_of
 from provisioning.jobs.models import AT_WORK, JobState, ProvisioningJob
-from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
-from provisioning.routeros.change.run import Doubt
+from provisioning.jobs.routeros_engine import RouterOsEngine
+from provisioning.outcome import Doubt, Outcome, Result
 from provisioning.routeros.client import RouterOs
-from provisioning.routeros.planning import Plan, Remove, added
-from provisioning.routeros.planning.matching import key_of
-from provisioning.routeros.planning.script import commands
-from provisioning.routeros.reading import count_sessions, read_rows, release_of
-from provisioning.routeros.schema import MENUS
 
 #: A box that another job has is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=5)
@@ -54,7 +47,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Provisioner:
-    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows."""
+    """`wait`: for so many seconds, between looks at a box that does not answer. `zone`: of windows. `napalm`: for all
+    boxes but RouterOS."""
 
     database: Database
     keyring: Keyring
@@ -63,6 +57,7 @@ class Provisioner:
     clock: Clock
     wait: Callable[[float], None]
     zone: tzinfo = UTC
+    napalm: Engine | None = None
 
     @property
     def backups(self) -> Backups:
@@ -101,18 +96,15 @@ class Provisioner:
 
     def _keep_drift(self, nas_id: int) -> None:
         try:
-            with self.database.transaction() as session:
-                known = facts.read_facts(session, self.keyring, nas_id, self.clock())
-            with certificates.watched(self.database, nas_id, self.clock):
-                prepared, _ = self._look(known)
+            engine = self._engine(nas_id)
+            look = engine.look(nas_id, asked=False)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
-        plan = prepared.plan
         with self.database.transaction() as session:
-            if drift.keep(session, nas_id, commands(plan.steps), _told(plan), self.clock()):
-                backups.owe(session, nas_id, Why.DRIFT, self.clock())  # while its log still says who it was
+            if drift.keep(session, nas_id, look.commands, look.problems, self.clock()):
+                engine.drifted(session, nas_id)
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -131,80 +123,56 @@ class Provisioner:
             if state is JobState.APPROVED and not store.begin(session, job, self.clock(), self.zone):
                 return
         if state is JobState.PLANNING:
-            self._plan(job_id)
+            self._plan(job_id, job.nas_id)
         elif state is JobState.APPROVED:
             self._carry_out(job_id, job.nas_id)
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
-            self._conclude(job_id, self._change(job_id).take_over())
-            self.backups.try_to_take(job.nas_id, Why.AFTER_CHANGE, job_id)
+            engine = self._engine(job.nas_id)
+            self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).take_over())
+            engine.keep_after(job.nas_id, job_id)
 
     def _carry_out(self, job_id: int, nas_id: int) -> None:
         """With what the box was before, and is after it, kept."""
+        engine = self._engine(nas_id)
         try:
-            self.backups.take(nas_id, Why.BEFORE_CHANGE, job_id)
+            engine.keep_before(nas_id, job_id)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, f"its configuration could not be kept first: {error.detail}")
             return
-        self._conclude(job_id, self._change(job_id).run())
-        self.backups.try_to_take(nas_id, Why.AFTER_CHANGE, job_id)
+        self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).run())
+        engine.keep_after(nas_id, job_id)
 
-    def _plan(self, job_id: int) -> None:
+    def _plan(self, job_id: int, nas_id: int) -> None:
         try:
-            with self.database.transaction() as session:
-                job = store.get_job(session, job_id)
-                known = facts.read_facts(session, self.keyring, job.nas_id, self.clock())
-            with certificates.watched(self.database, job.nas_id, self.clock):
-                prepared, sessions = self._look(known)
+            look = self._engine(nas_id).look(nas_id, asked=True)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, error.detail)
             return
-        plan = prepared.plan
-        touched, removed = approval.weigh(plan, sessions)
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
-                store.keep_plan(
-                    session, job, release=".".join(map(str, prepared.release)), sealed=prepared.seal(self.keyring),
-                    commands=commands(plan.steps), problems=_told(plan), sessions=sessions, touched=touched,
-                    removed=removed, now=self.clock(),
-                )  # fmt: skip
-            drift.keep(session, job.nas_id, commands(plan.steps), _told(plan), self.clock())
+                store.keep_plan(session, job, look, self.clock())
+            drift.keep(session, nas_id, look.commands, look.problems, self.clock())
 
-    def _look(self, known: Facts) -> tuple[Prepared, int]:
-        """What the box has. Raises RouterOsError or InvalidInput."""
-        client = self.connect(known.access)
-        try:
-            release = release_of(client)
-            desired = known.desired(release)
-            menus = desired.menus | {setting.menu for setting in desired.settings}
-            return facts.prepare(known, read_rows(client, menus, release), release, desired), count_sessions(client)
-        finally:
-            client.close()
-
-    def _change(self, job_id: int) -> ChangeRun:
+    def _engine(self, nas_id: int) -> Engine:
+        """Raises Conflict."""
         with self.database.transaction() as session:
-            job = store.get_job(session, job_id)
-            prepared = facts.open_prepared(self.keyring, job)
-            access = facts.read_facts(session, self.keyring, job.nas_id, self.clock()).access
-        return ChangeRun(
-            connect=lambda: self.connect(access), name=f"provedor-undo-{job_id}", desired=prepared.desired,
-            before=prepared.before, plan=prepared.plan, release=prepared.release, owned=prepared.owned_rows,
-            journal=_Journal(self.database, self.clock, job_id), wait=self.wait, proof=prepared.proof,
-        )  # fmt: skip
+            kind = kind_of(session.get_one(Nas, nas_id))
+        if kind is BoxKind.NAPALM and self.napalm is not None:
+            return self.napalm
+        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait, self.backups)
 
-    def _conclude(self, job_id: int, result: Result) -> None:
+    def _journal(self, job_id: int) -> _Journal:
+        return _Journal(self.database, self.clock, job_id)
+
+    def _conclude(self, engine: Engine, job_id: int, result: Result) -> None:
         state = _STATES[result.outcome]
         with self.database.transaction() as session:
             job = store.get_job(session, job_id, lock=True)
             if state is JobState.DONE:
-                prepared = facts.open_prepared(self.keyring, job)
-                plan = prepared.plan
-                removed = [step for step in plan.steps if isinstance(step, Remove)]
-                gone = [(step.menu, key_of(MENUS[step.menu], step.row)) for step in removed]
-                gone += facts.now_marked(prepared)
-                facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
-                job.steps_applied = len(plan.steps)
-                drift.keep(session, job.nas_id, (), _told(plan), self.clock())
+                problems = engine.keep_done(session, job)
+                job.steps_applied = len(job.commands)
+                drift.keep(session, job.nas_id, (), problems, self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
                 state = JobState.CANCELLED
             store.finish(session, job, state, result.detail, self.clock())
@@ -218,11 +186,6 @@ class Provisioner:
             outbox.enqueue(session, topics.PROVISIONING_DUE, {"job_id": job_id}, due_at=self.clock() + BUSY_RETRY)
 
 
-def _told(plan: Plan) -> list[str]:
-    """What cannot be had, for people."""
-    return [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
-
-
 @dataclass(slots=True)
 class _Journal:
     """Says how far a job came, and that somebody is at it; hears whether somebody cancelled it."""
@@ -232,9 +195,9 @@ class _Journal:
     job_id: int
     _told_at: datetime | None = field(default=None)
 
-    def armed(self, by: UndoBy) -> None:
+    def armed(self, by: str) -> None:
         with self.database.transaction() as session:
-            store.get_job(session, self.job_id, lock=True).undo_by = by.value
+            store.get_job(session, self.job_id, lock=True).undo_by = str(by)
 
     def applied(self, steps: int) -> None:
         """Raises Doubt where it was cancelled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
@@ -14,7 +13,9 @@ from core.audit import Actor
 from core.errors import Conflict, NotFound
 from core.models.network import Nas
 from core.models.system import Role
+from core.nas_management import pin_host_key
 from provisioning.jobs import approval
+from provisioning.jobs.engines import Look
 from provisioning.jobs.intents import check_manageable, get_intent
 from provisioning.jobs.models import AT_WORK, LIVE, JobState, ProvisioningJob
 
@@ -50,30 +51,32 @@ def create_job(session: Session, nas: Nas, actor: Actor, now: datetime) -> Provi
     return job
 
 
-def keep_plan(
-    session: Session, job: ProvisioningJob, *, release: str, sealed: bytes, commands: Sequence[str],
-    problems: Sequence[str], sessions: int, touched: int, removed: int, now: datetime,
-) -> None:  # fmt: skip
+def keep_plan(session: Session, job: ProvisioningJob, look: Look, now: datetime) -> None:
     """What the box's plan is; without a step there is nothing to ask a person."""
-    job.release, job.plan_encrypted = release, sealed
-    job.sessions, job.touched, job.removed = sessions, touched, removed
-    job.commands, job.problems = list(commands), list(problems)
-    job.state = JobState.PLANNED if commands else JobState.IN_STEP
-    job.claimed_until, job.finished_at = None, None if commands else now
+    job.release, job.plan_encrypted = look.release, look.sealed
+    job.sessions, job.touched, job.removed = look.sessions, look.touched, look.removed
+    job.commands, job.problems = list(look.commands), list(look.problems)
+    job.host_key, job.cannot_undo = look.host_key, look.cannot_undo
+    job.state = JobState.PLANNED if look.commands else JobState.IN_STEP
+    job.claimed_until, job.finished_at = None, None if look.commands else now
     session.flush()
-    events.record(session, f"provisioning.{job.state}", "nas", job.nas_id, job_id=job.id, steps=len(commands),
-                  problems=len(problems))  # fmt: skip
+    events.record(session, f"provisioning.{job.state}", "nas", job.nas_id, job_id=job.id, steps=len(look.commands),
+                  problems=len(look.problems))  # fmt: skip
 
 
 def approve(
     session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
-    not_before: datetime | None = None, *, role: Role = Role.ADMIN, at_once: bool = False,
+    not_before: datetime | None = None, *, role: Role = Role.ADMIN, at_once: bool = False, without_undo: bool = False,
 ) -> ProvisioningJob:  # fmt: skip
     """It is carried out now or at a time, and in a window where it waits for one, unless a person says `at_once`.
 
-    Raises Conflict for one that no person is asked about, or that another person has to approve, and Forbidden.
+    Raises Conflict for one that no person is asked about, that another person has to approve, or whose box cannot undo
+    by itself where that was not approved in so many words, and Forbidden.
     """
     approval.check_approver(approval.get_policy(session), job.created_by, actor, role)
+    if job.cannot_undo is not None and not without_undo:
+        raise Conflict(f"the box would not undo it by itself ({job.cannot_undo}): approve it with `without_undo`",
+                       field="without_undo")  # fmt: skip
     return release(session, job, actor, now, zone, not_before, at_once=at_once)
 
 
@@ -81,9 +84,13 @@ def release(
     session: Session, job: ProvisioningJob, actor: Actor, now: datetime, zone: tzinfo,
     not_before: datetime | None = None, *, at_once: bool = False,
 ) -> ProvisioningJob:  # fmt: skip
-    """Approved by whoever may. Raises Conflict for one that no person is asked about, or that needs a window."""
+    """Approved by whoever may, with the host key that it shows. Raises Conflict for one that no person is asked about,
+    or that needs a window."""
     if job.state is not JobState.PLANNED:
         raise Conflict(f"job {job.id} is {job.state}, not planned", field="state")
+    nas = session.get_one(Nas, job.nas_id)
+    if job.host_key is not None and nas.management is not None and nas.management["host_key"] is None:
+        pin_host_key(session, nas, job.host_key, actor)
     after = max(now, not_before or now)
     opens = None if at_once else approval.due_at(approval.get_policy(session), job, after, zone)
     job.state, job.approved_at, job.approved_by = JobState.APPROVED, now, actor.name

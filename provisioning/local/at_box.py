@@ -109,7 +109,7 @@ class AtBox:
         done = Done()
         by_id = {one.service_id: one for one in subscribers}
         whole = len(service_ids) >= WHOLE_FROM
-        in_use = _in_use(self._list_rows(SENTINEL_LIST))
+        in_use = self.box.mode is LocalMode.STANDBY and _in_use(self._list_rows(SENTINEL_LIST))
         rows = self._read_all() if whole else self._read_of(service_ids, by_id)
         actual = {menu: _of(rows[menu], service_ids, subscribers) for menu in (SECRETS, QUEUES)}
         actual[PROFILES] = rows[PROFILES]

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from core.access import Access
-from provisioning.local.profiles import LIVE_FAMILY, Base, has_dynamic_ipv6
+from provisioning.local.profiles import Base, has_dynamic_ipv6
 from provisioning.local.rows import Subscriber
 from provisioning.routeros.client import Row
+from provisioning.routeros.live_sessions import LOCAL_FAMILY
 from provisioning.routeros.planning.desired import family_of, mark_in
 from provisioning.routeros.queues import limits
 from provisioning.routeros.schema import canonical
@@ -89,7 +90,7 @@ def decide(session: Session, subscriber: Subscriber | None, base: Base) -> Itera
 
 def is_ours(entry: Row) -> bool:
     mark = mark_in(entry.get("comment", ""))
-    return mark is not None and family_of(mark) == LIVE_FAMILY
+    return mark is not None and family_of(mark) == LOCAL_FAMILY
 
 
 def _into_garden(session: Session, subscriber: Subscriber, base: Base) -> Iterator[Action]:
@@ -98,7 +99,7 @@ def _into_garden(session: Session, subscriber: Subscriber, base: Base) -> Iterat
     if has_dynamic_ipv6(subscriber.policy, base):
         yield End(session, paced=True)
     else:
-        yield Enter(session.address, f"provedor:{LIVE_FAMILY}/{subscriber.service_id}")
+        yield Enter(session.address, f"provedor:{LOCAL_FAMILY}/{subscriber.service_id}")
 
 
 def _rate_of(subscriber: Subscriber) -> str:

@@ -16,15 +16,12 @@ from aaa.vendors.mikrotik import rate_limit
 from core.access import Access
 from core.policy import Policy
 from provisioning.routeros.bras.intent import Profile
-from provisioning.routeros.live_sessions import FAMILY as SESSION_FAMILY
+from provisioning.routeros.live_sessions import leave_list
 from provisioning.routeros.planning import Wanted
-from provisioning.routeros.planning.script import quote
 
 #: Marks of profiles: of none of them it is said with one service that it is not needed any more.
 FAMILY: Final = "localprofile"
 MENU: Final = "/ppp/profile"
-#: Entries of ours for sessions that were up when they were restricted.
-LIVE_FAMILY: Final = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def profile_of(policy: Policy, base: Base) -> Wanted:
         "idle-timeout": _seconds(shared.idle_seconds),
         "change-tcp-mss": "yes",
         "only-one": "default",
-        "on-down": _leave_list(base.garden_list),
+        "on-down": leave_list(base.garden_list),
         **_ipv6(shared, base),
     }
     name = _called(policy, values)
@@ -90,13 +87,6 @@ def _rate(kbps: int | None) -> str:
     if kbps is None:
         return "any"
     return f"{kbps // 1000}m" if kbps % 1000 == 0 else f"{kbps}k"
-
-
-def _leave_list(garden_list: str) -> str:
-    """Whoever gets the address next is not in the walled garden for it."""
-    ours = f"^provedor:({LIVE_FAMILY}|{SESSION_FAMILY})/"
-    where = f'list={quote(garden_list)} address=$"remote-address" comment~"{ours}"'
-    return f"/ip firewall address-list remove [find {where}]"
 
 
 def _name(base: Base, family: str, name: str | None) -> str | None:

@@ -21,10 +21,12 @@ from aaa.liveness import Addressee, Liveness
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import Trap
 from provisioning.routeros.liveness import look, rows_of
+from provisioning.routeros.planning.script import quote
 from provisioning.routeros.presence import Menu, menus_for, ours_among
 
-#: Of the marks of what is written for one session.
+#: Of the marks of what is written for one session, that RADIUS let in and that the router did by itself.
 FAMILY: Final = "session"
+LOCAL_FAMILY: Final = "live"
 QUEUES: Final = "/queue/simple"
 LISTS: Final = {4: "/ip/firewall/address-list", 6: "/ipv6/firewall/address-list"}
 
@@ -89,6 +91,12 @@ def clear(client: RouterOs, session_id: int) -> None:
     for menu in (*LISTS.values(), QUEUES):
         for row in _rows(client, menu, f"comment={_comment(session_id)}"):
             client.call(f"{menu}/remove", {".id": row[".id"]})
+
+
+def leave_list(name: str) -> str:
+    """A profile's `on-down`: whoever gets the address next is not in the list for what we wrote there."""
+    where = f'list={quote(name)} address=$"remote-address" comment~"^provedor:({LOCAL_FAMILY}|{FAMILY})/"'
+    return f"/ip firewall address-list remove [find {where}]"
 
 
 def _find(client: RouterOs, session: Addressee, now: datetime) -> _Found | Answer:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from provisioning.routeros.client import RouterOs, Row
@@ -57,11 +58,21 @@ class Proof:
 NO_PROOF: Final = Proof()
 
 
+class Heard(Enum):
+    """Of a RADIUS server, while we looked."""
+
+    ANSWERED = auto()
+    #: It was asked, and gave no answer that the box takes.
+    SILENT = auto()
+    NOT_ASKED = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
+    """`radius`: by the server's address."""
+
     answering: frozenset[Ping]
-    #: RADIUS servers that were asked, and gave no answer.
-    silent: frozenset[str]
+    radius: Mapping[str, Heard]
 
 
 Wait = Callable[[float], None]
@@ -70,7 +81,7 @@ Wait = Callable[[float], None]
 def look(client: RouterOs, proof: Proof, release: Release, wait: Wait) -> Seen:
     """Raises RouterOsError."""
     answering = frozenset(one for one in proof.pings if _answers(client, one, release))
-    return Seen(answering, frozenset(_silent(client, wait)) if proof.radius else frozenset())
+    return Seen(answering, dict(_listen(client, wait)) if proof.radius else {})
 
 
 def lost(client: RouterOs, proof: Proof, before: Seen, release: Release, wait: Wait) -> list[str]:
@@ -79,10 +90,18 @@ def lost(client: RouterOs, proof: Proof, before: Seen, release: Release, wait: W
     if gone:
         wait(AGAIN_S)
         gone = [one for one in gone if not _answers(client, one, release)]
-    silent = sorted(set(_silent(client, wait)) - before.silent) if proof.radius and not gone else []
+    heard = dict(_listen(client, wait)) if proof.radius and not gone else {}
+    cut = [address for address, now in sorted(heard.items()) if now is Heard.SILENT and _was_there(address, before)]
     return [f"{one} does not answer pings any more" for one in gone] + [
-        f"RADIUS server {address} was asked, and gave no answer that the box takes" for address in silent
+        f"RADIUS server {address} was asked, and gave no answer that the box takes" for address in cut
     ]
+
+
+def _was_there(address: str, before: Seen) -> bool:
+    """It answered before; or nobody asked it, and it answered pings. One that is new has to answer."""
+    heard = before.radius.get(address, Heard.ANSWERED)
+    pinged = any(one.target == address for one in before.answering)
+    return heard is Heard.ANSWERED or (heard is Heard.NOT_ASKED and pinged)
 
 
 def _answers(client: RouterOs, ping: Ping, release: Release) -> bool:
@@ -97,21 +116,23 @@ def _answers(client: RouterOs, ping: Ping, release: Release) -> bool:
     return received > 0 and (ping.count - received) * 100 <= ping.loss_percent * ping.count
 
 
-def _silent(client: RouterOs, wait: Wait) -> Iterator[str]:
+def _listen(client: RouterOs, wait: Wait) -> Iterator[tuple[str, Heard]]:
     first = dict(_counters(client))
     if not first:
         return
     wait(WATCH_S)
     for row_id, (address, after) in _counters(client):
-        if row_id in first and _was_in_vain(first[row_id][1], after):
-            yield address
+        if row_id in first:
+            yield address, _heard(first[row_id][1], after)
 
 
-def _was_in_vain(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+def _heard(before: Mapping[str, int], after: Mapping[str, int]) -> Heard:
     def grew(names: Sequence[str]) -> bool:
         return any(after[name] > before[name] for name in names)
 
-    return grew(_VAIN) and not grew(_ANSWERS)
+    if grew(_ANSWERS):
+        return Heard.ANSWERED
+    return Heard.SILENT if grew(_VAIN) else Heard.NOT_ASKED
 
 
 def _counters(client: RouterOs) -> Iterator[tuple[str, tuple[str, dict[str, int]]]]:

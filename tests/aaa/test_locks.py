@@ -161,3 +161,21 @@ def test_in_an_emergency_no_lock_holds_and_nothing_is_learned(start_node: Start)
     assert code(Box(node), "ana", 1, station(OTHER) + LINE) == Code.ACCESS_ACCEPT
     node.wait_counted({"accepted_emergency": 1})
     assert node.feed.learned_locks == []
+
+
+def test_a_device_on_a_line_gets_its_address_by_dhcp_and_a_copy_of_it_on_another_line_does_not(
+    start_node: Start,
+) -> None:
+    """As RouterOS's DHCP server asks: the MAC address, an empty password, the client's id, Option 82."""
+    frames = whole([nas()], [Known("00:E1:0C:38:C8:F8", "00:E1:0C:38:C8:F8"), Known("00:E1:0C:38:C8:F9", "senha")])
+    locks = [ServiceLocks(1, None, ("olt-1 eth 0/1/3:503",), None)]
+    box = Box(start_node([*frames[:3], frame(Message.LOCKS, ([], locks)), *frames[3:]]))
+    client = station("1:0:e1:c:38:c8:f8") + text_attribute(Kind.CALLED_STATION_ID, "ipoe-ether4")
+
+    def asked(login: str, circuit: bytes, identifier: int) -> int:
+        attributes = client + vendor_attribute(2352, 97, circuit)
+        return parse(box.ask(box.login(login, "", identifier=identifier, attributes=attributes).octets)).code
+
+    assert asked("00:E1:0C:38:C8:F8", b"OLT-1 eth 0/1/3:503", 1) == Code.ACCESS_ACCEPT
+    assert asked("00:E1:0C:38:C8:F8", b"OLT-1 eth 0/1/4:503", 2) == Code.ACCESS_REJECT
+    assert asked("00:E1:0C:38:C8:F9", b"OLT-1 eth 0/1/3:503", 3) == Code.ACCESS_REJECT

@@ -50,7 +50,8 @@ def test_it_is_shown_first_then_kept_and_the_rest_is_left(managed: ManagedBox) -
     assert again["commands"] == shown["rest"]
     assert rows(managed.box.router, "/ip/pool")[0]["ranges"] == WIDER
     with managed.database.transaction() as session:
-        entries = session.scalars(select(AuditEntry).where(AuditEntry.resource == "bras_intent")).all()
+        of_intents = select(AuditEntry).where(AuditEntry.resource == "bras_intent").order_by(AuditEntry.id)
+        entries = session.scalars(of_intents).all()
     assert WIDER in str(entries[-1].changes)
     assert "h1s0wn" not in str([kept, shown, again, [entry.changes for entry in entries]])
 

@@ -13,7 +13,7 @@ from at_once import AtOnce
 from factories import make_contract, make_plan, make_service
 from fastapi.testclient import TestClient
 from kept_box import PERSON, Kept, keep_box
-from routeros_boxes import box, do, rows
+from routeros_boxes import Clock, box, do, rows
 from sqlalchemy import event, select
 
 from core import changes, plans, services, topics
@@ -380,6 +380,59 @@ def test_a_box_that_somebody_else_is_at_is_tried_again(kept: Kept) -> None:
         item.due_at = datetime.now(item.due_at.tzinfo)
     kept.work()
     assert kept.secrets()["ana0"]["disabled"] == "true"
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_in_standby_the_router_lets_in_by_itself_while_no_radius_server_answers(
+    client: TestClient, database: Database, keyring: Keyring, version: Version
+) -> None:
+    """The box does it alone: nobody of ours is asked meanwhile."""
+    clock, up = Clock(), {"192.0.2.10": True, "192.0.2.11": True}
+    with box(version=version, clock=clock, answering=lambda address: up[address]) as one:
+        kept = keep_box(client, database, keyring, one, {**INTENT, "radius": RADIUS})
+        payer, blocked = _services(kept, 2)
+        kept.hold(blocked, HoldEffect.BLOCK)
+        assert kept.keep("standby")["in_use"] is False
+        router = one.router
+
+        def minute() -> None:
+            clock.now += 60
+            router.tick()
+
+        minute()
+        assert {name: row["disabled"] for name, row in kept.secrets().items()} == {"ana0": "true"}
+        with pytest.raises(LoginFailed):  # RADIUS is asked, which is not played here
+            one.subscribers.dial("ana0", "secret")
+        up["192.0.2.10"] = False
+        minute()
+        assert kept.secrets()["ana0"]["disabled"] == "true"  # the other one answers
+        up["192.0.2.11"] = False
+        minute()
+        assert kept.secrets()["ana0"]["disabled"] == "false"
+        session = one.subscribers.dial("ana0", "secret")
+        with pytest.raises(LoginFailed):
+            one.subscribers.dial("ana1", "secret")
+        kept.tick(901)
+        assert kept.get()["in_use"] is True
+        assert kept.secrets()["ana0"]["disabled"] == "false"  # what the box decided stands
+        held = kept.hold(payer, HoldEffect.WALLED_GARDEN)  # if we are there, whatever RADIUS is
+        assert kept.garden() == [session.address]
+        kept.lift(held)
+        up["192.0.2.11"] = True
+        minute()
+        assert kept.secrets()["ana0"]["disabled"] == "true"
+        assert one.online.read() == [session]  # nobody is thrown out for that
+        kept.tick(901)
+        assert kept.get()["in_use"] is False
+        with database.transaction() as session_:
+            told = session_.scalars(
+                select(Event.type).where(Event.type.like("local_access.radius%")).order_by(Event.id)
+            )
+            assert list(told) == ["local_access.radius_away", "local_access.radius_back"]
+        client.delete(kept.path).raise_for_status()
+        kept.work()
+        assert rows(router, "/system/scheduler") == kept.garden() == []
+        assert kept.secrets() == {}
 
 
 @pytest.mark.parametrize(

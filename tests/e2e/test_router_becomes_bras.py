@@ -28,7 +28,19 @@ INTENT: dict[str, Any] = {
     "profile": {"local_address": "100.64.0.1", "pool": "homes"},
     "pppoe": [{"interface": "ether2", "vlans": "100-109"}],
     "walled_garden": {"portal": "192.0.2.80", "dns": ["192.0.2.53"]},
-    "management": {"networks": ["127.0.0.0/8"], "services": ["api", "ssh"], "ntp": ["192.0.2.123"]},
+    "dhcp": [{"interface": "ether3", "vlan": 300, "network": "100.66.0.0/22", "gateway": "100.66.0.1"}],
+    "hotspots": [{"interface": "ether4", "address": "10.5.50.1", "pool": "homes", "allowed": ["*.example.com"]}],
+    "queues": {
+        "types": [{"name": "down", "kind": "pcq", "rate": "50M", "classifier": "dst-address"}],
+        "trees": [{"name": "all", "parent": "global", "queue": "down", "max_limit": "1G"}],
+    },
+    "management": {
+        "networks": ["127.0.0.0/8"],
+        "services": ["api", "ssh"],
+        "ntp": ["192.0.2.123"],
+        "user": {"networks": ["127.0.0.0/8"]},
+        "back_doors": "closed",
+    },
 }
 
 
@@ -94,13 +106,15 @@ def test_a_fresh_router_becomes_a_bras(node: Node, router: Router, tmp_path: Pat
     node.run("provision", "intent", router.name, str(file))
     assert json.loads(node.run("provision", "intent", router.name))["pools"] == [{**INTENT["pools"][0], "next": None}]
     shown = node.run("provision", "plan", router.name)
-    assert "/radius add service=ppp address=127.0.0.1" in shown
+    assert "/radius add service=dhcp,hotspot,ppp address=127.0.0.1" in shown
     assert NAS_SECRET not in shown
     assert router.seen("/radius") == []
     done = json.loads(node.run("provision", "apply", router.name, "--yes", "--json"))
     assert (done["state"], done["sessions"], done["problems"]) == ("done", 5, [])
     (radius,) = router.seen("/radius")
     assert (radius["address"], radius["secret"]) == ("127.0.0.1", NAS_SECRET)
+    (user,) = router.seen("/user")
+    assert (user["group"], user["address"]) == ("provedor-api", "127.0.0.0/8")
     assert router.seen("/system/scheduler") == router.seen("/system/script") == []
     assert node.run("provision", "plan", router.name) == "the box is as it should be\n"
 

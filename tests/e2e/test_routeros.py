@@ -108,6 +108,56 @@ def live(node: Node, service: dict[str, Any]) -> list[dict[str, Any]]:
     return answer.json()["items"]  # type: ignore[no-any-return]
 
 
+def test_the_walled_garden_and_a_throttle_need_no_redial_and_no_coa(
+    node: Node, services: list[dict[str, Any]], bras: Bras
+) -> None:
+    """From the order to the router, back, and what the router says of the session meanwhile."""
+    service = services[0]
+    (before,) = live(node, service)
+    client = bras.client()
+
+    def listed() -> list[str]:
+        rows = client.rows("/ip/firewall/address-list", ("address",), "list=walled-garden")
+        return [row["address"] for row in rows]
+
+    def limits() -> list[str]:
+        return [row["max-limit"] for row in client.rows("/queue/simple", ("max-limit",))]
+
+    def hold(effect: str) -> str:
+        return str(node.post(f"/services/{service['id']}/holds", {"reason": "billing", "effect": effect})["id"])
+
+    def lift(hold_id: str) -> None:
+        node.api.delete(f"/services/{service['id']}/holds/{hold_id}").raise_for_status()
+
+    held = hold("walled_garden")
+    wait_for(lambda: listed() == [before["framed_ipv4"]], every_s=0.02)
+    wait_for(lambda: limits() == ["1024000/1024000"], every_s=0.02)
+    seen = node.api.get(f"/sessions/{before['id']}/live").json()
+    assert (seen["address"], seen["max_limit"]) == (before["framed_ipv4"], "1024000/1024000")
+    (shown,) = json.loads(node.run("provision", "session", service["login"], "--json"))
+    assert shown["max_limit"] == "1024000/1024000"
+    lift(held)
+    wait_for(lambda: listed() == [] and limits() == ["100000000/200000000"], every_s=0.02)
+    held = hold("throttle")  # nobody answers the CoA
+    wait_for(lambda: limits() == ["1024000/1024000"], 60)
+    lift(held)
+    wait_for(lambda: limits() == ["100000000/200000000"], 60)
+    (after,) = live(node, service)
+    assert (after["id"], after["acct_session_id"]) == (before["id"], before["acct_session_id"])
+    client.close()
+
+
+def test_who_is_blocked_is_ended_at_the_router_where_no_disconnect_is_answered(
+    node: Node, services: list[dict[str, Any]], bras: Bras
+) -> None:
+    service = services[1]
+    held = node.post(f"/services/{service['id']}/holds", {"reason": "billing", "effect": "block"})["id"]
+    wait_for(lambda: live(node, service) == [], 60)
+    node.api.delete(f"/services/{service['id']}/holds/{held}").raise_for_status()
+    bras.ask("dial", service["login"])
+    wait_for(lambda: len(live(node, service)) == 1, 30)
+
+
 def log_in(node: Node, number: int) -> Packet:
     """From another CPE than the one that is online."""
     login = testclient.access_request(7, f"cliente{number}", f"senha{number}", "pap", ANOTHER_CPE, SECRET, os.urandom)

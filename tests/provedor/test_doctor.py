@@ -17,7 +17,7 @@ from aaa.models import NasFindingRow
 from aaa.pools import nodes
 from aaa.snmp.tables import HW_ACCESS_USER_NAME
 from aaa.spool import SPOOL_OCTETS_MAX, segment_path
-from core import network, outbox, switches, topics
+from core import network, outbox, plans, switches, topics
 from core.audit import Actor
 from core.database import Database
 from core.keyring import ROUTEROS_PASSWORD, Keyring, load_keyring
@@ -31,6 +31,7 @@ from provisioning.backups.models import BackupState, DeviceBackup, RestoreDrill,
 from provisioning.backups.reading import ReadBy
 from provisioning.credentials.models import PasswordRotation
 from provisioning.models import ShownCertificate
+from provisioning.napalm.models import ManagedDevice
 
 
 @pytest.fixture
@@ -320,3 +321,23 @@ def test_a_radius_node_that_is_silent_is_named_with_what_to_do(settings: Setting
     with database.transaction() as session:
         nodes.forget(session, "node-9", Actor("test"), datetime.now(UTC))
     assert check(settings, "RADIUS nodes").ok
+
+
+def test_managed_boxes_that_lack_what_plans_name_or_show_another_host_key_are_named(
+    settings: Settings, database: Database, keyring: Keyring
+) -> None:
+    assert check(settings, "managed boxes").ok is None
+    access = {"driver": "huawei_vrp8", "user": "u"}
+    there = {"QoS profile": ["gold"], "pool": [], "user group or ACL": ["walled-garden"]}
+    with database.transaction() as session:
+        values = {"name": "bng", "address": "192.0.2.1", "secret": "s", "vendor": Vendor.HUAWEI, "management": access,
+                  "management_secret": {"password": "p"}}  # fmt: skip
+        nas = network.create_nas(session, keyring, values, Actor("test"))
+        session.add(ManagedDevice(nas_id=nas.id, names=there))
+        plans.create_plan(session, {"name": "Ouro", "down_kbps": 2, "up_kbps": 1, "profile": "gold"}, Actor("test"))
+    assert check(settings, "managed boxes") == Check("managed boxes", True, "1 have what plans name")
+    with database.transaction() as session:
+        plans.create_plan(session, {"name": "Prata", "down_kbps": 2, "up_kbps": 1, "profile": "Gold"}, Actor("test"))
+        session.get_one(ManagedDevice, nas.id).refused_host_key = "ssh-ed25519 AAAA"
+    assert_wrong(settings, "managed boxes", "plan Prata, profile: NAS bng has no QoS profile Gold", "in other letters",
+                 "NAS bng shows the SSH host key SHA256:")  # fmt: skip

@@ -102,7 +102,7 @@ def test_communities_go_out_of_intents_their_audit_entries_and_commands_and_back
             first, second, third = connection.execute(text(query)).scalar_one()
             assert first == '/snmp community add name="********" addresses=192.0.2.9'
             assert (second, third) == ('/snmp community set [find name="********"] a=b', "/a")
-        command.downgrade(config, "0035_provisioning")
+        command.downgrade(config, "-1")
         kept = connection.execute(text("SELECT body FROM bras_intent")).scalar_one()
         assert kept["management"] == {"networks": ["192.0.2.0/24"], "snmp": None}
         connection.rollback()

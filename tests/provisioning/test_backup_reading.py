@@ -10,12 +10,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from routeros_boxes import USER, Box, box, do, rows
 
+from provisioning.backups.actions import action_of
 from provisioning.backups.difference import Compared, difference, digest, masked
-from provisioning.backups.drill import restore
-from provisioning.backups.reading import FILE, NO_SECRETS, ROW_MENUS, ReadBy, Reading, action_of, read_configuration
+from provisioning.backups.reading import FILE, NO_SECRETS, ReadBy, Reading, read_configuration
+from provisioning.backups.restoring import restore
+from provisioning.backups.rows import ROW_MENUS
 from provisioning.backups.statements import VERBS, VOLATILE, Statement, statements
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.errors import RouterOsError
+from provisioning.routeros.schema import Release
 from provisioning.simulators.routeros import Fault, FaultKind, Router, Version, When, load
 
 VERSIONS = [Version.V6_49, Version.V7_12, Version.V7_18, Version.V7_23]
@@ -58,7 +61,8 @@ def test_before_7_13_small_files_of_other_menus_are_read_and_long_ones_named(ver
         reading = read_configuration(client, USER, lambda _: None, ("/ip/pool", "/ppp/secret", "/no/such/menu"))
         client.close()
         assert reading.left_out[1:] == ("/ppp/secret",)
-        assert reading.text.count("add name=homes") == 2
+        assert reading.text.count("add name=homes") == 1
+        assert reading.text.count("add name=user0") == 3000
         assert files(one) == []
 
 
@@ -90,7 +94,7 @@ def test_another_router_made_from_it_is_configured_alike(version: Version, secre
         # a group's rows show what it may as far as the release knows it, and are written so
         alike = Compared(frozenset(ROW_MENUS) - {"/user/group"}) if by_rows else Compared()
         assert difference(ours, theirs, alike) == []
-        outcome = restore(reading.text, version.release, reading.read_by, one.router.clock)
+        outcome = restore(reading.text, version.release, one.router.clock)
         assert outcome.ok
         assert outcome.commands > secrets
         assert not outcome.not_played
@@ -99,7 +103,7 @@ def test_another_router_made_from_it_is_configured_alike(version: Version, secre
 def test_a_drill_says_what_a_damaged_backup_lacks() -> None:
     with configured(Version.V7_18) as one:
         text = read(one).text.replace("add name=homes", "add nme=homes")
-        outcome = restore(text, Version.V7_18.release, ReadBy.EXPORT, one.router.clock)
+        outcome = restore(text, Version.V7_18.release, one.router.clock)
         assert not outcome.ok
         assert any("homes" in line for line in outcome.differences)
         assert not any("s3cr" in line or "pass0" in line for line in outcome.differences)
@@ -107,8 +111,59 @@ def test_a_drill_says_what_a_damaged_backup_lacks() -> None:
 
 def test_menus_that_the_simulator_does_not_play_are_named() -> None:
     text = "/routing ospf instance\nadd name=main\n/ip pool\nadd name=homes ranges=10.0.0.0/24\n"
-    outcome = restore(text, Version.V7_18.release, ReadBy.EXPORT, lambda: 0.0)
+    outcome = restore(text, Version.V7_18.release, lambda: 0.0)
     assert (outcome.ok, outcome.not_played) == (True, ("/routing ospf instance: 1",))
+
+
+def test_a_drill_has_the_ports_of_the_old_box_and_tries_the_rest_without_what_is_not_played() -> None:
+    """As exports of real boxes are."""
+    text = """# 2026-11-27 18:00:00 by RouterOS 7.18.2
+/interface bridge
+add name=bridge1
+/interface ethernet
+set [ find default-name=ether8 ] comment=uplink
+set [ find default-name=sfp-sfpplus1 ] name=core
+/interface bonding
+add mode=802.3ad name=bond1 slaves=ether6,ether7
+/interface vlan
+add interface=bond1 name=homes vlan-id=100
+/interface bridge port
+add bridge=bridge1 interface=ether12
+/ip address
+add address=192.0.2.1/24 interface=core network=192.0.2.0
+/ip hotspot profile
+set [ find default=yes ] html-directory=flash/hotspot
+/ppp profile
+set *FFFFFFFE use-encryption=required
+/snmp community
+set [ find default=yes ] addresses=10.0.0.0/8
+/system logging action
+set 0 memory-lines=2000
+/system script
+add name=a owner=admin source=":put 1"
+/ip firewall filter
+add action=accept chain=input in-interface=homes tls-host=example.com
+add action=drop chain=input in-interface=!core
+/routing ospf instance
+add name=main
+"""
+    outcome = restore(text, Release(7, 18, 2), lambda: 0.0)
+    assert outcome.differences == ()
+    assert {"/interface bonding: 1", "/routing ospf instance: 1", "/system script owner: 1"} <= set(outcome.not_played)
+
+
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("/ip service\nset telnet disabled=maybe\n", ["/ip service", "set telnet disabled=maybe"]),
+        ("/ppp profile\nset nobody only-one=yes\n", ["/ppp profile", "set nobody only-one=yes"]),
+        ("/radius\nadd address=192.0.2.1 service=nothing secret=hush\n",
+         ["/radius", '- add address=192.0.2.1 secret="********" service=nothing']),
+    ],
+)  # fmt: skip
+def test_what_a_new_router_does_not_take_is_a_difference_without_its_secret(command: str, left: list[str]) -> None:
+    outcome = restore(command, Release(7, 18), lambda: 0.0)
+    assert (outcome.ok, list(outcome.differences)) == (False, left)
 
 
 REFUSALS = {
@@ -125,7 +180,7 @@ def test_where_no_file_can_be_written_rows_are_read_and_that_is_said(version: Ve
         reading = read(one)
         assert reading.read_by is ReadBy.ROWS
         assert REFUSALS[why].message in reading.left_out[0]
-        assert restore(reading.text, version.release, reading.read_by, one.router.clock).ok
+        assert restore(reading.text, version.release, one.router.clock).ok
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -135,6 +190,20 @@ def test_half_a_file_on_a_full_disk_is_taken_for_no_configuration(version: Versi
         reading = read(one)
         assert (reading.read_by, files(one)) == (ReadBy.ROWS, [])
         assert "not enough space" in reading.left_out[0]
+
+
+@pytest.mark.parametrize("times", [2, 0])
+def test_a_file_that_cannot_be_read_at_once_is_waited_for(times: int) -> None:
+    """As librouteros' authors saw it on real boxes: it is there, and reading it is refused for a moment."""
+    waits: list[float] = []
+    with configured(Version.V7_18) as one:
+        one.router.faults.order(Fault(FaultKind.REFUSE, "/file/read", times=times, message="failure: not yet"))
+        client = RouterOs(one.access(), timeout_s=5.0)
+        reading = read_configuration(client, USER, waits.append)
+        client.close()
+        assert (reading.read_by, len(waits)) == ((ReadBy.EXPORT, 2) if times else (ReadBy.ROWS, 5))
+        assert times or "not yet" in reading.left_out[0]
+        assert files(one) == []
 
 
 @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER, When.ANSWERED])
@@ -228,6 +297,7 @@ def test_the_box_says_who_changed_it(version: Version) -> None:
     [
         ("filter rule changed by admin", "admin", "filter rule changed"),
         ("item added by winbox-3.41/tcp-msg(winbox):ana@192.0.2.7 (*1 = /ip pool add name=x)", "ana", "item added"),
+        ("nat rule moved by ana via winbox", "ana", "nat rule moved"),
         ("user ana logged in from 192.0.2.7 via winbox", None, None),
         ("router rebooted", None, None),
     ],

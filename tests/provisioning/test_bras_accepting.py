@@ -25,6 +25,10 @@ BODY: dict[str, Any] = {
     "ipv6_pools": [{"name": "six", "prefix": "2001:db8::/40", "prefix_length": 56}],
     "profile": {"local_address": "100.64.0.1", "dns": ["192.0.2.53"], "pool": "homes", "delegated_ipv6_pool": "six"},
     "pppoe": [{"interface": "ether2"}, {"interface": "ether3", "vlans": "100-102"}],
+    "dhcp": [{"interface": "ether4", "network": "100.66.0.0/24", "gateway": "100.66.0.1", "pool": "more"}],
+    "hotspots": [{"interface": "ether5", "address": "10.5.0.1", "pool": "more", "allowed": ["198.51.100.7"]}],
+    "queues": {"types": [{"name": "each", "kind": "pcq", "rate": "5M", "classifier": "dst-address"}],
+               "trees": [{"name": "all", "parent": "ether1", "queue": "each", "max_limit": "100M"}]},
     "walled_garden": {"portal": "192.0.2.80", "dns": ["192.0.2.53"], "allowed": ["198.51.100.0/24"]},
     "management": {"networks": ["192.0.2.0/24"], "ntp": ["192.0.2.123"], "services": ["api", "ssh"],
                    "syslog": {"server": "192.0.2.20"},
@@ -103,6 +107,20 @@ CHANGES: dict[str, tuple[str, dict[str, str], dict[str, str], str]] = {
                          "pppoe[0].max_sessions"),
     "PPPoE's one session": ("/interface/pppoe-server/server", {"interface": "ether2"}, {"one_session_per_host": "no"},
                             "pppoe[0].one_session_per_host"),
+    "a DHCP server's time": ("/ip/dhcp-server", {"name": "ipoe-ether4"}, {"lease_time": "30m"},
+                             "dhcp[0].lease_seconds"),
+    "a DHCP server's pool": ("/ip/dhcp-server", {"name": "ipoe-ether4"}, {"address_pool": "static-only"},
+                             "dhcp[0].pool"),
+    "who a DHCP server asks": ("/ip/dhcp-server", {"name": "ipoe-ether4"}, {"use_radius": "accounting"},
+                               "dhcp[0].radius"),
+    "a network's DNS": ("/ip/dhcp-server/network", {"address": "100.66.0.0/24"}, {"dns_server": "192.0.2.53"},
+                        "dhcp[0].dns"),
+    "a hotspot's name": ("/ip/hotspot/profile", {"name": "hotspot-ether5"}, {"dns_name": "login.example"},
+                         "hotspots[0].dns_name"),
+    "a hotspot's devices": ("/ip/hotspot", {"name": "hotspot-ether5"}, {"addresses_per_mac": "4"},
+                            "hotspots[0].addresses_per_mac"),
+    "a queue's rate": ("/queue/type", {"name": "each"}, {"pcq_rate": "8M"}, "queues.types[0].rate"),
+    "a tree's limit": ("/queue/tree", {"name": "all"}, {"max_limit": "200M"}, "queues.trees[0].max_limit"),
     "PPPoE's MTU": ("/interface/pppoe-server/server", {"interface": "ether2"}, {"max_mtu": "1492", "max_mru": "1492"},
                     "pppoe[0].mtu"),
 }  # fmt: skip
@@ -128,6 +146,7 @@ def test_ntp_servers_and_settings(version: Version) -> None:
         servers = {"primary_ntp": "192.0.2.1", "secondary_ntp": "192.0.2.2"}
     world.set("/system/ntp/client", **servers)
     world.set("/ppp/aaa", interim_update="10m")
+    world.set("/ip/dhcp-server/config", interim_update="10m")
     world.set("/snmp", location="the tower")
     found = world.accepted()
     assert found.rest == ()
@@ -168,6 +187,8 @@ def test_what_somebody_removed_is_not_wanted_any_more(version: Version) -> None:
     """A pool goes only after who names it."""
     world = World(version)
     world.set("/ip/pool", "homes", next_pool="none")
+    world.set("/ip/dhcp-server", "ipoe-ether4", address_pool="homes")
+    world.set("/ip/hotspot", "hotspot-ether5", address_pool="homes")
     do(world.router, "/ip/pool/remove", numbers="more")
     (allowed,) = world.ids("/ip/firewall/address-list", address="198.51.100.0/24")
     do(world.router, "/ip/firewall/address-list/remove", _id=allowed)
@@ -175,8 +196,13 @@ def test_what_somebody_removed_is_not_wanted_any_more(version: Version) -> None:
     do(world.router, "/radius/remove", _id=second)
     (server,) = world.ids("/interface/pppoe-server/server", interface="ether2")
     do(world.router, "/interface/pppoe-server/server/remove", _id=server)
+    (reached,) = world.ids("/ip/hotspot/walled-garden/ip", server="hotspot-ether5")
+    do(world.router, "/ip/hotspot/walled-garden/ip/remove", _id=reached)
+    do(world.router, "/queue/tree/remove", numbers="all")
     found = world.accepted()
     assert found.rest == ()
+    assert found.intent.queues is not None
+    assert found.intent.queues.trees == ()
     assert [one.name for one in found.intent.pools] == ["homes"]
     assert [one.interface for one in found.intent.pppoe] == ["ether3"]
     assert found.intent.radius is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
 from itertools import product
 from pathlib import Path
@@ -11,14 +12,15 @@ from typing import Any
 
 import pytest
 from bras_intents import COMMUNITY, EVERYTHING, MODERN, NAT, V3_USER, around
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planned_router import PlannedRouter
 
 from core.errors import InvalidInput
 from provisioning.routeros.bras import SnmpAgent, desired_of, intent_of
 from provisioning.routeros.client import Row
-from provisioning.routeros.planning import Add, Wanted, added, make_plan
+from provisioning.routeros.planning import Add, Remove, Wanted, added, make_plan
+from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
 from provisioning.routeros.schema import MENUS, Kind, Release
 
@@ -82,6 +84,18 @@ def test_what_a_release_does_not_have_is_refused_by_its_name(part: str, field: s
     assert refused.value.field == field
 
 
+def test_an_interface_and_a_vlan_of_it_have_one_pppoe_server_each_and_from_7_17_one_for_both() -> None:
+    twice = {**EVERYTHING, "pppoe": [{"interface": "ether2", "vlans": "1-9"}, {"interface": "ether2", "vlans": "9"}]}
+    with pytest.raises(InvalidInput) as refused:
+        intent_of(twice)
+    assert refused.value.field == "pppoe"
+    both = {**EVERYTHING, "pppoe": [{"interface": "ether2"}, {"interface": "ether2", "vlans": "9"}]}
+    assert len(rows_of(both, "/interface/pppoe-server/server", Release(7, 12))) == 2
+    with pytest.raises(InvalidInput) as refused:
+        rows_of(both, "/interface/pppoe-server/server", Release(7, 18))
+    assert refused.value.field == "pppoe"
+
+
 def rows_of(body: Mapping[str, Any], menu: str, release: Release = RELEASES[-1]) -> list[Mapping[str, str | None]]:
     return [row.values for row in desired_of(intent_of(body), around(release)).rows if row.menu == menu]
 
@@ -124,8 +138,29 @@ def test_our_own_user_is_changed_and_never_made_or_taken_away() -> None:
     assert user.values == {
         "name": "provedor", "group": "provedor-api", "address": "192.0.2.0/28", "disabled": "no",
     }  # fmt: skip
+    (group,) = rows_of(EVERYTHING, "/user/group")
+    manual = (Path(__file__).parents[2] / "docs" / "provisioning.md").read_text()
+    (told,) = re.findall(r"/user group add name=provedor policy=(\S+)", manual)
+    assert sorted((group["policy"] or "").split(",")) == sorted(told.split(","))
     without = {**EVERYTHING, "management": {"networks": ["192.0.2.0/24"]}}
     assert "/user" not in desired_of(intent_of(without), around(RELEASES[-1])).menus
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_pool_that_a_part_uses_of_which_nothing_is_said_stays(release: Release) -> None:
+    router = fresh_router()
+    made = make_plan(desired_of(intent_of(EVERYTHING), around(release)), router.menus, release, {})
+    for step in made.steps:
+        if isinstance(step, Add):
+            router.menus[step.menu].append({".id": f"*{len(router.menus[step.menu]) + 1:X}", **step.values})
+    little = desired_of(intent_of({"pools": [{"name": "other", "ranges": "10.0.0.0/24"}]}), around(release))
+    plan = make_plan(little, {menu: router.menus[menu] for menu in sorted(little.menus)}, release, added(made, release))
+    assert not [step for step in plan.steps if isinstance(step, Remove) and step.menu in {"/ip/pool", "/ipv6/pool"}]
+    assert sorted((one.menu, one.what, one.detail) for one in plan.problems) == [
+        ("/ip/pool", "homes", "still used by /ip/dhcp-server ipoe-ether4.300, which stays"),
+        ("/ip/pool", "more", "still used by /ip/hotspot hotspot-ether5, which stays"),
+        ("/ipv6/pool", "delegated", "still used by /ipv6/dhcp-server ipoe-ether4, which stays"),
+    ]
 
 
 def test_nat_rules_are_those_that_the_connection_log_answers_from() -> None:
@@ -283,7 +318,28 @@ def test_what_cannot_be_is_refused_by_its_name(changed: Callable[[dict[str, Any]
 
 
 FIELDS = st.sampled_from(
-    ["radius", "pools", "profile", "pppoe", "walled_garden", "management", "servers", "address", "name", "ranges"]
+    [
+        "radius",
+        "pools",
+        "profile",
+        "pppoe",
+        "walled_garden",
+        "management",
+        "servers",
+        "address",
+        "name",
+        "ranges",
+        "dhcp",
+        "hotspots",
+        "queues",
+        "types",
+        "trees",
+        "probe",
+        "ping",
+        "interface",
+        "network",
+        "allowed",
+    ]
 )
 
 
@@ -298,6 +354,51 @@ def test_whatever_is_said_is_taken_or_refused(body: Any) -> None:
         intent_of(body if isinstance(body, dict) else {"radius": body})
     except InvalidInput:
         return
+
+
+def leaves(body: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in an intent something is said."""
+    inner = body.items() if isinstance(body, Mapping) else enumerate(body) if isinstance(body, list) else ()
+    found = [leaf for key, value in inner for leaf in leaves(value, (*path, key))]
+    yield from (found or [path])
+
+
+def at(body: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        body = body[key]
+    return body
+
+
+WHOLE = {**EVERYTHING, **MODERN}
+LEAVES = list(leaves(WHOLE))
+SAID = st.sampled_from([at(WHOLE, path) for path in LEAVES])
+ODD = st.sampled_from(
+    ["", "*", "a b", "0", "none", "all", "::1", "0.0.0.0/0", "*.x", "é", 0, -1, 65536, True, None, []]
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(LEAVES), SAID | ODD, st.sampled_from(BODIES))
+def test_whatever_one_thing_is_changed_to_it_is_refused_by_its_name_or_makes_rows_as_routers_have_them(
+    path: tuple[Any, ...], value: Any, of: tuple[Release, Any]
+) -> None:
+    body = copy.deepcopy(dict(WHOLE))
+    change(*path, to=value)(body)
+    release = of[0]
+    try:
+        wanted = desired_of(intent_of(body), around(release))
+    except InvalidInput as refused:
+        assert refused.field  # noqa: PT017
+        return
+    marks = [(row.menu, row.mark) for row in wanted.rows if row.mark is not None]
+    keys = [(row.menu, key_of(MENUS[row.menu], row.values)) for row in wanted.rows if MENUS[row.menu].key]
+    assert len(set(marks)) == len(marks)
+    assert len(set(keys)) == len(keys)
+    for row in (*wanted.rows, *wanted.settings):
+        for name, said in row.values.items():
+            known = MENUS[row.menu].fields[name]
+            assert known.kind is not Kind.CHOICE or said in {None, *known.choices}, f"{row.menu} {name}"
+    make_plan(wanted, fresh_router().menus, release, {})
 
 
 def test_the_manual_lists_every_menu_and_parameter_and_the_releases_that_know_it() -> None:

@@ -11,9 +11,10 @@ import pytest
 from bras_intents import EVERYTHING, MODERN, around
 from routeros_boxes import Box, Clock, box, do, rows, session
 
+from provisioning.outcome import Doubt
 from provisioning.routeros.bras import Surroundings, desired_of, intent_of, proof_of
 from provisioning.routeros.change import ChangeRun, Outcome, Result, UndoBy
-from provisioning.routeros.change.run import SETTLE_TRIES, Doubt
+from provisioning.routeros.change.run import SETTLE_TRIES
 from provisioning.routeros.client import RouterOs
 from provisioning.routeros.planning import Desired, Remove, Wanted, make_plan
 from provisioning.routeros.probing import NO_PROOF, WATCH_S, Proof
@@ -94,7 +95,8 @@ class World:
     def state(self) -> Any:
         """Of everything that can be configured."""
         return {menu: [{k: v for k, v in row.items() if k != ".id" and not MENUS[menu].fields.get(k, _ANY).read_only}
-                       for row in rows(self.box.router, menu)] for menu in MENUS if menu not in TRACES}  # fmt: skip
+                       for row in rows(self.box.router, menu) if row.get("dynamic") != "true"]
+                for menu in MENUS if menu not in TRACES}  # fmt: skip
 
     def traces(self) -> list[str]:
         return [row["name"] for menu in TRACES for row in rows(self.box.router, menu)]
@@ -312,6 +314,18 @@ def cutting(one: World, **rule: str) -> ChangeRun:
     return one.change()
 
 
+def test_a_change_that_loses_the_leases_of_a_dhcp_server_is_undone() -> None:
+    with world(Version.V7_12, SMALL, sessions=1) as one:
+        router, menu = one.box.router, "/ip/dhcp-server/lease"
+        for number in range(12):
+            lease = {"address": f"100.66.0.{number}", "status": "bound", "radius": "true" if number > 1 else "false"}
+            router.put_dynamic(menu, lease)
+        change = one.change()
+        table = router.configuration.tables[menu]
+        one.journal.applied = lambda _: table.drop(table.order)  # type: ignore[method-assign]
+        assert change.run() == Result(Outcome.UNDONE, "10 of 11 sessions are gone")
+
+
 #: A small change of 7.18 is undone by safe mode, the others by a scheduler.
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_change_that_cuts_the_data_path_is_undone(version: Version) -> None:
@@ -386,6 +400,16 @@ def test_radius_that_was_silent_before_is_no_harm_and_one_that_nobody_asks_prove
         do(one.box.router, "/ip/firewall/filter/remove", numbers=rows(one.box.router, "/ip/firewall/filter")[0][".id"])
         one.box.router.radius.per_s = 0
         assert one.change().run().outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(("pinged", "outcome"), [(True, Outcome.UNDONE), (False, Outcome.DONE)])
+def test_radius_that_nobody_asked_before_is_harmed_only_where_it_was_there(pinged: bool, outcome: Outcome) -> None:
+    """Of a server that was away all the time, the first who asks shall not undo a change."""
+    with world(Version.V7_12, {**RADIUS, **SMALL}, firewall=True) as one:
+        assert one.change().run().outcome is Outcome.DONE
+        one.box.router.answering = lambda _: pinged
+        one.journal.applied = lambda _: setattr(one.box.router.radius, "per_s", 2.0)  # type: ignore[method-assign]
+        assert cutting(one, protocol="udp").run().outcome is outcome
 
 
 def test_a_user_that_may_not_ping_changes_nothing() -> None:

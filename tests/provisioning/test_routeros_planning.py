@@ -111,7 +111,7 @@ def test_what_others_use_is_kept_and_said() -> None:
     }
     plan = make_plan(desired(menus=f"{POOLS} {PROFILES}"), actual, V7, {})
     assert not plan.steps
-    assert plan.problems[0].detail == "still used by /ppp/profile his, which is not ours"
+    assert plan.problems[0].detail == "still used by /ppp/profile his, which stays"
 
 
 def test_settings_come_when_what_they_switch_on_is_there() -> None:

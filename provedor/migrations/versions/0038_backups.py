@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0038_backups"
-down_revision = "0036_local_access"
+down_revision = "0037_napalm"
 branch_labels = None
 depends_on = None
 

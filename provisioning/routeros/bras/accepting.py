@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from core.errors import InvalidInput
 from provisioning.routeros.bras.checking import intent_of
 from provisioning.routeros.bras.desired import Surroundings, desired_of
-from provisioning.routeros.bras.intent import Intent
+from provisioning.routeros.bras.intent import DhcpServer, Hotspot, Intent
 from provisioning.routeros.planning import Add, Change, Move, Plan, Step, make_plan
 from provisioning.routeros.planning.desired import Owned, mark_in
 from provisioning.routeros.planning.plan import Actual
@@ -109,23 +110,47 @@ def _without(body: Body, step: Add) -> Iterator[Edit]:
     management = body.get("management") or {}
     if step.menu == "/radius":
         yield ("radius", "servers", int(name) - 1), _GONE
-    for part, menu, key in _NAMED:
-        if step.menu == menu:
-            yield from (((part, number), _GONE) for number, one in enumerate(body[part]) if one[key] == name)
+    for listed in _LISTS.values():
+        if step.menu == listed.menu:
+            yield from ((path, _GONE) for path, called, _ in listed.elements(body) if called == name)
     if step.menu.endswith("/address-list") and body.get("walled_garden"):
         for part in ("allowed", "dns"):
-            listed = body["walled_garden"][part]
-            yield from ((("walled_garden", part, number), _GONE) for number, one in enumerate(listed) if one == name)
+            reached = enumerate(body["walled_garden"][part])
+            yield from ((("walled_garden", part, number), _GONE) for number, one in reached if one == name)
+    if step.menu.startswith("/ip/hotspot/walled-garden"):
+        for path, called, one in _LISTS["hotspots"].elements(body):
+            allowed = enumerate(one["allowed"])
+            yield from (((*path, "allowed", at), _GONE) for at, it in allowed if f"{called}/{it}" == name)
     if step.menu == "/system/logging" and management.get("syslog"):
         topics = management["syslog"]["topics"]
         yield from ((("management", "syslog", "topics", at), _GONE) for at, one in enumerate(topics) if one == name)
 
 
-#: Parts that are lists, the menu of their rows, and by what a mark names them.
-_NAMED: Final = (
-    ("pools", "/ip/pool", "name"), ("ipv6_pools", "/ipv6/pool", "name"),
-    ("pppoe", "/interface/pppoe-server/server", "interface"),
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _List:
+    """A part that is a list: where, the menu of its rows, and by what name rows of ours know an element."""
+
+    path: tuple[str, ...]
+    menu: str
+    called: Callable[[Any], str]
+
+    def elements(self, body: Body) -> Iterator[tuple[Path, str, Any]]:
+        part: Any = body
+        for name in self.path:
+            part = (part or {}).get(name)
+        for number, one in enumerate(part or ()):
+            yield (*self.path, number), self.called(one), one
+
+
+_LISTS: Final = {
+    "pools": _List(("pools",), "/ip/pool", itemgetter("name")),
+    "ipv6_pools": _List(("ipv6_pools",), "/ipv6/pool", itemgetter("name")),
+    "pppoe": _List(("pppoe",), "/interface/pppoe-server/server", itemgetter("interface")),
+    "dhcp": _List(("dhcp",), "/ip/dhcp-server", lambda one: msgspec.convert(one, DhcpServer).called),
+    "hotspots": _List(("hotspots",), "/ip/hotspot", lambda one: msgspec.convert(one, Hotspot).called),
+    "types": _List(("queues", "types"), "/queue/type", itemgetter("name")),
+    "trees": _List(("queues", "trees"), "/queue/tree", itemgetter("name")),
+}
 
 Suggest = Callable[[Body, Change, str | None], Iterator[Edit]]
 Convert = Callable[[str | None], Any]
@@ -136,15 +161,15 @@ def _at(path: Path, convert: Convert) -> Suggest:
     return lambda _body, _step, value: iter([(path, convert(value))])
 
 
-def _in_list(part: str, key: str, name: str, convert: Convert) -> Suggest:
+def _in_list(part: str, name: str, convert: Convert) -> Suggest:
     """Said in the element of this part that the row is made from."""
 
     def suggest(body: Body, step: Change, value: str | None) -> Iterator[Edit]:
         known = _known(step)
-        for number, one in enumerate(body[part]):
-            # before 7.17 each VLAN of an interface has a row
-            if known == one[key] or (key == "interface" and known.startswith(f"{one[key]}.")):
-                yield (part, number, name), convert(value)
+        for path, called, _ in _LISTS[part].elements(body):
+            # before 7.17 each VLAN of an interface has a PPPoE server
+            if known == called or (part == "pppoe" and known.startswith(f"{called}.")):
+                yield (*path, name), convert(value)
 
     return suggest
 
@@ -221,6 +246,19 @@ def _count(value: str | None) -> int | None:
     return int(value) if value is not None and value.isdecimal() else None
 
 
+def _whole_seconds(value: str | None) -> int | None:
+    return None if value in {None, "", "none"} else _seconds(value)
+
+
+def _of_static_only(value: str | None) -> str | None:
+    """Without a pool a server gives nobody an address whom RADIUS does not know."""
+    return None if value == "static-only" else _some(value)
+
+
+def _asks_radius(value: str | None) -> str:
+    return {"true": "leases", "yes": "leases", "accounting": "accounting"}.get(value or "", "no")
+
+
 def _yes(value: str | None) -> bool:
     return value in {"true", "yes"}
 
@@ -233,21 +271,47 @@ _FIELDS: Final[Mapping[tuple[str, str], Suggest]] = {
     ("/radius", "timeout"): _at(("radius", "timeout_ms"), _milliseconds),
     ("/radius", "src-address"): _at(("radius", "source"), _some),
     ("/ppp/aaa", "interim-update"): _at(("radius", "interim_seconds"), _seconds),
-    ("/ip/pool", "ranges"): _in_list("pools", "name", "ranges", _as(str)),
-    ("/ip/pool", "next-pool"): _in_list("pools", "name", "next", _some),
-    ("/ipv6/pool", "prefix"): _in_list("ipv6_pools", "name", "prefix", _as(str)),
-    ("/ipv6/pool", "prefix-length"): _in_list("ipv6_pools", "name", "prefix_length", _as(int)),
+    ("/ip/pool", "ranges"): _in_list("pools", "ranges", _as(str)),
+    ("/ip/pool", "next-pool"): _in_list("pools", "next", _some),
+    ("/ipv6/pool", "prefix"): _in_list("ipv6_pools", "prefix", _as(str)),
+    ("/ipv6/pool", "prefix-length"): _in_list("ipv6_pools", "prefix_length", _as(int)),
     ("/ppp/profile", "local-address"): _at(("profile", "local_address"), _as(str)),
     ("/ppp/profile", "dns-server"): _at(("profile", "dns"), _words),
     ("/ppp/profile", "remote-address"): _at(("profile", "pool"), _some),
     ("/ppp/profile", "dhcpv6-pd-pool"): _at(("profile", "delegated_ipv6_pool"), _some),
-    (_SERVERS, "service-name"): _in_list("pppoe", "interface", "service_name", _as(str)),
-    (_SERVERS, "authentication"): _in_list("pppoe", "interface", "authentication", _words),
-    (_SERVERS, "max-mtu"): _in_list("pppoe", "interface", "mtu", _as(int)),
-    (_SERVERS, "max-sessions"): _in_list("pppoe", "interface", "max_sessions", _count),
-    (_SERVERS, "one-session-per-host"): _in_list("pppoe", "interface", "one_session_per_host", _yes),
-    (_SERVERS, "pado-delay"): _in_list("pppoe", "interface", "pado_delay_ms", _as(int)),
-    (_SERVERS, "pppoe-over-vlan-range"): _in_list("pppoe", "interface", "vlans", _some),
+    (_SERVERS, "service-name"): _in_list("pppoe", "service_name", _as(str)),
+    (_SERVERS, "authentication"): _in_list("pppoe", "authentication", _words),
+    (_SERVERS, "max-mtu"): _in_list("pppoe", "mtu", _as(int)),
+    (_SERVERS, "max-sessions"): _in_list("pppoe", "max_sessions", _count),
+    (_SERVERS, "one-session-per-host"): _in_list("pppoe", "one_session_per_host", _yes),
+    (_SERVERS, "pado-delay"): _in_list("pppoe", "pado_delay_ms", _as(int)),
+    (_SERVERS, "pppoe-over-vlan-range"): _in_list("pppoe", "vlans", _some),
+    ("/ip/dhcp-server", "address-pool"): _in_list("dhcp", "pool", _of_static_only),
+    ("/ip/dhcp-server", "use-radius"): _in_list("dhcp", "radius", _asks_radius),
+    ("/ip/dhcp-server", "lease-time"): _in_list("dhcp", "lease_seconds", _seconds),
+    ("/ip/dhcp-server", "add-arp"): _in_list("dhcp", "add_arp", _yes),
+    ("/ip/dhcp-server", "delay-threshold"): _in_list("dhcp", "delay_threshold_seconds", _whole_seconds),
+    ("/ip/dhcp-server", "insert-queue-before"): _in_list("dhcp", "insert_queue_before", _some),
+    ("/ip/dhcp-server/network", "dns-server"): _in_list("dhcp", "dns", _words),
+    ("/ipv6/dhcp-server", "address-pool"): _in_list("dhcp", "delegated_ipv6_pool", _of_static_only),
+    ("/ipv6/dhcp-server", "prefix-pool"): _in_list("dhcp", "delegated_ipv6_pool", _some),
+    ("/ip/hotspot/profile", "hotspot-address"): _in_list("hotspots", "address", _as(str)),
+    ("/ip/hotspot/profile", "dns-name"): _in_list("hotspots", "dns_name", _as(str)),
+    ("/ip/hotspot/profile", "login-by"): _in_list("hotspots", "login_by", _words),
+    ("/ip/hotspot/profile", "ssl-certificate"): _in_list("hotspots", "certificate", _some),
+    ("/ip/hotspot", "address-pool"): _in_list("hotspots", "pool", _as(str)),
+    ("/ip/hotspot", "addresses-per-mac"): _in_list("hotspots", "addresses_per_mac", _as(int)),
+    ("/queue/type", "pcq-rate"): _in_list("types", "rate", _as(str)),
+    ("/queue/type", "pcq-classifier"): _in_list("types", "classifier", _some),
+    ("/queue/type", "cake-diffserv"): _in_list("types", "diffserv", _as(str)),
+    ("/queue/type", "cake-nat"): _in_list("types", "nat", _yes),
+    ("/queue/tree", "parent"): _in_list("trees", "parent", _as(str)),
+    ("/queue/tree", "queue"): _in_list("trees", "queue", _as(str)),
+    ("/queue/tree", "packet-mark"): _in_list("trees", "packet_marks", _words),
+    ("/queue/tree", "max-limit"): _in_list("trees", "max_limit", _as(str)),
+    ("/queue/tree", "limit-at"): _in_list("trees", "limit_at", _as(str)),
+    ("/queue/tree", "priority"): _in_list("trees", "priority", _as(int)),
+    ("/user", "address"): _at(("management", "user", "networks"), _words),
     ("/ip/service", "address"): _at(("management", "networks"), _words),
     ("/ip/service", "disabled"): _service,
     ("/system/ntp/client", "servers"): _at(("management", "ntp"), _words),

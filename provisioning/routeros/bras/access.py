@@ -8,6 +8,7 @@ from typing import Final
 
 from core.errors import InvalidInput
 from provisioning.routeros.bras.intent import VLANS_MAX, Intent, PppoeServer, Profile, vlan_ids
+from provisioning.routeros.live_sessions import leave_list
 from provisioning.routeros.planning import Wanted
 from provisioning.routeros.schema import Release
 
@@ -17,7 +18,8 @@ VLAN_RANGES_SINCE: Final = Release(7, 17)
 UNTAGGED_SINCE: Final = Release(7, 20)
 
 
-def rows(intent: Intent, release: Release) -> Iterator[Wanted]:
+def rows(intent: Intent, release: Release, walled_garden_list: str) -> Iterator[Wanted]:
+    """Raises InvalidInput for PPPoE servers that this release cannot have."""
     for pool in intent.pools:
         values = {"name": pool.name, "ranges": pool.ranges, "next-pool": pool.next or "none"}
         yield Wanted("/ip/pool", f"access/{pool.name}", values)
@@ -26,12 +28,16 @@ def rows(intent: Intent, release: Release) -> Iterator[Wanted]:
         yield Wanted("/ipv6/pool", f"access/{ipv6_pool.name}", values)
     if intent.profile is None:
         return
-    yield _profile(intent.profile)
+    interfaces = [server.interface for server in intent.pppoe]
+    if release >= VLAN_RANGES_SINCE and len(set(interfaces)) != len(interfaces):
+        detail = f"RouterOS {release.major}.{release.minor} has one server for an interface: say its VLANs together"
+        raise InvalidInput(detail, field="pppoe")
+    yield _profile(intent.profile, walled_garden_list)
     for server in intent.pppoe:
         yield from _servers(server, intent.profile.name, release)
 
 
-def _profile(profile: Profile) -> Wanted:
+def _profile(profile: Profile, walled_garden_list: str) -> Wanted:
     values = {
         "name": profile.name,
         "local-address": profile.local_address,
@@ -42,6 +48,7 @@ def _profile(profile: Profile) -> Wanted:
         "use-ipv6": "yes",
         "only-one": "default",
         "rate-limit": None,
+        "on-down": leave_list(walled_garden_list),
     }
     return Wanted("/ppp/profile", f"access/{profile.name}", values)
 

@@ -56,6 +56,7 @@ def _check(intent: Intent) -> None:
     _check_pools(intent)
     for number, server in enumerate(intent.pppoe):
         _check_pppoe(server, f"pppoe[{number}]")
+    _check_pppoe_lines(intent.pppoe)
     if intent.pppoe and intent.profile is None:
         raise InvalidInput("a PPPoE server needs a profile", field="profile")
     _check_lines(intent)
@@ -70,8 +71,8 @@ def _check(intent: Intent) -> None:
 
 
 def _check_radius(radius: Radius) -> None:
-    if not radius.servers:
-        raise InvalidInput("name at least one server", field="radius.servers")
+    if not 1 <= len(radius.servers) <= TARGETS_MAX:
+        raise InvalidInput(f"1 to {TARGETS_MAX} servers", field="radius.servers")
     _addresses([server.address for server in radius.servers], "radius.servers")
     _addresses([radius.source] if radius.source else [], "radius.source")
     if not 100 <= radius.timeout_ms <= 10_000:
@@ -134,6 +135,13 @@ def _check_pppoe(server: PppoeServer, field: str) -> None:
     ids = vlan_ids(server.vlans)
     if not ids or max(ids) > VLAN_MAX or len(set(ids)) != len(ids):
         raise InvalidInput(f"each once, from 1 to {VLAN_MAX}, ranges upwards", field=f"{field}.vlans")
+
+
+def _check_pppoe_lines(servers: Iterable[PppoeServer]) -> None:
+    """Of an interface, each VLAN and what has no tag once."""
+    lines = [(one.interface, line) for one in servers for line in (vlan_ids(one.vlans) if one.vlans else [None])]
+    if len(set(lines)) != len(lines):
+        raise InvalidInput("each interface and VLAN once", field="pppoe")
 
 
 def _check_lines(intent: Intent) -> None:

@@ -14,11 +14,12 @@ from provisioning.routeros.planning import Desired, Setting, Wanted
 from provisioning.routeros.probing import Ping, Proof
 from provisioning.routeros.schema import Release
 
-#: Families of marks, and the menus where their rows may be.
+#: Families of marks, and the menus where their rows may be, or whose rows name theirs: what is used is not taken away.
 FAMILIES: Final[Mapping[str, frozenset[str]]] = {
     "radius": frozenset({"/radius"}),
     "access": frozenset(
-        {"/ip/pool", "/ipv6/pool", "/ppp/profile", "/interface/vlan", "/interface/pppoe-server/server"}
+        {"/ip/pool", "/ipv6/pool", "/ppp/profile", "/interface/vlan", "/interface/pppoe-server/server",
+         "/ip/dhcp-server", "/ipv6/dhcp-server", "/ip/hotspot"}
     ),
     "ipoe": frozenset(
         {"/interface/vlan", "/ip/address", "/ip/dhcp-server", "/ip/dhcp-server/network", "/ipv6/dhcp-server"}
@@ -82,7 +83,7 @@ def _parts(intent: Intent, around: Surroundings) -> Iterator[tuple[str, Iterable
         services = _services(intent)
         yield "radius", radius.rows(intent.radius, services, around.radius_secret, around.coa_port, around.release)
     if intent.profile is not None or intent.pools or intent.ipv6_pools:
-        yield "access", access.rows(intent, around.release)
+        yield "access", access.rows(intent, around.release, around.walled_garden_list)
     if intent.dhcp is not None:
         yield "ipoe", dhcp.rows(intent, around.release)
     if intent.hotspots is not None:

@@ -12,8 +12,8 @@ from provisioning.routeros.planning import Setting, Wanted
 from provisioning.routeros.schema import Release
 
 #: All that Provedor does at a box: it reads (secrets, too, or one that somebody changed would not be noticed), writes,
-#: has the box undo (`policy`: scripts and schedulers), and pings (`test`).
-API_POLICIES: Final = ("api", "policy", "read", "sensitive", "test", "write")
+#: has the box undo (`policy`: scripts and schedulers), pings (`test`), and keeps what is configured (`ftp`: a file).
+API_POLICIES: Final = ("api", "ftp", "policy", "read", "sensitive", "test", "write")
 _GROUP: Final = "provedor-api"
 _SERVICES: Final[tuple[str, ...]] = get_args(Service)
 #: As the NAS entry calls them, and RouterOS, which has no others.

@@ -7,7 +7,8 @@ verify     through a second, new connection: it lets us in, has what is wanted, 
 run        all of it in order; any doubt, and the router returns to what it was
 """
 
-from provisioning.routeros.change.run import ChangeRun, Outcome, Result
+from provisioning.outcome import Outcome, Result
+from provisioning.routeros.change.run import ChangeRun
 from provisioning.routeros.change.undo import UndoBy
 
 __all__ = ["ChangeRun", "Outcome", "Result", "UndoBy"]

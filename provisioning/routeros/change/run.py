@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
+from provisioning.outcome import Doubt, Journal, Outcome, Result
 from provisioning.routeros.change.applying import apply_step
 from provisioning.routeros.change.undo import Undo, UndoBy, undo_by, undo_for
 from provisioning.routeros.client import RouterOs
@@ -41,28 +41,6 @@ SETTLE_PAUSE_S: Final = 2.0
 
 log = structlog.get_logger()
 Connect = Callable[[], RouterOs]
-
-
-class Outcome(StrEnum):
-    DONE = "done"
-    #: Nothing was changed: the router is not as it was planned for, or could not be armed.
-    REFUSED = "refused"
-    UNDONE = "undone"
-    #: Neither could be seen yet: it undoes by itself, and is to be settled later.
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    outcome: Outcome
-    detail: str
-
-
-class Journal(Protocol):
-    """Where whoever takes over reads how far it came."""
-
-    def armed(self, by: UndoBy) -> None: ...
-    def applied(self, steps: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -199,7 +177,3 @@ class ChangeRun:
         if not left:
             return Result(Outcome.DONE, "")
         return Result(Outcome.UNDONE, why) if left == commands(self.plan.steps) else None
-
-
-class Doubt(Exception):
-    """Something is not as it should be; a journal raises it where somebody cancelled."""

@@ -104,7 +104,7 @@ class _Planner:
                     used.forget(path, row)
                     yield Remove(path, row[".id"], row, following.get(row[".id"]))
             for row in left:
-                detail = f"still used by {used.of(path, row)[0]}, which is not ours"
+                detail = f"still used by {used.of(path, row)[0]}, which stays"
                 self._problems.append(Problem(path, MENUS[path].name_of(row), detail))
 
     def _setting(self, setting: Setting) -> Iterator[Step]:

@@ -60,12 +60,19 @@ def _commands(
     for item in _named_first(path, table):
         if item.dynamic:
             continue
-        original = factory.get(item.number) if item.builtin or table.schema.fixed or table.schema.single else None
+        given = item.builtin or table.schema.fixed or table.schema.single
+        original = factory.get(item.number) or _port(item) if given else None
         words = list(_words(table, item, original, secrets=secrets, verbose=verbose))
         if original is None:
             yield "add", words
         elif words:
             yield f"set{_which(table, item, original)}", words
+
+
+def _port(item: Item) -> Item | None:
+    """Of a router with more ports than most: what it came as."""
+    default_name = item.values.get("default-name")
+    return None if default_name is None else Item(item.number, {"name": default_name, "default-name": default_name})
 
 
 def _words(table: Table, item: Item, original: Item | None, *, secrets: bool, verbose: bool) -> Iterator[Word]:

@@ -239,6 +239,13 @@ class Router:
         for tell in self.on_reboot:
             tell()
 
+    def put_port(self, name: str) -> None:
+        """One more Ethernet port, by the name that it comes with; one that is there stays."""
+        with self.lock:
+            table = self.configuration.tables["/interface/ethernet"]
+            if not self.configuration.exists("/interface", name):
+                table.put(Item(table.next_number(), {"name": name, "default-name": name}))
+
     def put_dynamic(self, menu: str, values: Mapping[str, str], *, first: bool = False) -> str:
         """A row that the router made itself, as for a hotspot; its id."""
         with self.lock:

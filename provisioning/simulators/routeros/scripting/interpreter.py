@@ -34,7 +34,8 @@ STATEMENTS_MAX: Final = 100_000
 #: What unnamed words of a command are, in their order.
 _UNNAMED: Final[Mapping[str, tuple[str, ...]]] = {
     "get": ("numbers", "value-name"), "move": ("numbers", "destination"), "unset": ("numbers", "value-name"),
-    "import": ("file-name",), **dict.fromkeys(("debug", "error", "info", "warning"), ("message",)), "add": (),
+    "import": ("file-name",), "ping": ("address",), "add": (),
+    **dict.fromkeys(("debug", "error", "info", "warning"), ("message",)),
 }  # fmt: skip
 #: How something is printed, beside which rows.
 _OF_PRINT: Final = tuple(map(Text, ("as-value", "brief", "count-only", "detail", "stats", "terse", "without-paging")))
@@ -182,8 +183,9 @@ class Interpreter:
             answer = self._doors.run(Command(f"{menu}/{word}", arguments))
         except Refused as refused:
             raise self._failed(refused, menu, verb, statement) from None
-        for _ in answer.rows:
-            pass  # what is printed goes nowhere
+        rows = list(answer.rows)  # what is printed goes nowhere
+        if word == "ping":
+            return str(sum("time" in row for row in rows))  # how many answered
         return answer.returned.get("ret", NOTHING)
 
     @staticmethod

@@ -1,0 +1,79 @@
+"""What a job of any kind of box is done by. Whoever runs jobs knows boxes only through this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from core.errors import Conflict
+from core.models.network import Nas
+from provisioning.jobs.models import ProvisioningJob
+from provisioning.outcome import Journal, Result
+
+
+class BoxKind(StrEnum):
+    ROUTEROS = "routeros"
+    #: By a NAPALM driver.
+    NAPALM = "napalm"
+
+
+def kind_of(nas: Nas) -> BoxKind:
+    """Raises Conflict for a box that we have no access to."""
+    if nas.routeros is not None:
+        return BoxKind.ROUTEROS
+    if nas.management is not None:
+        return BoxKind.NAPALM
+    raise Conflict(
+        f"NAS {nas.name} has no access to a RouterOS API, nor to any other management: set `routeros` or `management`",
+        field="routeros",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a box has to be told, as it was seen. `sealed`: everything that doing it takes."""
+
+    release: str
+    sealed: bytes
+    commands: Sequence[str]
+    problems: Sequence[str]
+    sessions: int | None
+    #: So many may feel it, and so many things that they may use are taken away.
+    touched: int = 0
+    removed: int = 0
+    #: The SSH host key that was seen where none is approved yet.
+    host_key: str | None = None
+    cannot_undo: str | None = None
+
+
+class Change(Protocol):
+    def run(self) -> Result: ...
+
+    def take_over(self) -> Result:
+        """From a process that died at it, wherever that was."""
+
+
+class Engine(Protocol):
+    """Of one kind of box. It opens transactions of its own, short ones, and none while it waits for a box."""
+
+    def look(self, nas_id: int, *, asked: bool) -> Look:
+        """`asked`: by a person; else by the clock, which trusts no box that nobody approved. Raises ProvedorError."""
+
+    def change(self, job_id: int, journal: Journal) -> Change:
+        """Raises ProvedorError."""
+
+    def keep_before(self, nas_id: int, job_id: int) -> None:
+        """What the box has, before it is changed. Raises ProvedorError where it cannot be kept."""
+
+    def keep_after(self, nas_id: int, job_id: int) -> None:
+        """And afterwards, as far as that can be."""
+
+    def drifted(self, session: Session, nas_id: int) -> None:
+        """It is no longer what it was when it was as it should be."""
+
+    def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
+        """The job was done: what is to be remembered of that. Returns its problems, which are still there."""

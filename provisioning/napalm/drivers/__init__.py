@@ -1,0 +1,1 @@
+"""NAPALM drivers of our own: for boxes that NAPALM has none for."""

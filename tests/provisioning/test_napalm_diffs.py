@@ -1,0 +1,94 @@
+"""Differences as boxes show them: without secrets, and compared by what they say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.napalm.diffs import MASKED, changes, clean, expected, mask, paths, unseen, without_secrets
+
+IOS = [
+    "+radius server a", "+ address ipv4 192.0.2.1 auth-port 1812 acct-port 1813", "+ key ***",
+    "+aaa server radius dynamic-author", "+ client 192.0.2.1 server-key ***",
+    "+interface Gi1", "-no shutdown",
+]  # fmt: skip
+HUAWEI = [" aaa", "  domain homes", "-  ip-pool old", "+  ip-pool new", "+radius-server group a",
+          "+ radius-server shared-key-cipher ***"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "masked"),
+    [
+        (" key 7 082455", " key 7 ***"),
+        ("+ radius-server shared-key-cipher %^%#a|b%^%#", "+ radius-server shared-key-cipher ***"),
+        (" client 192.0.2.1 server-key s3cret", " client 192.0.2.1 server-key ***"),
+        ('secret "$9$abc";', "secret ***;"),
+        ("username a password 0 plain", "username a password 0 ***"),
+        ("snmp-server community public RO", "snmp-server community *** RO"),
+        ("local-user a password irreversible-cipher $1c$x", "local-user a password irreversible-cipher ***"),
+        ("key chain RIP", "key chain RIP"),
+        ("ip address 192.0.2.1 255.255.255.0", "ip address 192.0.2.1 255.255.255.0"),
+        ("crypto keyring X", "crypto keyring X"),
+    ],
+)
+def test_whatever_announces_a_secret_is_followed_by_none(line: str, masked: str) -> None:
+    assert mask(line, []) == masked
+
+
+@given(st.text(alphabet="abcXYZ019!-_", min_size=6, max_size=20), st.text(max_size=60), st.text(max_size=60))
+def test_our_own_secrets_are_nowhere(secret: str, before: str, after: str) -> None:
+    assert secret not in mask(f"{before}{secret}{after}", [secret]).replace(MASKED, "")
+
+
+def test_what_says_nothing_is_left_out() -> None:
+    assert clean("+a\n!\n#\n \n+\n+ b  \n", []) == ["+a", "+ b"]
+
+
+def test_secrets_are_left_out_with_what_has_nothing_else_to_say() -> None:
+    assert without_secrets(IOS) == [IOS[0], IOS[1], IOS[5], IOS[6]]
+    assert without_secrets(HUAWEI) == HUAWEI[:4]  # IOS shows headers that are there already as new, too
+    assert without_secrets(["+radius server a", "+ key ***"]) == []
+    assert without_secrets([" radius-server group a", "+ radius-server shared-key-cipher ***"]) == []
+    assert not changes([" aaa", "  domain homes"])
+
+
+def test_what_is_to_be_there_and_what_is_not() -> None:
+    there, gone = expected(HUAWEI)
+    assert there == {
+        ("aaa", "domain homes", "ip-pool new"), ("radius-server group a",),
+        ("radius-server group a", "radius-server shared-key-cipher ***"),
+    }  # fmt: skip
+    assert gone == {("aaa", "domain homes", "ip-pool old")}
+    assert expected(["+interface Gi1", "- no shutdown"])[1] == {("interface Gi1", "shutdown")}
+
+
+def test_what_is_not_seen_is_named_with_what_it_stands_below() -> None:
+    before = "aaa\n domain homes\n  ip-pool old\n"
+    assert unseen(HUAWEI, before) == [
+        "+aaa / domain homes / ip-pool new", "+radius-server group a",
+        "+radius-server group a / radius-server shared-key-cipher ***", "-aaa / domain homes / ip-pool old",
+    ]  # fmt: skip
+    group = "radius-server group a\n radius-server shared-key-cipher %^%#x%^%#\n"
+    after = f"#\naaa\n #\n domain homes\n  ip-pool new\n#\n{group}#\nreturn"
+    assert unseen(HUAWEI, after) == []
+
+
+def test_a_secret_that_is_there_says_nothing_and_one_that_is_not_does() -> None:
+    there = "radius server a\n address ipv4 192.0.2.1 auth-port 1812 acct-port 1813\n key 7 0822455D0A16\n"
+    lines = ["+radius server a", "+ key ***", "+aaa server radius dynamic-author", "+ client 192.0.2.1 server-key ***"]
+    assert without_secrets(lines, there) == lines[2:]
+    more = there + "aaa server radius dynamic-author\n client 192.0.2.1 server-key 7 0822455D0A16\n"
+    assert without_secrets(lines, more) == []
+    assert unseen(lines, there) == [
+        "+aaa server radius dynamic-author", "+aaa server radius dynamic-author / client 192.0.2.1 server-key ***",
+    ]  # fmt: skip
+    assert unseen(lines, more) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", "c d"])), max_size=12))
+def test_what_was_added_is_seen_where_it_was_added(lines: list[tuple[int, str]]) -> None:
+    configuration = "\n".join(f"{' ' * depth}{text}" for depth, text in lines)
+    diff = [f"+{line}" for line in configuration.splitlines()]
+    assert unseen(diff, configuration) == []
+    assert expected(diff)[0] == paths(configuration)
