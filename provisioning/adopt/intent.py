@@ -33,7 +33,7 @@ from provisioning.routeros.values import parse_duration
 _NO_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (what 6.x prints where there is none)
 #: What a profile of every session has, if nothing is to change by it.
 _OF_EVERY_SESSION: Final = {
-    "change-tcp-mss": "yes", "use-ipv6": "yes", "only-one": "default", "rate-limit": "",
+    "change-tcp-mss": "yes", "use-ipv6": "yes", "only-one": "default", "rate-limit": "", "on-down": "",
 }  # fmt: skip
 
 

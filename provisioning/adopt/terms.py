@@ -17,6 +17,7 @@ from core.logins import check_name
 from provisioning.adopt.effect import Effects
 from provisioning.adopt.found import Found, words_of
 from provisioning.routeros.client import Row
+from provisioning.routeros.live_sessions import LOCAL_FAMILY
 from provisioning.routeros.values import parse_duration
 
 INTERIM_S_MIN: Final = 60
@@ -31,8 +32,10 @@ _BEYOND: Final = {
     "use-ipv6": {"", "yes", "default"}, "change-tcp-mss": {"", "yes"}, "on-up": {""}, "on-down": {""},
     "dhcpv6-use-radius": {"", "false", "no"}, "remote-ipv6-prefix-reuse": {"", "false", "no"},
 }  # fmt: skip
+#: A profile that was ours takes entries of ours away.
+_LEAVES_LIST: Final = f"^provedor:({LOCAL_FAMILY}|"
 #: Of these a profile of ours says something, so the profile `default` does not count any more.
-_SAID_BY_OURS: Final = frozenset({"use-ipv6", "change-tcp-mss"})
+_SAID_BY_OURS: Final = frozenset({"on-down", "use-ipv6", "change-tcp-mss"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Reader:
         own: Row = self._effects.profile(profile)
         for name, plain in _BEYOND.items():
             value = self._said(profile, name) if name in _SAID_BY_OURS else own.get(name, "")
-            if value not in plain:
+            if value not in plain and not (name == "on-down" and _LEAVES_LIST in value):
                 yield name
 
     def _pool(self, pool: str, lost: list[str]) -> str | None:

@@ -84,8 +84,10 @@ def test_planned_for_it_is_ours_only_when_adopted_and_nothing_else_changes(bras:
     assert plan.problems == ()
     for step in plan.steps:
         assert isinstance(step, Change)
-        assert set(step.values) == {"comment"}
-        assert (step.values["comment"] or "").startswith("provedor:access/")
+        # what takes our entries away when a session ends is added to the profile, whose own script there was none
+        assert set(step.values) - {"on-down"} <= {"comment"}
+        assert (step.values.get("comment") or "provedor:access/").startswith("provedor:access/")
+        assert "on-down" not in step.values or (step.menu, step.was["on-down"]) == ("/ppp/profile", "")
 
 
 def test_what_an_intent_cannot_say_is_told() -> None:
