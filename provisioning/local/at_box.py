@@ -104,13 +104,14 @@ class AtBox:
         self._follow_all(subscribers, theirs, done)
         return done
 
-    def follow(self, service_ids: Sequence[int], subscribers: Sequence[Subscriber]) -> Done:
-        """What changed of these services. Raises RouterOsError."""
+    def follow(self, service_ids: Sequence[int], subscribers: Sequence[Subscriber], had: Collection[int]) -> Done:
+        """What changed of these services. `had`: those whose rows the box had. Raises RouterOsError."""
         done = Done()
         by_id = {one.service_id: one for one in subscribers}
         whole = len(service_ids) >= WHOLE_FROM
         in_use = self.box.mode is LocalMode.STANDBY and _in_use(self._list_rows(SENTINEL_LIST))
-        rows = self._read_all() if whole else self._read_of(service_ids, by_id)
+        rows = None if whole else self._read_of(service_ids, by_id, had)
+        rows = self._read_all() if rows is None else rows
         actual = {menu: _of(rows[menu], service_ids, subscribers) for menu in (SECRETS, QUEUES)}
         actual[PROFILES] = rows[PROFILES]
         theirs = self._theirs(actual[SECRETS])
@@ -156,12 +157,17 @@ class AtBox:
     def _rows(self, menu: str, *queries: str) -> list[Row]:
         return self.client.rows(menu, (".id", "dynamic", *MENUS[menu].known_to(self.release)), *queries)
 
-    def _read_of(self, service_ids: Sequence[int], by_id: Mapping[int, Subscriber]) -> dict[str, list[Row]]:
-        """By name first, which routers find at once; by the mark where that is not the row."""
+    def _read_of(
+        self, service_ids: Sequence[int], by_id: Mapping[int, Subscriber], had: Collection[int]
+    ) -> dict[str, list[Row]] | None:  # fmt: skip
+        """By name first, which routers find at once; by the mark where that is not the row. None where one that was
+        there is not found so: it has another name, and words of somebody's behind its mark."""
         found: dict[str, dict[str, Row]] = {SECRETS: {}, QUEUES: {}}
         for service_id in service_ids:
             one = by_id.get(service_id)
             secrets = self._of_service(SECRETS, service_id, one.login if one else None)
+            if service_id in had and not any(self._is_of(row, service_id) for row in secrets):
+                return None
             has_queue = one is None or one.policy.ipv4_address or any("remote-address" in row for row in secrets)
             queues = self._of_service(QUEUES, service_id, f"provedor-{one.login}" if one else None) if has_queue else ()
             for menu, rows in ((SECRETS, secrets), (QUEUES, queues)):
@@ -170,11 +176,14 @@ class AtBox:
         return {**{menu: list(rows.values()) for menu, rows in found.items()}, **profiles}
 
     def _of_service(self, menu: str, service_id: int, name: str | None) -> list[Row]:
-        mark = f"{FAMILY}/{service_id}"
         rows = self._rows(menu, f"name={name}") if name is not None else []
-        if any(mark_in(row.get("comment", "")) == mark for row in rows):
+        if any(self._is_of(row, service_id) for row in rows):
             return rows
-        return rows + self._rows(menu, f"comment=provedor:{mark}")
+        return rows + self._rows(menu, f"comment=provedor:{FAMILY}/{service_id}")
+
+    @staticmethod
+    def _is_of(row: Row, service_id: int) -> bool:
+        return mark_in(row.get("comment", "")) == f"{FAMILY}/{service_id}"
 
     def _hidden(self, secrets: Sequence[Row]) -> list[str]:
         if any("password" not in row for row in secrets if not is_fixed(row)):

@@ -147,8 +147,9 @@ class Keeper:
                 return False
             subscribers = list(facts.read_subscribers(session, self.keyring, nas_id, service_ids))
             present = {one.service_id for one in subscribers}
-            concerned = sorted(present | facts.had_here(session, nas_id, service_ids))
-        done = at.follow(concerned, subscribers) if concerned else Done()
+            had = facts.had_here(session, nas_id, service_ids)
+            concerned = sorted(present | had)
+        done = at.follow(concerned, subscribers, had) if concerned else Done()
         with self.database.transaction() as session:
             self._keep_owned(session, at, done)
             facts.keep_services(session, nas_id, present, concerned)

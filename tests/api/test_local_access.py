@@ -316,6 +316,25 @@ def test_the_connection_may_end_at_any_command_and_the_next_time_ends_it_right(
         assert len(kept.online()) == 3
 
 
+def test_words_behind_our_mark_stay_and_hide_nobody(kept: Kept) -> None:
+    renamed, cancelled = _services(kept, 2)
+    kept.keep()
+    for row in rows(kept.box.router, "/ppp/secret"):
+        do(kept.box.router, "/ppp/secret/set", _id=row[".id"], comment=f"{row['comment']} Rua Um, 7")
+    kept.box.subscribers.dial("ana1", "secret")
+
+    def act(session: Any) -> None:
+        services.update_service(session, kept.keyring, session.get(Service, renamed), {"login": "eva"}, PERSON)
+        services.cancel_service(session, session.get(Service, cancelled), PERSON, utc_now())
+
+    kept.change(act)
+    kept.tick()
+    assert {name: row["comment"] for name, row in kept.secrets().items()} == {
+        "eva": f"provedor:local/{renamed} Rua Um, 7",
+    }  # fmt: skip
+    assert kept.online() == {}
+
+
 def test_who_was_at_it_and_died_leaves_nothing_undone(kept: Kept) -> None:
     """The revision is kept after the box has it."""
     (service_id,) = _services(kept)
