@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
 import msgspec
 
 from core.errors import InvalidInput
+from provisioning.saying import RadiusServer, address_of, check_vlans, network_of, read, vlan_ids
 
-_VLANS: Final = re.compile(r"[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?(,[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*")
 _NAME: Final = re.compile(r"[\w.@:+-]{1,32}", re.ASCII)
 #: On a Cisco a policy is one of each direction: UPLOAD/DOWNLOAD.
 _POLICY: Final = re.compile(r"[\w.@:+-]{1,32}(/[\w.@:+-]{1,32})?", re.ASCII)
 _INTERFACE: Final = re.compile(r"[A-Za-z][\w./:-]{1,63}", re.ASCII)
-VLAN_MAX: Final = 4094
 #: Where each VLAN needs an interface of its own, boxes and people have no use for more.
 VLANS_MAX: Final = 500
-
-
-class RadiusServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    address: str
-    authentication_port: int = 1812
-    accounting_port: int = 1813
 
 
 class Radius(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,21 +103,9 @@ class BngIntent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def bng_intent_of(body: Mapping[str, Any]) -> BngIntent:
     """Raises InvalidInput naming the field."""
-    try:
-        intent = msgspec.convert(dict(body), BngIntent)
-    except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$.")
-        raise InvalidInput(detail, field=path.rstrip("`") or None) from None
+    intent = read(body, BngIntent)
     _check(intent)
     return intent
-
-
-def vlan_ids(vlans: str) -> list[int]:
-    ids: list[int] = []
-    for part in vlans.split(","):
-        first, _, last = part.partition("-")
-        ids += range(int(first), int(last or first) + 1)
-    return ids
 
 
 def _check(intent: BngIntent) -> None:
@@ -170,7 +151,7 @@ def _check_pools(intent: BngIntent) -> None:
     for number, pool in enumerate(intent.pools):
         field = f"pools[{number}]"
         _matches(_NAME, pool.name, f"{field}.name")
-        network, gateway = _network(pool.network, f"{field}.network"), _address(pool.gateway, f"{field}.gateway")
+        network, gateway = network_of(pool.network, f"{field}.network"), address_of(pool.gateway, f"{field}.gateway")
         if not isinstance(network, IPv4Network) or network.num_addresses < 4:
             raise InvalidInput("an IPv4 network of four addresses or more", field=f"{field}.network")
         if not isinstance(gateway, IPv4Address) or gateway not in (network[1], network[-2]):
@@ -178,7 +159,7 @@ def _check_pools(intent: BngIntent) -> None:
     for number, ipv6_pool in enumerate(intent.ipv6_pools):
         field = f"ipv6_pools[{number}]"
         _matches(_NAME, ipv6_pool.name, f"{field}.name")
-        prefix = _network(ipv6_pool.prefix, f"{field}.prefix")
+        prefix = network_of(ipv6_pool.prefix, f"{field}.prefix")
         if not isinstance(prefix, IPv6Network) or not prefix.prefixlen < ipv6_pool.prefix_length <= 64:
             raise InvalidInput("an IPv6 prefix, and a longer length of at most 64", field=field)
     if intent.subscribers is not None:
@@ -199,21 +180,17 @@ def _check_access(access: Access, field: str) -> None:
     _matches(_INTERFACE, access.interface, f"{field}.interface")
     if not 576 <= access.mtu <= 9200:
         raise InvalidInput("from 576 to 9,200", field=f"{field}.mtu")
-    if not _VLANS.fullmatch(access.vlans):
-        raise InvalidInput('as "100-199,300"', field=f"{field}.vlans")
-    ids = vlan_ids(access.vlans)
-    if not ids or max(ids) > VLAN_MAX or len(set(ids)) != len(ids):
-        raise InvalidInput(f"each once, from 1 to {VLAN_MAX}, ranges upwards", field=f"{field}.vlans")
+    check_vlans(access.vlans, f"{field}.vlans")
 
 
 def _check_walled_garden(garden: WalledGarden) -> None:
-    if not isinstance(_address(garden.portal, "walled_garden.portal"), IPv4Address):
+    if not isinstance(address_of(garden.portal, "walled_garden.portal"), IPv4Address):
         raise InvalidInput("an IPv4 address", field="walled_garden.portal")
     if not 0 < garden.portal_port < 65_536:
         raise InvalidInput("a port is 1 to 65,535", field="walled_garden.portal_port")
     _addresses(garden.dns, "walled_garden.dns")
     for one in garden.allowed:
-        _network(one, "walled_garden.allowed")
+        network_of(one, "walled_garden.allowed")
 
 
 def _matches(pattern: re.Pattern[str], text: str, field: str) -> None:
@@ -226,20 +203,6 @@ def _unique(values: list[Any], field: str) -> None:
         raise InvalidInput("each once", field=field)
 
 
-def _address(text: str, field: str) -> Any:  # noqa: ANN401  (one of two kinds of addresses)
-    try:
-        return ip_address(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no address", field=field) from None
-
-
-def _network(text: str, field: str) -> Any:  # noqa: ANN401  (one of two kinds of networks)
-    try:
-        return ip_network(text)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no address or network", field=field) from None
-
-
 def _addresses(texts: Iterable[str], field: str) -> None:
     for text in texts:
-        _address(text, field)
+        address_of(text, field)

@@ -15,7 +15,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from core.errors import InvalidInput
 from core.policy import WALLED_GARDEN_LIST
-from provisioning.napalm.bng.intent import VLANS_MAX, BngIntent, Pool, vlan_ids
+from provisioning.napalm.bng.intent import VLANS_MAX, BngIntent, Pool
+from provisioning.saying import vlan_ids
 
 #: Every command line takes these. A blank ends a word, `?` asks for help, quotes and braces are Junos's own.
 _SECRET: Final = re.compile(r"[!-~]{1,128}")

@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 from core.errors import InvalidInput
-from provisioning.routeros.bras.intent import VLANS_MAX, Intent, PppoeServer, Profile, vlan_ids
+from provisioning.routeros.bras.intent import VLANS_MAX, Intent, PppoeServer, Profile
 from provisioning.routeros.live_sessions import leave_list
 from provisioning.routeros.planning import Wanted
 from provisioning.routeros.schema import Release
+from provisioning.saying import vlan_ids
 
 #: A server takes ranges of VLANs itself; before, each needs an interface and a server.
 VLAN_RANGES_SINCE: Final = Release(7, 17)

@@ -8,11 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from itertools import combinations
 from typing import Any, Final
 
-import msgspec
-
 from core.errors import InvalidInput
 from provisioning.routeros.bras.intent import (
-    VLAN_MAX,
     DhcpServer,
     Hotspot,
     Intent,
@@ -25,12 +22,10 @@ from provisioning.routeros.bras.intent import (
     QueueTree,
     Radius,
     WalledGarden,
-    vlan_ids,
 )
 from provisioning.routeros.schema import MENUS
+from provisioning.saying import VLAN_MAX, address_of, check_vlans, network_of, read, vlan_ids
 
-#: As RouterOS takes it: "100-199,300".
-_VLANS: Final = re.compile(r"[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?(,[1-9][0-9]{0,3}(-[1-9][0-9]{0,3})?)*")
 _RATE: Final = re.compile(r"[0-9]{1,12}[kMG]?")
 _NAME: Final = re.compile(r"[\w.@:+-]{1,64}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
@@ -41,11 +36,7 @@ PINGS_MAX: Final = 10
 
 def intent_of(body: Mapping[str, Any]) -> Intent:
     """Raises InvalidInput naming the field."""
-    try:
-        intent = msgspec.convert(dict(body), Intent)
-    except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$.")
-        raise InvalidInput(detail, field=path.rstrip("`") or None) from None
+    intent = read(body, Intent)
     _check(intent)
     return intent
 
@@ -128,13 +119,8 @@ def _check_pppoe(server: PppoeServer, field: str) -> None:
         raise InvalidInput("name at least one way", field=f"{field}.authentication")
     if not 576 <= server.mtu <= 65_535:
         raise InvalidInput("from 576 to 65535", field=f"{field}.mtu")
-    if server.vlans is None:
-        return
-    if not _VLANS.fullmatch(server.vlans):
-        raise InvalidInput('as "100-199,300"', field=f"{field}.vlans")
-    ids = vlan_ids(server.vlans)
-    if not ids or max(ids) > VLAN_MAX or len(set(ids)) != len(ids):
-        raise InvalidInput(f"each once, from 1 to {VLAN_MAX}, ranges upwards", field=f"{field}.vlans")
+    if server.vlans is not None:
+        check_vlans(server.vlans, f"{field}.vlans")
 
 
 def _check_pppoe_lines(servers: Iterable[PppoeServer]) -> None:
@@ -309,20 +295,14 @@ def _unique(names: list[str], field: str) -> None:
 
 def _addresses(texts: Iterable[str], field: str, version: int | None = None) -> None:
     for text in texts:
-        try:
-            found = ip_address(text)
-        except ValueError:
-            raise InvalidInput(f"{text!r} is no address", field=field) from None
+        found = address_of(text, field)
         if version not in {None, found.version}:
             raise InvalidInput(f"{text} is no IPv{version} address", field=field)
 
 
 def _networks(texts: Iterable[str], field: str, version: int | None = None) -> None:
     for text in texts:
-        try:
-            found = ip_network(text)
-        except ValueError:
-            raise InvalidInput(f"{text!r} is no address or network", field=field) from None
+        found = network_of(text, field)
         if version not in {None, found.version}:
             raise InvalidInput(f"{text} is no IPv{version} address or network", field=field)
 

@@ -6,18 +6,13 @@ from typing import Final, Literal
 
 import msgspec
 
-VLAN_MAX: Final = 4094
+from provisioning.saying import RadiusServer
+
 #: Where each VLAN needs an interface and a server of its own, a box has no room for more.
 VLANS_MAX: Final = 1000
 
 Authentication = Literal["pap", "chap", "mschap1", "mschap2"]
 Service = Literal["api", "api-ssl", "ftp", "ssh", "telnet", "winbox", "www", "www-ssl"]
-
-
-class RadiusServer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    address: str
-    authentication_port: int = 1812
-    accounting_port: int = 1813
 
 
 class RadSec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -225,11 +220,3 @@ class Intent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cgnat: tuple[str, ...] = ()
     management: Management | None = None
     probe: Probe | None = None
-
-
-def vlan_ids(vlans: str) -> list[int]:
-    ids: list[int] = []
-    for part in vlans.split(","):
-        first, _, last = part.partition("-")
-        ids += range(int(first), int(last or first) + 1)
-    return ids

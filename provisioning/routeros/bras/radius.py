@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from core.errors import InvalidInput
-from provisioning.routeros.bras.intent import Radius, RadiusServer
+from provisioning.routeros.bras.intent import Radius
 from provisioning.routeros.planning import Place, Setting, Wanted
 from provisioning.routeros.schema import Release
+from provisioning.saying import RadiusServer
 
 #: Console trees of 7.9 have it; of older releases nothing that we know says since when.
 RADSEC_SINCE: Final = Release(7, 0)
