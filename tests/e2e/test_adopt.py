@@ -5,91 +5,39 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import routeros_api
-from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from routers import Router, simulated_router
+from whole_node import PROVEDOR, Node, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
-PASSWORD = "api s3cret"
 EXPORT = Path(__file__).parents[1] / "small_provider.rsc"
 PASSWORDS = {"joao": "123456", "mercado": "mercado1", "escola": "escola1", "noc": "n0c", "semvel": "sv1"}
 
 
-@dataclass(frozen=True)
-class Router:
-    """Seen by a client that is not ours, which reads no octets that are not UTF-8: so row by row."""
-
-    name: str
-    nas_id: str
-    address: str
-    port: int
-
-    @contextmanager
-    def api(self) -> Iterator[Any]:
-        pool = routeros_api.RouterOsApiPool(
-            self.address, username="provedor", password=PASSWORD, port=self.port, plaintext_login=True
-        )
-        try:
-            yield pool.get_api()
-        finally:
-            pool.disconnect()
-
-    def rows(self, menu: str, **where: str) -> list[dict[str, str]]:
-        with self.api() as api:
-            return list(api.get_resource(menu).get(**where))
-
-    def secret(self, login: str) -> dict[str, str]:
-        (row,) = self.rows("/ppp/secret", name=login)
-        return row
-
-    def dial(self, login: str) -> None:
-        with self.api() as api:
-            api.get_resource("/simulate/subscribers").call("dial", {"name": login, "password": PASSWORDS[login]})
-
-    def online(self) -> dict[str, str]:
-        return {row["name"]: row["address"] for row in self.rows("/ppp/active")}
-
-    def limits(self) -> dict[str, str]:
-        return {row["name"]: row["max-limit"] for row in self.rows("/queue/simple")}
-
-
 @pytest.fixture(scope="module")
 def router(node: Node) -> Iterator[Router]:
-    address, port = "127.0.3.1", free_port()
-    command = [
-        PROVEDOR, "simulate", "routeros", "--address", address, "--port", str(port), "--config", str(EXPORT)
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, env={**os.environ, "ROUTEROS_PASSWORD": PASSWORD}, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        nas = node.post(
-            "/nas",
-            {"name": "velho", "address": address, "secret": NAS_SECRET, "vendor": "mikrotik",
-             "routeros": {"user": "provedor", "port": port, "tls": False}, "routeros_password": PASSWORD},
-        )  # fmt: skip
-        yield Router(nas["name"], nas["id"], address, port)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with simulated_router(node, "velho", "127.0.3.1", "--config", str(EXPORT)) as one:
+        yield one
+
+
+def secret_of(router: Router, login: str) -> dict[str, str]:
+    (row,) = router.rows("/ppp/secret", name=login)
+    return row
+
+
+def limits_of(router: Router) -> dict[str, str]:
+    return {row["name"]: row["max-limit"] for row in router.rows("/queue/simple")}
 
 
 def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_path: Path) -> None:
     # online, as every day
-    for login in PASSWORDS:
-        router.dial(login)
-    before, limits = router.online(), router.limits()
+    for login, password in PASSWORDS.items():
+        router.dial(login, password)
+    before, limits = router.online(), limits_of(router)
 
     # looked at: no password is shown, and nothing is made
     shown = node.run("provision", "adopt", router.name, COLUMNS="200")
@@ -115,7 +63,7 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
     made = json.loads(node.run(*take, check=False))
     assert made["counts"]["login"] == {"left out": 1, "rejected": 4, "created": 6}
     assert json.loads(node.run(*take, check=False))["counts"]["login"]["unchanged"] == 6
-    assert router.secret("joao")["comment"] == "João da Silva - CPF 529.982.247-25"
+    assert secret_of(router, "joao")["comment"] == "João da Silva - CPF 529.982.247-25"
     (service,) = node.api.get("/services", params={"login": "ausente"}).json()["items"]
     assert service["access"] == "blocked"
 
@@ -145,15 +93,15 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
     shown = node.run("provision", "local", "serve", router.name, "--yes")
     assert "/ppp/secret" not in shown
     assert router.online() == before
-    assert "comment" not in router.secret("semvel")
+    assert "comment" not in secret_of(router, "semvel")
 
     # one login, then all
     assert "1 secrets are ours" in node.run("provision", "adopt", router.name, "--own", "joao", "--yes")
-    assert router.secret("joao")["comment"].endswith("João da Silva - CPF 529.982.247-25")
+    assert secret_of(router, "joao")["comment"].endswith("João da Silva - CPF 529.982.247-25")
     shown = node.run("provision", "adopt", router.name, "--own", "--all", "--yes")
     assert "stays the router's own: 'semvel' differs: no rate that could be read" in shown
     assert router.online() == before
-    after = router.limits()
+    after = limits_of(router)
     assert {name: limit for name, limit in after.items() if name.startswith("<")} == {
         name: limit for name, limit in limits.items() if name.startswith("<")
     }
@@ -163,13 +111,13 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
     # and kept in step
     (service,) = node.api.get("/services", params={"login": "joao"}).json()["items"]
     node.api.patch(f"/services/{service['id']}", json={"password": "nova"}).raise_for_status()
-    wait_for(lambda: router.secret("joao")["password"] == "nova", 20)
-    assert router.secret("vpn-tecnico")["service"] == "l2tp"
+    wait_for(lambda: secret_of(router, "joao")["password"] == "nova", 20)
+    assert secret_of(router, "vpn-tecnico")["service"] == "l2tp"
 
     # and given back
     node.run("provision", "local", "leave", router.name, "--keep-rows", "--yes")
     wait_for(lambda: node.api.get(f"/nas/{router.nas_id}/local").status_code == 404, 20)
-    assert router.secret("joao")["comment"] == "João da Silva - CPF 529.982.247-25"
+    assert secret_of(router, "joao")["comment"] == "João da Silva - CPF 529.982.247-25"
     assert router.online() == before
 
 

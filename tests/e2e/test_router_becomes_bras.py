@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import routeros_api
+from routers import Router, simulated_router
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, kill, wait_for
+from whole_node import Node, kill, wait_for
 
 from core.schedule import DAYS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
-PASSWORD = "api s3cret"
 VERSIONS = ("6.49", "7.12", "7.18")
 INTENT: dict[str, Any] = {
     "radius": {"servers": [{"address": "127.0.0.1"}]},
@@ -44,60 +39,12 @@ INTENT: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Router:
-    """Of this name in its NAS entry; `seen` and `order` are by a client that is not ours."""
-
-    name: str
-    nas_id: str
-    address: str
-    port: int
-
-    def seen(self, menu: str) -> list[dict[str, str]]:
-        with self._api() as api:
-            return list(api.get_resource(menu).get())
-
-    def order(self, **fault: str) -> None:
-        self.add("/simulate/faults", **fault)
-
-    def add(self, menu: str, **row: str) -> None:
-        with self._api() as api:
-            api.get_resource(menu).add(**row)
-
-    def remove(self, menu: str, row_id: str) -> None:
-        with self._api() as api:
-            api.get_resource(menu).remove(id=row_id)
-
-    @contextmanager
-    def _api(self) -> Iterator[Any]:
-        pool = routeros_api.RouterOsApiPool(
-            self.address, username="provedor", password=PASSWORD, port=self.port, plaintext_login=True
-        )
-        try:
-            yield pool.get_api()
-        finally:
-            pool.disconnect()
-
-
 @pytest.fixture(params=VERSIONS, scope="module")
 def router(request: pytest.FixtureRequest, node: Node) -> Iterator[Router]:
-    address, port = f"127.0.1.{VERSIONS.index(request.param) + 1}", free_port()
-    command = [PROVEDOR, "simulate", "routeros", "--address", address, "--port", str(port), "--users", "5",
-               "--api-version", request.param, "--seen-as", "127.0.0.1"]  # fmt: skip
-    environment = {**os.environ, "ROUTEROS_PASSWORD": PASSWORD}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        nas = node.post(
-            "/nas",
-            {"name": f"bras-{request.param}", "address": address, "secret": NAS_SECRET, "vendor": "mikrotik",
-             "routeros": {"user": "provedor", "port": port, "tls": False}, "routeros_password": PASSWORD},
-        )  # fmt: skip
-        yield Router(nas["name"], nas["id"], address, port)
-    finally:
-        process.terminate()
-        process.wait(10)
+    version, address = request.param, f"127.0.1.{VERSIONS.index(request.param) + 1}"
+    options = ("--users", "5", "--api-version", version, "--seen-as", "127.0.0.1")
+    with simulated_router(node, f"bras-{version}", address, *options) as one:
+        yield one
 
 
 def test_a_fresh_router_becomes_a_bras(node: Node, router: Router, tmp_path: Path) -> None:
@@ -108,14 +55,14 @@ def test_a_fresh_router_becomes_a_bras(node: Node, router: Router, tmp_path: Pat
     shown = node.run("provision", "plan", router.name)
     assert "/radius add service=dhcp,hotspot,ppp address=127.0.0.1" in shown
     assert NAS_SECRET not in shown
-    assert router.seen("/radius") == []
+    assert router.rows("/radius") == []
     done = json.loads(node.run("provision", "apply", router.name, "--yes", "--json"))
     assert (done["state"], done["sessions"], done["problems"]) == ("done", 5, [])
-    (radius,) = router.seen("/radius")
+    (radius,) = router.rows("/radius")
     assert (radius["address"], radius["secret"]) == ("127.0.0.1", NAS_SECRET)
-    (user,) = router.seen("/user")
+    (user,) = router.rows("/user")
     assert (user["group"], user["address"]) == ("provedor-api", "127.0.0.0/8")
-    assert router.seen("/system/scheduler") == router.seen("/system/script") == []
+    assert router.rows("/system/scheduler") == router.rows("/system/script") == []
     assert node.run("provision", "plan", router.name) == "the box is as it should be\n"
 
 
@@ -126,7 +73,7 @@ def test_a_worker_that_is_killed_leaves_a_router_that_is_as_it_was(node: Node, r
     pools = [{"name": f"pool{number}", "ranges": f"10.{number}.0.0/24"} for number in range(120)]
     file.write_text(json.dumps({**INTENT, "pools": [*INTENT["pools"], *pools]}))
     node.run("provision", "intent", router.name, str(file))
-    before = {row["name"] for row in router.seen("/ip/pool")}
+    before = {row["name"] for row in router.rows("/ip/pool")}
     job = node.post("/provisioning/jobs", {"nas_id": router.nas_id})["id"]
     path = f"/provisioning/jobs/{job}"
     wait_for(lambda: node.api.get(path).json()["state"] == "planned")
@@ -138,8 +85,8 @@ def test_a_worker_that_is_killed_leaves_a_router_that_is_as_it_was(node: Node, r
     wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 120, every_s=0.5)
     settled = node.api.get(path).json()
     assert (settled["state"], settled["detail"]) == ("undone", "whoever was at it died")
-    assert {row["name"] for row in router.seen("/ip/pool")} == before
-    assert router.seen("/system/scheduler") == router.seen("/system/script") == []
+    assert {row["name"] for row in router.rows("/ip/pool")} == before
+    assert router.rows("/system/scheduler") == router.rows("/system/script") == []
 
 
 @pytest.mark.parametrize("router", ["6.49", "7.18"], indirect=True)
@@ -150,7 +97,7 @@ def test_a_change_in_which_the_box_is_cut_off_from_who_it_reached_is_undone(
     file = tmp_path / "intent.json"
     file.write_text(json.dumps({"pools": [{"name": "probed", "ranges": "10.9.0.0/24"}],
                                 "probe": {"ping": ["198.51.100.1"]}}))  # fmt: skip
-    before = {menu: router.seen(menu) for menu in ("/ip/pool", "/interface/vlan", "/interface/pppoe-server/server")}
+    before = {menu: router.rows(menu) for menu in ("/ip/pool", "/interface/vlan", "/interface/pppoe-server/server")}
     node.run("provision", "intent", router.name, str(file))
     job = node.post("/provisioning/jobs", {"nas_id": router.nas_id})["id"]
     path = f"/provisioning/jobs/{job}"
@@ -163,8 +110,8 @@ def test_a_change_in_which_the_box_is_cut_off_from_who_it_reached_is_undone(
     undone = node.api.get(path).json()
     assert (undone["state"], undone["detail"]) == ("undone", "198.51.100.1 does not answer pings any more")
     for menu, rows in before.items():
-        assert len(router.seen(menu)) == len(rows), menu
-    for row in router.seen("/ip/firewall/filter"):
+        assert len(router.rows(menu)) == len(rows), menu
+    for row in router.rows("/ip/firewall/filter"):
         if row.get("comment") == "his":
             router.remove("/ip/firewall/filter", row["id"])
 
