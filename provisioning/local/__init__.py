@@ -8,6 +8,7 @@
     live      what is to be done with a session that is up; pure
     models    which boxes, and how far each has followed
     facts     what the rows are made from, read in one transaction
+    at_box    one visit to a box: its rows, and with `at_sessions` whoever is online; what came of it is `done`
     store     switched on and off by a person
     keeper    who brings them in step: for a service that changed within a second, for a whole box by the clock
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from provisioning.local import live
+from provisioning.local.at_sessions import AtSessions
+from provisioning.local.done import Done
 from provisioning.local.facts import BoxFacts
-from provisioning.local.live import End, Enter, Leave, Session
 from provisioning.local.models import LocalMode
 from provisioning.local.profiles import FAMILY as PROFILE_FAMILY
 from provisioning.local.profiles import MENU as PROFILES
@@ -48,24 +48,6 @@ REMOVED_MAX: Final = 50
 REMOVED_SHARE: Final = 0.1
 #: Menus whose rows become ours when a person says so (see provisioning.adopt.owning).
 _ADOPTED: Final = (SECRETS, QUEUES)
-#: Problems that are kept.
-PROBLEMS_MAX: Final = 100
-
-
-@dataclass(slots=True)
-class Done:
-    """What came of it. `waiting`: sessions that are to end when it is their turn. `to_do`: of a box that nobody has
-    approved yet, what there would be, by kind."""
-
-    services: int = 0
-    in_use: bool | None = None
-    applied: int = 0
-    waiting: int = 0
-    held_back: int = 0
-    problems: list[str] = field(default_factory=list)
-    to_do: dict[str, int] = field(default_factory=dict)
-    new: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
-    gone: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
 @dataclass
@@ -92,7 +74,7 @@ class AtBox:
         families = frozenset({FAMILY, PROFILE_FAMILY, WATCH_FAMILY})
         plan = self._plan([] if leaving else wanted, actual, families)
         done.problems += [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems]
-        done.problems += _told(subscribers) + self._hidden(actual[SECRETS])
+        done.problems += _told(subscribers) + ([] if leaving else _hidden(actual[SECRETS]))
         steps = plan.steps if may_remove or leaving else _held_back(plan, actual[SECRETS], done)
         if leaving and self.box.keep_rows:
             steps = list(_given_back(steps, done))
@@ -101,7 +83,7 @@ class AtBox:
             return done
         self._apply(steps, done)
         done.gone += [one for one in self.box.owned if one[0] in _ADOPTED]  # they say so themselves from now on
-        self._follow_all(subscribers, theirs, done)
+        self.sessions.follow_all(subscribers, theirs, done)
         return done
 
     def follow(self, service_ids: Sequence[int], subscribers: Sequence[Subscriber], had: Collection[int]) -> Done:
@@ -121,8 +103,12 @@ class AtBox:
         plan = self._plan(wanted, actual, frozenset({FAMILY}))
         done.problems += [f"{one.menu} {one.what}: {one.detail}" for one in plan.problems] + _told(subscribers)
         self._apply(plan.steps, done)
-        self._follow_sessions({**before, **{one.login: one for one in subscribers}}, done, whole=whole)
+        self.sessions.follow({**before, **{one.login: one for one in subscribers}}, done, whole=whole)
         return done
+
+    @property
+    def sessions(self) -> AtSessions:
+        return AtSessions(self.client, self.box, self.may_end, self.window_open)
 
     @cached_property
     def release(self) -> Release:
@@ -185,11 +171,6 @@ class AtBox:
     def _is_of(row: Row, service_id: int) -> bool:
         return mark_in(row.get("comment", "")) == f"{FAMILY}/{service_id}"
 
-    def _hidden(self, secrets: Sequence[Row]) -> list[str]:
-        if any("password" not in row for row in secrets if not is_fixed(row)):
-            return ["the API's user is not shown passwords: give its group the policy `sensitive`"]
-        return []
-
     def _apply(self, steps: Iterable[Step], done: Done) -> None:
         """One that is refused is told, and the next is tried."""
         for step in steps:
@@ -206,97 +187,6 @@ class AtBox:
                 done.new |= new
             elif isinstance(step, Remove) and not has_comments:
                 done.gone.append((step.menu, key_of(MENUS[step.menu], step.row)))
-
-    # Sessions
-
-    def _follow_all(self, subscribers: Sequence[Subscriber], theirs: Collection[str], done: Done) -> None:
-        """Every session that the router let in by secrets that are not `theirs`; and entries of ours whose session is
-        gone go, too."""
-        entries = self._list_rows(self.box.base.garden_list)
-        logins = {one.login: one for one in subscribers}
-        leaving = self.box.mode is LocalMode.LEAVING  # sessions go on: nobody is kept here any more
-        sessions = [] if leaving else list(self._sessions(entries, None))
-        addresses = {one.address for one in sessions}
-        for entry in entries:
-            if live.is_ours(entry) and entry.get("address") not in addresses:
-                self._remove(LISTS, entry, done)
-        for session in sessions:
-            if session.login not in theirs:
-                self._act(session, logins.get(session.login), done)
-
-    def _follow_sessions(self, logins: Mapping[str, Subscriber | None], done: Done, *, whole: bool) -> None:
-        entries = self._list_rows(self.box.base.garden_list) if whole else None
-        for session in self._sessions(entries, None if whole else logins):
-            if session.login in logins:
-                self._act(session, logins[session.login], done)
-
-    def _sessions(self, entries: Sequence[Row] | None, logins: Collection[str] | None) -> Iterator[Session]:
-        """Of these logins, or all. `entries`: of the walled garden; None: each session's are asked for."""
-        queries = [f"name={login}" for login in logins] if logins is not None else [""]
-        by_address: dict[str, list[Row]] = defaultdict(list)
-        for entry in entries or ():
-            by_address[entry.get("address", "")].append(entry)
-        limits = self._limits() if logins is None else None
-        for query in queries:
-            rows = self.client.rows(live.ACTIVE, live.ACTIVE_PROPERTIES, *filter(None, [query]))
-            for row in rows:
-                if row.get("radius") == "true":
-                    continue
-                address, login = row.get("address", ""), row.get("name", "")
-                own = by_address[address] if entries is not None else self._entries_of(address)
-                limit = self._limit(login) if limits is None else limits.get(login)
-                yield Session(row[".id"], login, address, tuple(own), limit)
-
-    def _entries_of(self, address: str) -> list[Row]:
-        return self._rows(LISTS, f"list={self.box.base.garden_list}", f"address={address}")
-
-    def _limits(self) -> dict[str, str]:
-        rows = self.client.rows(QUEUES, ("name", "max-limit"), "dynamic=true")
-        return {
-            row["name"].removeprefix("<pppoe-").removesuffix(">"): row.get("max-limit", "")
-            for row in rows if row.get("name", "").startswith("<pppoe-")
-        }  # fmt: skip
-
-    def _limit(self, login: str) -> str | None:
-        rows = self.client.rows(QUEUES, ("max-limit",), f"name=<pppoe-{login}>")
-        return rows[0].get("max-limit") if rows else None
-
-    def _act(self, session: Session, subscriber: Subscriber | None, done: Done) -> None:
-        for action in live.decide(session, subscriber, self.box.base):
-            if isinstance(action, Enter):
-                entry = {"list": self.box.base.garden_list, "address": action.address, "comment": action.comment}
-                self._call(f"{LISTS}/add", entry, session.login, done)
-            elif isinstance(action, Leave):
-                self._leave(action, done)
-            else:
-                self._end(action, done)
-
-    def _leave(self, action: Leave, done: Done) -> None:
-        """An entry that the login made is the router's; where it does not let us take it, he dials again."""
-        try:
-            self.client.call(f"{LISTS}/remove", {".id": action.entry[".id"]})
-        except Trap as trap:
-            if live.is_ours(action.entry):
-                done.problems.append(f"{action.session.login}: {trap.message}")
-            else:
-                self._end(End(action.session, paced=False), done)
-
-    def _end(self, action: End, done: Done) -> None:
-        if action.waits and not self.window_open:
-            return
-        if action.paced and not self.may_end(self.box):
-            done.waiting += 1
-            return
-        self._call(f"{live.ACTIVE}/remove", {".id": action.session.row_id}, action.session.login, done)
-
-    def _remove(self, menu: str, row: Row, done: Done) -> None:
-        self._call(f"{menu}/remove", {".id": row[".id"]}, row.get("address", ""), done)
-
-    def _call(self, command: str, arguments: Mapping[str, str], what: str, done: Done) -> None:
-        try:
-            self.client.call(command, arguments)
-        except Trap as trap:
-            done.problems.append(f"{what}: {trap.message}")
 
 
 def _in_use(sentinel: Sequence[Row]) -> bool:
@@ -352,6 +242,12 @@ def _given_back(steps: Iterable[Step], done: Done) -> Iterator[Step]:
             yield Change(step.menu, step.row_id, step.row, {"comment": note_in(comment)}, {"comment": comment})
         else:
             done.gone.append((step.menu, key_of(MENUS[step.menu], step.row)))
+
+
+def _hidden(secrets: Iterable[Row]) -> list[str]:
+    if any("password" not in row for row in secrets if not is_fixed(row)):
+        return ["the API's user is not shown passwords: give its group the policy `sensitive`"]
+    return []
 
 
 def _told(subscribers: Iterable[Subscriber]) -> list[str]:

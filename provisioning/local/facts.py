@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Text, cast, delete, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from aaa.vendors import Local
 from core.errors import Conflict
@@ -94,12 +94,12 @@ def read_subscribers(
 
 
 def boxes_of(session: Session, service_id: int) -> list[int]:
-    """Boxes that have its rows, or are to have them."""
-    nas_lock = session.scalar(select(Service.nas_lock).where(Service.id == service_id))
-    has_it = select(LocalService.nas_id).where(LocalService.service_id == service_id)
-    here = LocalAccess.nas_id.in_(list(map(int, nas_lock))) if nas_lock else true()
-    query = select(LocalAccess.nas_id).where(
-        LocalAccess.approved_by.is_not(None), or_(here, LocalAccess.nas_id.in_(has_it))
+    """Boxes that have its rows, or are to have them. Asked whenever a service changes, so in one statement."""
+    has_it = exists().where(LocalService.nas_id == LocalAccess.nas_id, LocalService.service_id == service_id)
+    query = (
+        select(LocalAccess.nas_id)
+        .join(Service, Service.id == service_id)
+        .where(LocalAccess.approved_by.is_not(None), or_(_lets_in(LocalAccess.nas_id), has_it))
     )
     return list(session.scalars(query))
 
@@ -145,10 +145,15 @@ def _unique(ids: Iterable[int]) -> list[int]:
 
 
 def _may_log_in(nas_id: int) -> tuple[ColumnElement[bool], ...]:
-    anywhere = or_(Service.nas_lock.is_(None), Service.nas_lock == [], Service.nas_lock.contains([str(nas_id)]))
     return (
         Service.kind == ServiceKind.PPPOE,
         Service.status == ServiceStatus.ACTIVE,
         Service.login.is_not(None),
-        anywhere,
+        _lets_in(literal(nas_id)),
     )
+
+
+def _lets_in(nas_id: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """The service's lock does, or there is none, or it is still to be learned (see core.locks)."""
+    held = Service.nas_lock.contains(func.to_jsonb(cast(nas_id, Text)))
+    return or_(Service.nas_lock.is_(None), Service.nas_lock == [], held)

@@ -30,7 +30,8 @@ from provisioning import pace
 from provisioning.jobs.alone import alone_at
 from provisioning.jobs.facts import keep_owned
 from provisioning.local import facts, store
-from provisioning.local.at_box import AtBox, Done
+from provisioning.local.at_box import AtBox
+from provisioning.local.done import Done
 from provisioning.local.facts import BoxFacts
 from provisioning.local.models import LocalAccess, LocalMode
 from provisioning.routeros.client import RouterOs

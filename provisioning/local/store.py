@@ -14,7 +14,7 @@ from core.errors import Conflict, InvalidInput, NotFound
 from core.models.network import Nas
 from core.models.system import Change, ChangeKind
 from provisioning.jobs.intents import check_manageable, get_intent, read_intent
-from provisioning.local.at_box import PROBLEMS_MAX, Done
+from provisioning.local.done import PROBLEMS_MAX, Done
 from provisioning.local.models import LocalAccess, LocalMode
 
 EVERY: Final = timedelta(minutes=15)

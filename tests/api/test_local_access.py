@@ -13,7 +13,7 @@ from at_once import AtOnce
 from factories import make_contract, make_plan, make_service
 from fastapi.testclient import TestClient
 from kept_box import PERSON, Kept, keep_box
-from routeros_boxes import Clock, box, do, rows
+from routeros_boxes import USER, Clock, box, do, rows
 from sqlalchemy import event, select
 
 from core import changes, plans, services, topics
@@ -53,7 +53,7 @@ def _services(kept: Kept, count: int = 1, **given: Any) -> list[int]:
         plan = session.scalar(select(Plan)) or make_plan(session, address_pool=None)
         contract = make_contract(session)
         return [
-            make_service(session, kept.keyring, plan=plan, contract=contract, login=f"ana{one}", **given).id
+            make_service(session, kept.keyring, plan=plan, contract=contract, **{"login": f"ana{one}", **given}).id
             for one in range(count)
         ]
 
@@ -251,6 +251,39 @@ def test_a_service_that_may_log_in_elsewhere_only_is_not_kept_here(kept: Kept) -
     _services(kept, nas_lock=["999"])
     assert kept.keep()["services"] == 0
     assert kept.secrets() == {}
+
+
+@pytest.mark.parametrize("kept", [Version.V7_18], indirect=True)
+def test_a_change_wakes_the_boxes_that_it_concerns_and_no_other(kept: Kept) -> None:
+    (free,), (learning,), (here,), (elsewhere,) = (
+        _services(kept, login=f"login{number}", nas_lock=lock)
+        for number, lock in enumerate([None, [], [kept.nas_id, "998"], ["999"]])
+    )
+    kept.keep()
+    (left,) = _services(kept, login="left")
+    kept.tick()
+    with kept.database.transaction() as session:
+        session.get_one(Service, left).nas_lock = ["999"]  # its rows are there still
+
+    def woken(service_id: int) -> list[int]:
+        with kept.database.transaction() as session:
+            return facts.boxes_of(session, service_id)
+
+    box_id = int(kept.nas_id)
+    assert [woken(one) for one in (free, learning, here, left)] == [[box_id]] * 4
+    assert woken(elsewhere) == woken(12345) == []
+
+
+def test_a_user_who_is_not_shown_passwords_is_told_of_and_can_leave(kept: Kept) -> None:
+    _services(kept)
+    do(kept.box.router, "/user/group/add", name="blind", policy="read,write,policy,test,api")
+    do(kept.box.router, "/user/set", _id=USER, group="blind")
+    kept.keep()
+    kept.tick(901)
+    assert kept.get()["problems"] == ["the API's user is not shown passwords: give its group the policy `sensitive`"]
+    kept.client.delete(kept.path).raise_for_status()
+    kept.work()
+    assert (kept.secrets(), kept.client.get(kept.path).status_code) == ({}, 404)
 
 
 def test_what_only_radius_can_give_is_told(kept: Kept) -> None:
