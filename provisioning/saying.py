@@ -30,6 +30,9 @@ def read(body: Mapping[str, Any], kind: type[_Said]) -> _Said:
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `$.")
         raise InvalidInput(detail, field=path.rstrip("`") or None) from None
+    except UnicodeEncodeError as error:
+        # RouterOS has octets, and whoever set it up may have typed Latin-1: they come as lone surrogates.
+        raise InvalidInput(f"{error.object!r} is no Unicode text") from None
 
 
 def vlan_ids(vlans: str) -> list[int]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from routeros_boxes import USER, Box, box, do
 
-from provisioning.adopt.found import MENUS_READ, Found, read_box
+from provisioning.adopt.found import MENUS_READ, PPPOE, Found, read_box
 from provisioning.adopt.intent import ProposedIntent, propose_intent
 from provisioning.adopt.owning import rows_named
 from provisioning.routeros.bras import Surroundings, desired_of
@@ -131,6 +131,8 @@ _ROWS = st.lists(
 
 @settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(MENUS_READ), _ROWS))
+@example({PPPOE: [{"authentication": "\udce7"}]})
+@example({PPPOE: [{"service-name": "\udce7"}]})
 def test_whatever_a_router_has_the_intent_is_one_that_can_be(menus: dict[str, list[dict[str, Any]]]) -> None:
     rows = {
         menu: [{".id": f"*{number}", **_whole(menu, row)} for number, row in enumerate(found)]

@@ -84,6 +84,22 @@ def test_what_a_release_does_not_have_is_refused_by_its_name(part: str, field: s
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"service_name": "a\nb"}, "pppoe[0].service_name"),
+        ({"service_name": "\udce7"}, "pppoe[0].service_name"),
+        ({"authentication": ["\udce7"]}, None),
+    ],
+)
+def test_no_text_that_a_router_or_our_database_could_not_hold_is_taken(
+    said: Mapping[str, Any], field: str | None
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        intent_of({**EVERYTHING, "pppoe": [{"interface": "ether2", **said}]})
+    assert refused.value.field == field
+
+
 def test_an_interface_and_a_vlan_of_it_have_one_pppoe_server_each_and_from_7_17_one_for_both() -> None:
     twice = {**EVERYTHING, "pppoe": [{"interface": "ether2", "vlans": "1-9"}, {"interface": "ether2", "vlans": "9"}]}
     with pytest.raises(InvalidInput) as refused:

@@ -29,6 +29,8 @@ from provisioning.saying import VLAN_MAX, address_of, check_vlans, network_of, r
 _RATE: Final = re.compile(r"[0-9]{1,12}[kMG]?")
 _NAME: Final = re.compile(r"[\w.@:+-]{1,64}")
 _HOST: Final = re.compile(r"(?=.{1,253}$)([A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,63}")
+#: What a subscriber's PPPoE client may name, or nothing.
+_SERVICE_NAME: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,64}")
 #: All of them are asked before the router gives up on us and undoes.
 TARGETS_MAX: Final = 8
 PINGS_MAX: Final = 10
@@ -115,6 +117,8 @@ def _check_profile(profile: Profile, pools: list[str], ipv6_pools: list[str]) ->
 
 def _check_pppoe(server: PppoeServer, field: str) -> None:
     _name(server.interface, f"{field}.interface")
+    if not _SERVICE_NAME.fullmatch(server.service_name):
+        raise InvalidInput("at most 64 characters, none of control", field=f"{field}.service_name")
     if not server.authentication:
         raise InvalidInput("name at least one way", field=f"{field}.authentication")
     if not 576 <= server.mtu <= 65_535:
