@@ -23,8 +23,10 @@ from provedor.imports.adoption import Adoption, Busy
 from provedor.runtime import Runtime
 from provisioning.adopt.found import Found, words_of
 from provisioning.adopt.intent import propose_intent
+from provisioning.adopt.naming import ProposedPlan
 from provisioning.adopt.owning import Owning, rows_to_own
-from provisioning.adopt.proposal import Choices, LeftOut, Proposal, ProposedPlan, ProposedService
+from provisioning.adopt.ppp_secret import ProposedService
+from provisioning.adopt.proposal import Choices, LeftOut, Proposal
 from provisioning.backups.keeper import Backups
 from provisioning.local import store
 from provisioning.local.owning import check_kept

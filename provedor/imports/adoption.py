@@ -29,8 +29,10 @@ from provedor.imports.accounts import Account, Level, Person
 from provedor.imports.follow import Follower, Origin, Outcome, chunks, transactions
 from provisioning.adopt.found import SECRETS, Found, is_text, read_box
 from provisioning.adopt.joining import ServiceHere
+from provisioning.adopt.naming import PlansHere
 from provisioning.adopt.owning import Owning, rows_named, rows_to_own
-from provisioning.adopt.proposal import Choices, PlansHere, Proposal, ProposedHold, ProposedService, propose
+from provisioning.adopt.ppp_secret import ProposedHold, ProposedService
+from provisioning.adopt.proposal import Choices, Proposal, propose
 from provisioning.adopt.terms import PlanTerms
 from provisioning.backups.keeper import Backups
 from provisioning.backups.models import Why

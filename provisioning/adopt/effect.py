@@ -88,7 +88,7 @@ class Effects:
         others = self._other_queues(login, own)
         limit, limited_by = self.said(profile, "rate-limit"), f"the profile {words_of(profile)}"
         by_profile = bool(limit)
-        if not limit and (queue := next((one for one in (*own, *others)), None)):
+        if not limit and (queue := next(iter((*own, *others)), None)):
             limit, limited_by = _limit_of(queue), f"the queue {words_of(queue.get('name', ''))}"
         return Effect(
             profile, secret.get("disabled") == "true", secret.get("password"), secret.get("caller-id", ""), address,

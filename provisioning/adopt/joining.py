@@ -9,6 +9,7 @@ from typing import Final
 from core.access import Access
 from core.policy import WALLED_GARDEN_LIST, Burst, Policy, ServiceTerms
 from provisioning.adopt.effect import Effect
+from provisioning.adopt.found import words_of
 from provisioning.adopt.terms import PlanTerms
 
 #: Of a plan, and what people call it.
@@ -53,7 +54,7 @@ def differences(
         yield "another password"
     yield from _access(effect, here.policy.access)
     if effect.blocked and effect.address_list and here.policy.access is Access.WALLED_GARDEN:
-        yield from _told("list of debtors", effect.address_list, here.garden_list)
+        yield from _told("list of debtors", words_of(effect.address_list), here.garden_list)
     yield from _told("fixed address", service.ipv4_address, here.policy.ipv4_address)
     if here.policy.access is not Access.BLOCKED:
         yield from _told("routes", ", ".join(service.ipv4_routes), ", ".join(here.policy.ipv4_routes))

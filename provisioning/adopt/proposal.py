@@ -6,79 +6,33 @@ nothing that a subscriber has may be lost by our taking over (see `owning`).
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from hashlib import blake2b
-from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from aaa.takeover.rates import Direction, RateLimit
-from core.access import HoldEffect
-from core.addresses import check_ipv4_address, check_ipv6_prefix
-from core.documents import normalise_document
-from core.errors import InvalidInput
-from core.locks import canonical_mac
-from core.logins import check_login, check_password
-from core.policy import ServiceTerms
 from provisioning.adopt.effect import Effect, Effects, online_by
-from provisioning.adopt.found import LISTS, PROFILES, SECRETS, Found, is_marked, is_text, says_blocked, words_of
+from provisioning.adopt.found import LISTS, PROFILES, SECRETS, Found, is_marked, says_blocked, words_of
 from provisioning.adopt.joining import Joined, ServiceHere, differences
-from provisioning.adopt.terms import PlanTerms, Reader
+from provisioning.adopt.naming import PlanNames, PlansHere, ProposedPlan
+from provisioning.adopt.ppp_secret import (
+    Kind,
+    ProposedService,
+    Refused,
+    check_name_of,
+    check_password_of,
+    hold_of,
+    leave,
+    mac_lock_of,
+    person_in,
+    reject,
+    terms_of,
+)
+from provisioning.adopt.terms import Reader
 from provisioning.routeros.client import Row
 
 _DIALLED: Final = frozenset({"any", "pppoe"})
-#: A CPF or a CNPJ, as people write them into a comment.
-_DOCUMENT: Final = re.compile(
-    r"(?:\b(?:CPF|CNPJ)\b[:\s]*)?(?<![\w.])(\d{3}\.?\d{3}\.?\d{3}-?\d{2}|[0-9A-Z]{2}\.?[0-9A-Z]{3}\.?[0-9A-Z]{3}/?[0-9A-Z]{4}-?\d{2})(?![\w.])"
-)
-_NAME_CHARACTERS_MAX: Final = 200
-
-
-class Kind(StrEnum):
-    """Why a secret becomes no service: it cannot, or it is none."""
-
-    REJECTED = "rejected"
-    LEFT_OUT = "left_out"
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedPlan:
-    """`profile`: of the router. `terms`: None for a plan that is here and named by a person. `beyond`: what only the
-    profile says, so that it is kept; `lost`: what nobody says any more."""
-
-    name: str
-    profile: str
-    terms: PlanTerms | None
-    beyond: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedHold:
-    effect: HoldEffect
-    #: Where it comes from.
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedService:
-    """`lost`: what of its secret has no counterpart here."""
-
-    login: str
-    password: str = field(repr=False)
-    plan: str
-    terms: ServiceTerms
-    hold: ProposedHold | None
-    customer: str
-    document: str
-    comment: str
-    mac_lock: tuple[str, ...] | None
-    online: bool
-    limited_by: str
-    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +68,6 @@ class Choices:
     blocked_plan: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlansHere:
-    """`terms` by name, and which of them this router's were taken into before: whatever became of them, they are it."""
-
-    terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    taken: Collection[str] = ()
-
-
-class _Refused(Exception):
-    def __init__(self, kind: Kind, reason: str, fix: str) -> None:
-        super().__init__(reason)
-        self.kind, self.reason, self.fix = kind, reason, fix
-        self.service: ProposedService | None = None
-
-
 def propose(
     found: Found, box: str, choices: Choices, plans: PlansHere, services: Mapping[str, ServiceHere]
 ) -> Proposal:
@@ -144,7 +83,7 @@ class _Proposer:
         self._effects = Effects(found)
         self._reader = Reader(found, self._effects)
         self._online = online_by(found)
-        self._plans = _Plans(box, plans)
+        self._plans = PlanNames(box, plans)
 
     def propose(self) -> Proposal:
         secrets = list(self._found.of(SECRETS))
@@ -161,7 +100,7 @@ class _Proposer:
                 if login in self._services:
                     joined[login] = self._join(secret, self._services[login])
                 services.append(self._service(login, secret))
-            except _Refused as refused:
+            except Refused as refused:
                 if login not in joined:
                     left_out.append(
                         LeftOut(words_of(login), refused.kind, refused.reason, refused.fix, refused.service)
@@ -173,12 +112,12 @@ class _Proposer:
         return Proposal(plans, services, joined, [*left_out, *shared], ours, list(self._blocks()))
 
     def _check(self, login: str, secret: Row, same: int) -> None:
-        """Raises _Refused where it can be nobody's here, however he came to be known."""
+        """Raises Refused where it can be nobody's here, however he came to be known."""
         if same > 1:
-            _reject(f"{same} secrets have this name", "leave one of them at the router")
+            reject(f"{same} secrets have this name", "leave one of them at the router")
         self._refuse_others(login, secret)
-        _check_login(login)
-        _check_password(secret)
+        check_name_of(login)
+        check_password_of(secret)
 
     def _join(self, secret: Row, here: ServiceHere) -> Joined:
         effect, lost = self._effects.of(secret), list[str]()
@@ -187,9 +126,9 @@ class _Proposer:
             by_profile = effect.by_profile
             read = self._reader.read(effect.profile, effect.pool, effect.rate, effect.limit, by_profile=by_profile)
             lost += read.lost
-        terms = _terms(secret, effect, lost)
+        terms = terms_of(secret, effect, lost)
         lost += _lost_queues(effect, self._effects, keeps_profile=here.policy.profile == effect.profile)
-        mac_lock = _mac_lock(effect, lost)
+        mac_lock = mac_lock_of(effect, lost)
         differing = differences(effect, read.terms if read else None, terms, mac_lock, here)
         return Joined(here, tuple(differing), tuple(lost), effect.queues, tuple(map(words_of, effect.other_queues)))
 
@@ -197,30 +136,31 @@ class _Proposer:
         effect = self._effects.of(secret)
         try:
             plan = self._plan(effect)
-        except _Refused as refused:
+        except Refused as refused:
             refused.service = self._of_plan(login, secret, effect, ProposedPlan("", effect.profile, None))
             raise
         return self._of_plan(login, secret, effect, plan)
 
     def _of_plan(self, login: str, secret: Row, effect: Effect, plan: ProposedPlan) -> ProposedService:
         lost: list[str] = list(plan.lost)
-        terms = _terms(secret, effect, lost)
+        terms = terms_of(secret, effect, lost)
         lost += _lost_queues(effect, self._effects, keeps_profile=plan.terms is not None and bool(plan.terms.profile))
         comment = words_of(secret.get("comment", ""))
-        customer, document = _person(comment)
+        customer, document = person_in(comment)
         return ProposedService(
-            login, secret["password"], plan.name, terms, _hold(effect), customer or login, document, comment,
-            _mac_lock(effect, lost), bool(self._online.get(login)), effect.limited_by, tuple(lost),
+            login, secret["password"], plan.name, terms, hold_of(effect), customer or login, document, comment,
+            mac_lock_of(effect, lost), bool(self._online.get(login)), effect.limited_by, tuple(lost),
         )  # fmt: skip
 
     def _refuse_others(self, login: str, secret: Row) -> None:
         service = secret.get("service", "any")
         if service not in _DIALLED:
-            _leave(f"is a user of {service}", "")
+            leave(f"is a user of {words_of(service)}", "")
         others = sorted(self._online.get(login, set()) - {"pppoe"})
         if others:
-            _leave(
-                f"is online by {', '.join(others)}", "set its secret's service at the router: pppoe for a subscriber"
+            leave(
+                f"is online by {', '.join(map(words_of, others))}",
+                "set its secret's service at the router: pppoe for a subscriber",
             )
 
     def _plan(self, effect: Effect) -> ProposedPlan:
@@ -232,12 +172,12 @@ class _Proposer:
             return self._made(effect, rate, f"{said[1]}k/{said[0]}k", by_profile=False)
         if not effect.limit:
             profile = words_of(effect.profile)
-            _reject(
+            reject(
                 f"no rate is known of it: the profile {profile} has none, nor has a queue of its own",
                 f"say it: --rate '{profile}=DOWN/UP', such as 200M/100M",
             )
         if effect.rate is None:
-            _reject(
+            reject(
                 f"{effect.limited_by} has the rate {words_of(effect.limit)}, which cannot be read", "change it there"
             )
         return self._made(effect, effect.rate, effect.limit, by_profile=effect.by_profile)
@@ -246,7 +186,7 @@ class _Proposer:
         """What he pays for is not what the profile of debtors says."""
         wanted = self._choices.blocked_plan
         if wanted is None:
-            _reject(
+            reject(
                 f"is in the profile {words_of(effect.profile)}, for those who do not pay: its plan is not known",
                 "say one for them, --blocked-plan PLAN, or bring them by `import csv`",
             )
@@ -255,7 +195,7 @@ class _Proposer:
             if of_plan.rate is not None:
                 return self._made(of_plan, of_plan.rate, of_plan.limit, by_profile=True)
         if wanted not in self._here.terms:
-            _reject(f"there is no plan {wanted}, and no such profile with a rate", "name another: --blocked-plan PLAN")
+            reject(f"there is no plan {wanted}, and no such profile with a rate", "name another: --blocked-plan PLAN")
         return self._plans.named.setdefault(wanted, ProposedPlan(wanted, "", None))
 
     def _made(self, effect: Effect, rate: RateLimit, limit: str, *, by_profile: bool) -> ProposedPlan:
@@ -273,68 +213,6 @@ class _Proposer:
         yield from (f"list {words_of(one)}" for one in sorted(lists) if says_blocked(one))
 
 
-class _Plans:
-    """A plan is called as its profile. One that differs from it by its rate or pool gets a name beside, and so does one
-    whose name another plan has here."""
-
-    def __init__(self, box: str, here: PlansHere) -> None:
-        self.named: dict[str, ProposedPlan] = {}
-        self._box, self._here = box, here
-        self._known: dict[tuple[str, PlanTerms | None], str] = {}
-
-    def name(self, plan: ProposedPlan, *, is_plain: bool) -> ProposedPlan:
-        key = (plan.name, plan.terms)
-        if key not in self._known:
-            name = next(one for one in self._names(plan, is_plain=is_plain) if self._is_free(one, plan))
-            self._known[key] = name
-            self.named[name] = replace(plan, name=name)
-        return self.named[self._known[key]]
-
-    def _names(self, plan: ProposedPlan, *, is_plain: bool) -> Iterator[str]:
-        assert plan.terms is not None  # noqa: S101  (who names one has its terms)
-        rates = f"{_rate(plan.terms.down_kbps)}/{_rate(plan.terms.up_kbps)}"
-        name = plan.name if is_plain else f"{plan.name} {rates}"
-        digest = blake2b(repr(asdict(plan.terms)).encode(), digest_size=4).hexdigest()
-        yield from (name, f"{name} ({self._box})", f"{name} ({self._box}) {digest}")
-        yield from (f"{name} ({self._box}) {digest}-{number}" for number in range(2, 1000))
-
-    def _is_free(self, name: str, plan: ProposedPlan) -> bool:
-        if name in self.named or plan.terms is None:
-            return False
-        here = self._here.terms.get(name)
-        return here is None or name in self._here.taken or here == plan.terms.columns()
-
-
-def _reject(reason: str, fix: str) -> NoReturn:
-    raise _Refused(Kind.REJECTED, reason, fix)
-
-
-def _leave(reason: str, fix: str) -> NoReturn:
-    raise _Refused(Kind.LEFT_OUT, reason, fix)
-
-
-def _check_login(login: str) -> None:
-    if not is_text(login):
-        _reject("its name is not UTF-8", "rename the secret at the router")
-    try:
-        checked = check_login(login)
-    except InvalidInput as error:
-        _reject(error.detail, "rename the secret at the router")
-    if checked != login:
-        _reject("its name is not in Unicode's composed form (NFC)", "rename the secret at the router")
-
-
-def _check_password(secret: Row) -> None:
-    if "password" not in secret:
-        _reject("the API's user is not shown passwords", "give its group the policy `sensitive`")
-    if not is_text(secret["password"]):
-        _reject("its password is not UTF-8", "give it another at the router")
-    try:
-        check_password(secret["password"])
-    except InvalidInput as error:
-        _reject(error.detail, "give it another password at the router")
-
-
 def _lost_queues(effect: Effect, effects: Effects, *, keeps_profile: bool) -> list[str]:
     found = []
     if len(effect.queues) > 1:
@@ -342,68 +220,6 @@ def _lost_queues(effect: Effect, effects: Effects, *, keeps_profile: bool) -> li
     if effect.address and not keeps_profile and effects.said("default", "rate-limit"):
         found.append("the rate limit of the profile default would count before the queue of its address")
     return found
-
-
-def _hold(effect: Effect) -> ProposedHold | None:
-    if not effect.blocked:
-        return None
-    return ProposedHold(HoldEffect.BLOCK if effect.keeps_out else HoldEffect.WALLED_GARDEN, words_of(effect.blocked))
-
-
-def _mac_lock(effect: Effect, lost: list[str]) -> tuple[str, ...] | None:
-    if not effect.caller_id:
-        return None
-    mac = canonical_mac(effect.caller_id)
-    if mac is None:
-        lost.append(f"its caller-id {words_of(effect.caller_id)} is no MAC address")
-        return None
-    if mac != effect.caller_id.upper():  # which the router compares as text
-        lost.append(f"its caller-id {words_of(effect.caller_id)} lets nobody in there: it is not written as {mac}")
-    return (mac,)
-
-
-def _terms(secret: Row, effect: Effect, lost: list[str]) -> ServiceTerms:
-    address = prefix = None
-    try:
-        address = check_ipv4_address(effect.address) if effect.address else None
-    except InvalidInput as error:
-        _reject(f"remote-address: {error.detail}", "change it at the router")
-    try:
-        prefix = check_ipv6_prefix(effect.ipv6_prefix) if effect.ipv6_prefix else None
-    except InvalidInput as error:
-        lost.append(f"remote-ipv6-prefix: {error.detail}")
-    if secret.get("ipv6-routes"):
-        lost.append("ipv6-routes")
-    return ServiceTerms(address, _routes(effect.routes, address, lost), prefix)
-
-
-def _routes(text: str, address: str | None, lost: list[str]) -> tuple[str, ...]:
-    """`192.0.2.0/28 100.64.0.9 1`, with commas between them: by the subscriber's own address, or by none."""
-    routes = []
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        words = one.split()
-        try:
-            network = str(IPv4Network(words[0]))
-            own = len(words) == 1 or IPv4Address(words[1]) in {IPv4Address(address or 0), IPv4Address(0)}
-        except ValueError:
-            own = False
-        if own and address is not None:
-            routes.append(network)
-        else:
-            lost.append(f"its route {words_of(one)} is not by a fixed address of its own")
-    return tuple(routes)
-
-
-def _person(comment: str) -> tuple[str, str]:
-    """The customer's name, and a document where there is one in it whose check digits fit."""
-    for match in _DOCUMENT.finditer(comment):
-        try:
-            document = normalise_document(match[1])
-        except InvalidInput:
-            continue
-        rest = f"{comment[: match.start()].rstrip(' -–|;,/(:')} {comment[match.end() :].lstrip(' -–|;,/):')}"
-        return rest.strip()[:_NAME_CHARACTERS_MAX], document
-    return comment[:_NAME_CHARACTERS_MAX], ""
 
 
 def _without_shared_addresses(
@@ -417,7 +233,3 @@ def _without_shared_addresses(
         for one in shared
     ]  # fmt: skip
     return [one for one in services if owners[one.terms.ipv4_address or ""] <= 1], told
-
-
-def _rate(kbps: int) -> str:
-    return f"{kbps // 1000}M" if kbps % 1000 == 0 else f"{kbps}k"

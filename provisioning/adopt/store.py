@@ -15,7 +15,9 @@ from core.errors import Conflict, NotFound
 from core.models.network import Nas
 from provisioning.adopt.found import is_text
 from provisioning.adopt.models import AdoptedLogin, BoxAdoption, Standing
-from provisioning.adopt.proposal import Choices, Proposal, ProposedPlan, ProposedService
+from provisioning.adopt.naming import ProposedPlan
+from provisioning.adopt.ppp_secret import ProposedService
+from provisioning.adopt.proposal import Choices, Proposal
 from provisioning.jobs.intents import check_manageable
 
 #: A router with ten thousand secrets is read, and they are taken, within this; afterwards somebody else tries.
@@ -85,12 +87,12 @@ def keep(
     """`counts`: what was made, where somebody asked for that."""
     row = get_adoption(session, nas_id, lock=True)
     row.looked_at, row.error, row.asked_at, row.claimed_until = now, None, None, None
-    row.plans, row.blocks = [_plan(one, proposal) for one in proposal.plans.values()], list(proposal.blocks)
+    row.plans, row.blocks = [plan_told(one, proposal) for one in proposal.plans.values()], list(proposal.blocks)
     if counts is not None:
         row.counts, row.taken_at = {kind: dict(of_kind) for kind, of_kind in counts.items()}, now
         events.record(session, "adoption.taken", "nas", nas_id, counts=row.counts)
     session.execute(delete(AdoptedLogin).where(AdoptedLogin.nas_id == nas_id))
-    rows = [{"nas_id": nas_id, **one} for one in _logins(proposal)]
+    rows = [{"nas_id": nas_id, **one} for one in logins_told(proposal)]
     if rows:
         session.execute(insert(AdoptedLogin), rows)
 
@@ -106,7 +108,7 @@ def counted(session: Session, nas_id: int) -> dict[Standing, int]:
     return {standing: found.get(standing, 0) for standing in Standing}
 
 
-def _plan(one: ProposedPlan, proposal: Proposal) -> dict[str, Any]:
+def plan_told(one: ProposedPlan, proposal: Proposal) -> dict[str, Any]:
     terms = one.terms
     return {
         "name": one.name, "profile": one.profile if is_text(one.profile) else "",
@@ -116,7 +118,7 @@ def _plan(one: ProposedPlan, proposal: Proposal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _logins(proposal: Proposal) -> Iterator[dict[str, Any]]:
+def logins_told(proposal: Proposal) -> Iterator[dict[str, Any]]:
     services = {one.login: one for one in proposal.services}
     for login, joined in proposal.joined.items():
         told = [*joined.differences, *joined.lost, *(f"the queue {one} stays" for one in joined.other_queues)]

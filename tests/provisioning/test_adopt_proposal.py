@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from routeros_boxes import USER, Box, box, do
 from core.access import Access, HoldEffect
 from core.policy import Policy, ServiceTerms
 from provisioning.adopt.effect import rate_of
-from provisioning.adopt.found import read_box, says_blocked, words_of
+from provisioning.adopt.found import LISTS, POOLS, PROFILES, QUEUES, SECRETS, Found, read_box, says_blocked, words_of
 from provisioning.adopt.joining import ServiceHere
-from provisioning.adopt.proposal import Choices, Kind, PlansHere, Proposal, propose
+from provisioning.adopt.naming import PlansHere
+from provisioning.adopt.ppp_secret import Kind
+from provisioning.adopt.proposal import Choices, Proposal, propose
+from provisioning.adopt.store import logins_told, plan_told
 from provisioning.routeros.client import RouterOs
+from provisioning.routeros.schema import Release
 from provisioning.simulators.routeros import Version, load
 
 EXPORT = Path(__file__).parents[1] / "small_provider.rsc"
@@ -177,3 +181,50 @@ def test_any_octets_become_one_line_of_text(octets: bytes) -> None:
     assert "\n" not in words
     assert "\0" not in words
     assert words == words_of(words)
+
+
+#: What anybody may have typed at a router, in whatever encoding.
+_TYPED = st.binary(max_size=6).map(lambda octets: octets.decode("utf-8", "surrogateescape")) | st.sampled_from(
+    ["maria", "10M", "inadimpl\udceancia", "bloqueado", "100.64.0.7", "192.0.2.0/29 100.64.0.7 1", "2001:db8::/56",
+     "yes", "true", "5M/10M", "1M/1M 2M/2M 1M/1M 8/8 8", "00:11:22:33:44:55", "<pppoe-maria>", "10m", "\x00",
+     "clientes"]
+)  # fmt: skip
+_FIELDS = {
+    SECRETS: ("name", "password", "profile", "service", "remote-address", "caller-id", "routes", "remote-ipv6-prefix",
+              "ipv6-routes", "disabled", "comment"),
+    PROFILES: ("name", "rate-limit", "remote-address", "address-list", "session-timeout", "dns-server", "on-up",
+               "incoming-filter", "only-one", "comment"),
+    QUEUES: ("name", "target", "max-limit", "burst-limit", "burst-threshold", "burst-time", "disabled"),
+    LISTS: ("list", "address", "disabled"), POOLS: ("name",), "/ppp/aaa": ("interim-update",),
+}  # fmt: skip
+_MENUS = st.fixed_dictionaries(
+    {
+        menu: st.lists(st.dictionaries(st.sampled_from(names), _TYPED, min_size=len(names) // 2), max_size=4)
+        for menu, names in _FIELDS.items()
+    }
+)
+
+
+@given(_MENUS, st.sampled_from(Access))
+def test_whatever_a_router_has_it_is_proposed_and_what_is_told_can_be_kept(
+    menus: dict[str, list[dict[str, str]]], access: Access
+) -> None:
+    rows = {menu: [{".id": f"*{at:X}", **row} for at, row in enumerate(found)] for menu, found in menus.items()}
+    here = {"maria": ServiceHere(7, "123456", "Plano", Policy(access, down_kbps=20_000, up_kbps=5000))}
+    proposal = propose(Found(Release(7, 18), rows), "bras1", Choices(blocked_plan="10M"), PlansHere(), here)
+    secrets = {row.get("name", "") for row in rows[SECRETS]}
+    assert {words_of(name) for name in secrets} == {one["login"] for one in logins_told(proposal)}
+    told = [*logins_told(proposal), *(plan_told(one, proposal) for one in proposal.plans.values()), *proposal.blocks]
+    for text in _texts(told):
+        text.encode()
+        assert "\0" not in text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.values()])
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
