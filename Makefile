@@ -31,7 +31,7 @@ unit: dev
 
 e2e: dev ## end-to-end tests with real clients (installs Debian packages, needs root)
 	sh scripts/e2e-packages.sh
-	$(BIN)/pytest -m e2e tests/e2e
+	$(BIN)/pytest -n 2 --dist loadfile -m e2e tests/e2e
 
 bench: dev ## measure against FreeRADIUS on this machine (installs Debian packages, needs root)
 	sh scripts/e2e-packages.sh bench

@@ -138,10 +138,9 @@ class Device:
     def close(self) -> None:
         """Whatever state it is in."""
         driver, self.driver = self.driver, None
-        if driver is None:
-            return
-        with contextlib.suppress(Exception):
-            driver.close()
+        if driver is not None:
+            with contextlib.suppress(Exception):
+                driver.close()
         self.workspace.cleanup()
 
     @contextmanager
@@ -167,7 +166,6 @@ def open_device(access: ManagementAccess, secrets: Sequence[str] = (), name: str
                 setattr(device.driver, device.traits.named_by, name)
     except DeviceError:
         device.close()
-        workspace.cleanup()
         raise
     return device
 

@@ -41,8 +41,14 @@ def without_secrets(lines: Sequence[str], configuration: str | None = None) -> l
     With what the box has, only without lines that are there already, with whatever secret.
     """
     there = None if configuration is None else _shown_paths(configuration)
-    left = [line for line, path in _with_paths(lines) if not _says_nothing(line, path, there)]
-    return [line for number, line in enumerate(left) if not _is_idle(left, number, lines)]
+    shown, kept = _with_paths(lines), list[str]()
+    following = ""  # of what is kept, from the last line to the first
+    for number in reversed(range(len(lines))):
+        line, path = shown[number]
+        if not _says_nothing(line, path, there) and not _is_idle(line, lines[number + 1 : number + 2], following):
+            kept.append(line)
+            following = line
+    return kept[::-1]
 
 
 def changes(lines: Sequence[str]) -> bool:
@@ -111,18 +117,12 @@ def _says_nothing(line: str, path: tuple[str, ...], there: set[tuple[str, ...]] 
     return MASKED in line and (there is None or path in there)
 
 
-def _is_idle(left: Sequence[str], number: int, all_lines: Sequence[str]) -> bool:
-    """It had something below, and that was secrets only."""
-    line = left[number]
-    if line[:1] != " " and not _had_below(line, all_lines):
+def _is_idle(line: str, below: Sequence[str], following: str) -> bool:
+    """It had something below, or only stands above something, and nothing of that is left."""
+    had_below = bool(below) and _indent(below[0]) > _indent(line)
+    if line[:1] != " " and not had_below:
         return False
-    following = left[number + 1] if number + 1 < len(left) else ""
     return not following or _indent(following) <= _indent(line)
-
-
-def _had_below(line: str, lines: Sequence[str]) -> bool:
-    number = lines.index(line)
-    return number + 1 < len(lines) and _indent(lines[number + 1]) > _indent(line)
 
 
 def _indent(line: str) -> int:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import routeros_api
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port
+from whole_node import PROVEDOR, Node
 
 PASSWORD = "api s3cret"
 

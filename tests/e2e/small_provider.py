@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from free_ports import free_port
 from standardwebhooks import Webhook
 from validate_docbr import CPF
-from whole_node import Node, free_port, wait_for
+from whole_node import Node, wait_for
 
 from aaa.bras import BoxOptions, Credential, Runner
 from aaa.bras.subscriber import State

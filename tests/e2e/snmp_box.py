@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from whole_node import free_port, wait_for
+from free_ports import free_port
+from whole_node import wait_for
 
 from aaa.snmp import agent
 from aaa.snmp.access import SnmpAccess

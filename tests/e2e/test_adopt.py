@@ -13,7 +13,7 @@ import pytest
 from routers import Router, simulated_router
 from whole_node import PROVEDOR, Node, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 EXPORT = Path(__file__).parents[1] / "small_provider.rsc"
 PASSWORDS = {"joao": "123456", "mercado": "mercado1", "escola": "escola1", "noc": "n0c", "semvel": "sv1"}
 

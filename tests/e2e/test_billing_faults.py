@@ -17,16 +17,17 @@ import httpx
 import psycopg
 import pytest
 import redis
+from free_ports import free_port
 from gateway_processes import Gateway, gateways
 from loads import Background
 from small_provider import ANY_TIME, FULL, Provider, online
-from whole_node import PROVEDOR, Node, free_port, kill, stopped, wait_for
+from whole_node import PROVEDOR, Node, kill, stopped, wait_for
 
 from aaa.bras import Runner
 from aaa.bras.subscriber import State, Subscriber
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 #: By their numbers: who pays while something breaks, whom the run suspends meanwhile, and who is the ERP's.
 PAYERS, DEBTORS, FOLLOWED = range(12), range(12, 24), range(24, 28)

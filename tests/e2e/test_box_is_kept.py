@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import routeros_api
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, kill, wait_for
+from whole_node import PROVEDOR, Node, kill, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 PASSWORD = "api s3cret"
 INTENT: dict[str, Any] = {
     "radius": {"servers": [{"address": "127.0.0.1"}]},

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from openpyxl import load_workbook
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import PROVEDOR, Node, wait_for
 
 from provedor import cli
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 SECRET = "testing123"
 PASSWORD = "s3nha-da-maria"
 

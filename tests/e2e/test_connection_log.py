@@ -12,12 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from free_ports import free_port
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
-from whole_node import Node, free_port, wait_for, whole_node
+from whole_node import Node, wait_for, whole_node
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 SECRET = "testing123"
 NAT_PORT = free_port(socket.SOCK_DGRAM)
 

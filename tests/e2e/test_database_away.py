@@ -21,7 +21,7 @@ from aaa import testclient
 from aaa.bras.subscriber import Subscriber
 from provedor.embedded import EmbeddedPostgres
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 #: For how long PostgreSQL is gone; the bar is a minute, which the whole suite has no time for.
 HELD_DOWN_S = float(os.environ.get("PROVEDOR_E2E_FREEZE_S", "12"))

@@ -13,10 +13,11 @@ from typing import Any
 
 import netmiko
 import pytest
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, kill, wait_for
+from whole_node import PROVEDOR, Node, kill, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 PASSWORD = "senha-da-caixa"
 PLATFORMS = {"huawei_vrp8": ("huawei_vrp8", "huawei", "huawei_vrpv8"), "cisco_ios": ("ios", "cisco", "cisco_ios")}
 #: What of a change is to be seen, by the box's own command.

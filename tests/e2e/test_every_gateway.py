@@ -19,7 +19,7 @@ from whole_node import Node, wait_for
 from aaa.bras.subscriber import State, Subscriber
 from billing_hooks.simulators import SIMULATORS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 STANDARD = "standard"
 #: Those that have an API to order at.
 ORDERED_AT = tuple(name for name in SIMULATORS if name != STANDARD)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from whole_node import Node, wait_for, whole_node
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 SECRET = "testing123"
 PASSWORD = "Senha-da-maria"
 MAC, OTHER = "aa-bb-cc-00-00-01", "aa-bb-cc-00-00-02"

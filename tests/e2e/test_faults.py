@@ -19,7 +19,7 @@ from aaa import testclient
 from aaa.bras.subscriber import Subscriber
 from provedor.embedded import EmbeddedPostgres, EmbeddedValkey
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 #: For how long PostgreSQL stands still; the bar is a minute, which the whole suite has no time for.
 FREEZE_S = float(os.environ.get("PROVEDOR_E2E_FREEZE_S", "12"))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from free_ports import free_port
 from small_provider import LOGINS, Provider
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import PROVEDOR, Node, wait_for
 
 from aaa.bras.subscriber import State, Subscriber
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 TOKEN = "17:0123456789abcdef"
 #: The source's pace, and the clock's look at it, with a busy machine's time for the rest.
 PERIOD_S = 30.0

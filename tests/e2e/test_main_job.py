@@ -15,7 +15,7 @@ from whole_node import Node, wait_for
 from aaa.bras.subscriber import State, Subscriber
 from provedor.embedded import EmbeddedPostgres
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 
 def test_radclient_from_outside(node: Node, provider: Provider) -> None:

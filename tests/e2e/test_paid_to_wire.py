@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from free_ports import free_port
 from standardwebhooks import Webhook
-from whole_node import Node, free_port, wait_for
+from whole_node import Node, wait_for
 
 from aaa.bras import Box, BoxOptions, Credential, Runner
 from aaa.bras.subscriber import State, Subscriber
 from aaa.coa.client import PATIENCE_S
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 SECRET = "whsec_" + "cGFpZC1wYWlkLXBhaWQtcGFpZC1wYWlk"
 CYCLES = 30
 SILENT = 10

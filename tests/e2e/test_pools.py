@@ -26,7 +26,7 @@ from core.keyring import SERVICE_PASSWORD, load_keyring
 from provedor.embedded import EmbeddedPostgres
 from provedor.migrate import migrate
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 SERVICES: Final = 3500
 POOLS: Final = {"homes": ("ipv4", "100.64.0.0/21"), "pd": ("delegated", "2001:db8::/45")}

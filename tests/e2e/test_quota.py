@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import Node, free_port, wait_for
+from whole_node import Node, wait_for
 
 from aaa.bras import BoxOptions, Credential, Runner
 from aaa.bras.subscriber import State, Subscriber
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 FULL, THROTTLED, NIGHT = "100000k/200000k", "512k/1024k", "200000k/400000k"
 #: A line at its full rate uses 7.5 MB a second: each of these lasts some seconds.

@@ -18,7 +18,7 @@ import pytest
 
 from provedor.embedded import EmbeddedPostgres
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("readme")]
+pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent.parent
 END = "<<<line done>>>"
 

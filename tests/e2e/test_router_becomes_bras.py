@@ -15,7 +15,7 @@ from whole_node import Node, kill, wait_for
 
 from core.schedule import DAYS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 VERSIONS = ("6.49", "7.12", "7.18")
 INTENT: dict[str, Any] = {
     "radius": {"servers": [{"address": "127.0.0.1"}]},

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import PROVEDOR, Node, free_port, wait_for
+from whole_node import PROVEDOR, Node, wait_for
 
 from aaa import testclient
 from aaa.authenticator import SharedSecret, sign_request
@@ -23,7 +24,7 @@ from aaa.packet import Code, Kind, Packet, attribute, integer_attribute, text_at
 from core.routeros import RouterOsAccess
 from provisioning.routeros.client import RouterOs
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 SECRET = SharedSecret(NAS_SECRET.encode())
 ANOTHER_CPE = text_attribute(Kind.CALLING_STATION_ID, "0A:00:00:00:00:FF")

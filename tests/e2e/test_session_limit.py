@@ -16,7 +16,7 @@ from aaa.bras import Runner
 from aaa.bras.subscriber import State
 from aaa.packet import Code, Kind, Packet, attribute, integer_attribute, text_attribute
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 SECRET = SharedSecret(NAS_SECRET.encode())
 ANOTHER_CPE = text_attribute(Kind.CALLING_STATION_ID, "0A:00:00:00:00:FF")

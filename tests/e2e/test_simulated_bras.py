@@ -24,7 +24,7 @@ from core.policy import Policy
 from provedor.embedded import EmbeddedPostgres
 from provedor.migrate import migrate
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 #: It can hold 10,000; the whole suite has time for fewer.
 SESSIONS = int(os.environ.get("PROVEDOR_E2E_SESSIONS", "1000"))

@@ -13,8 +13,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from free_ports import free_port
 from snmp_box import AUTH, PRIV, USER, Snmpd, snmpd
-from whole_node import Node, free_port, wait_for
+from whole_node import Node, wait_for
 
 from aaa import testclient
 from aaa.authenticator import SharedSecret, sign_request
@@ -26,7 +27,7 @@ from aaa.snmp.probe import SnmpProbe
 from aaa.snmp.tables import HW_ACCESS_USER_NAME, MTXR_INTERFACE_STATS_NAME, SES_SID
 from core.models.network import Vendor
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 ALIVE, GONE, UNKNOWN = Liveness.ALIVE, Liveness.GONE, Liveness.UNKNOWN
 SECRET = SharedSecret(b"testing123")

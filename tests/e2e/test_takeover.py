@@ -19,8 +19,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from free_ports import free_port
 from old_freeradius import OldServer, old_freeradius
-from whole_node import PROVEDOR, Node, free_port, wait_for, whole_node
+from whole_node import PROVEDOR, Node, wait_for, whole_node
 
 from aaa.accept_class import find_class
 from aaa.bras import BoxOptions, Credential, Runner

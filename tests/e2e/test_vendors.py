@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from small_provider import NAS_SECRET
-from whole_node import Node, free_port, wait_for, whole_node
+from whole_node import Node, wait_for, whole_node
 
 from aaa.bras import BoxOptions, Configured, Credential, Runner
 from aaa.bras.subscriber import State, Subscriber
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 
 FULL, THROTTLED = "100000k/200000k", "512k/1024k"
 

@@ -14,7 +14,7 @@ from routers import Router, simulated_router
 from small_provider import Provider
 from whole_node import Node, kill, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("node")]
+pytestmark = pytest.mark.e2e
 VERSIONS = ("6.49", "7.18")
 INTENT: dict[str, Any] = {
     "pools": [{"name": "residential", "ranges": "100.64.0.2-100.64.3.254"}],

@@ -17,16 +17,13 @@ from typing import Any
 import httpx
 import pytest
 from clusters import discard
+from free_ports import free_port, free_ports
 
 from provedor.embedded import EmbeddedPostgres
 
+#: From the first of a node's on, each of its processes has one.
+METRICS_PORTS = 16
 PROVEDOR = str(Path(sys.executable).parent / "provedor")
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -104,14 +101,14 @@ class Node:
 @contextmanager
 def radius_node(data: Path, first: Node, **environment: str) -> Iterator[Node]:
     """RADIUS alone, beside a whole node: the same database and key file, and everything else of its own."""
-    auth, acct, metrics = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port()
+    auth, acct = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM)
     settings = {
         **first.environment,
         "PROVEDOR_DATA": str(data),
         "PROVEDOR_SECRET_KEY_FILE": str(first.data / "secret.key"),
         "PROVEDOR_RADIUS_AUTH_PORT": str(auth),
         "PROVEDOR_RADIUS_ACCT_PORT": str(acct),
-        "PROVEDOR_METRICS_PORT": str(metrics % 50000 + 10000),
+        "PROVEDOR_METRICS_PORT": str(free_ports(METRICS_PORTS)),
         **environment,
     }
     node = Node(settings, first.api, first.url, auth, acct, data)
@@ -125,7 +122,7 @@ def radius_node(data: Path, first: Node, **environment: str) -> Iterator[Node]:
 @contextmanager
 def whole_node(data: Path, **environment: str) -> Iterator[Node]:
     """A node on ports of its own, everything started and somebody logged in."""
-    auth, acct, http, metrics = (free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port(), free_port())
+    auth, acct, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_DGRAM), free_port()
     settings = {
         **os.environ,
         "PROVEDOR_DATA": str(data),
@@ -134,7 +131,7 @@ def whole_node(data: Path, **environment: str) -> Iterator[Node]:
         "PROVEDOR_RADIUS_ACCT_PORT": str(acct),
         "PROVEDOR_RADIUS_WORKERS": "2",
         "PROVEDOR_HTTP_PORT": str(http),
-        "PROVEDOR_METRICS_PORT": str(metrics % 50000 + 10000),
+        "PROVEDOR_METRICS_PORT": str(free_ports(METRICS_PORTS)),
         **environment,
     }
     url = f"http://127.0.0.1:{http}"

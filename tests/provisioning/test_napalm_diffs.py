@@ -53,6 +53,12 @@ def test_secrets_are_left_out_with_what_has_nothing_else_to_say() -> None:
     assert not changes([" aaa", "  domain homes"])
 
 
+def test_a_line_that_is_there_twice_is_judged_where_it_stands() -> None:
+    """Below the first one there were only secrets, however deep; the second one is a change by itself."""
+    lines = ["+interface A", "+ service", "+  key ***", "+interface B", "+ service"]
+    assert without_secrets(lines) == lines[3:]
+
+
 def test_what_is_to_be_there_and_what_is_not() -> None:
     there, gone = expected(HUAWEI)
     assert there == {
