@@ -48,11 +48,16 @@ def settings(as_json: Json = False) -> None:
         typer.echo(f"{row['name']}={row['value']}\n    {row['description']}{default}")
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[CHECK]...", help="by name; default: all")] = None,
+    as_json: Json = False,
+) -> None:
     """Check this node and say what to do; exit 1 when something is wrong."""
-    from provedor.doctor import examine  # noqa: PLC0415
+    from provedor.doctor import NAMES, examine  # noqa: PLC0415
 
-    checks = examine(load_settings())
+    if unknown := set(names or ()) - set(NAMES):
+        raise typer.BadParameter(f"no check is called {', '.join(sorted(unknown))}: {', '.join(NAMES)}")
+    checks = examine(load_settings(), names or NAMES)
     if as_json:
         print_json([check._asdict() for check in checks])
     else:

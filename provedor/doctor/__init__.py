@@ -1,10 +1,14 @@
 """What `provedor doctor` looks at, and what it says to do.
 
-Every check is made, also after one that failed; each says what is wrong and the fix, or perhaps a note where nothing
-is. `installation`, `radius`, `routers`, `boxes`, `managed` and `snmp` hold the checks, `check` what one is.
+Every check that is asked for is made, also after one that failed; each says what is wrong and the fix, or perhaps a
+note where nothing is. `installation`, `radius`, `routers`, `boxes`, `managed` and `snmp` hold the checks, `check` what
+one is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
 
 from provedor.doctor.boxes import check_boxes
 from provedor.doctor.check import Check, Look, check, check_key_file, not_asked
@@ -35,15 +39,15 @@ from provedor.doctor.routers import check_routers
 from provedor.doctor.snmp import check_snmp
 from provedor.settings import Settings
 
-__all__ = ["Check", "examine"]
+__all__ = ["NAMES", "Check", "examine"]
 
-_FIRST: list[tuple[str, Look]] = [
-    ("settings", check_settings),
-    ("data directory", check_data),
-    ("key file", check_key_file),
-]
+_DATABASE: Final = "database"
 #: (name, check, whether it asks the database)
-_OTHERS: list[tuple[str, Look, bool]] = [
+_CHECKS: Final[tuple[tuple[str, Look, bool], ...]] = (
+    ("settings", check_settings, False),
+    ("data directory", check_data, False),
+    ("key file", check_key_file, False),
+    (_DATABASE, check_database, True),
     ("schema", check_schema, True),
     ("keys and database", check_keys_match, True),
     ("clock", check_clock, True),
@@ -63,15 +67,18 @@ _OTHERS: list[tuple[str, Look, bool]] = [
     ("router APIs", check_routers, True),
     ("boxes", check_boxes, True),
     ("managed boxes", check_managed, True),
-]
+)
+NAMES: Final = tuple(name for name, _, _ in _CHECKS)
 
 
-def examine(settings: Settings) -> list[Check]:
-    """A database that does not answer is asked once."""
-    first = [check(name, look, settings) for name, look in _FIRST]
-    database = check("database", check_database, settings)
-    away = database.ok is False
-    others = [
-        check(name, not_asked if away and asks_database else look, settings) for name, look, asks_database in _OTHERS
-    ]
-    return [*first, database, *others]
+def examine(settings: Settings, names: Collection[str] = NAMES) -> list[Check]:
+    """The checks of these names. A database that does not answer is asked once."""
+    chosen = [one for one in _CHECKS if one[0] in names]
+    asks = any(asks_database for _, _, asks_database in chosen)
+    database = check(_DATABASE, check_database, settings) if asks else None
+    away = database is not None and database.ok is False
+    return [
+        database if database is not None and name == _DATABASE
+        else check(name, not_asked if away and asks_database else look, settings)
+        for name, look, asks_database in chosen
+    ]  # fmt: skip

@@ -257,6 +257,10 @@ def test_a_healthy_node_passes_the_doctor(node: Node, maria: dict[str, Any]) -> 
         "SNMP": None, "router APIs": None, "boxes": None, "managed boxes": None,  # nothing to ask
     }  # fmt: skip
     assert "workers answer" in checks["RADIUS authentication"]["advice"]
+    assert [one["name"] for one in json.loads(ok(node, "doctor", "boxes", "clock", "--json"))] == ["clock", "boxes"]
+    mistyped = command(node, "doctor", "bxes")
+    assert mistyped.returncode == 2
+    assert "bxes" in mistyped.stderr
 
 
 def test_the_doctor_finds_a_worker_that_hangs(node: Node, maria: dict[str, Any]) -> None:

@@ -57,7 +57,8 @@ def free_port() -> int:
 
 
 def check(settings: Settings, name: str) -> Check:
-    return next(one for one in examine(settings) if one.name == name)
+    (found,) = examine(settings, [name])
+    return found
 
 
 def assert_wrong(settings: Settings, name: str, *words: str) -> None:

@@ -110,6 +110,9 @@ class SshServer:
             if not self.box.lets_in():
                 connection.close()
                 return
+        connection.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # a terminal's answers are small, and wait for none
         transport = paramiko.Transport(connection)
         transport.add_server_key(self.host_key)
         with self._lock:
@@ -158,13 +161,16 @@ def _talk(channel: paramiko.Channel, dialogue: Dialogue) -> None:
         octets = channel.recv(4096)
         if not octets:
             return
+        echo = b""
         for character in octets.decode(errors="replace"):
             if character in "\r\n":
-                channel.sendall(b"\r\n" + _answer(dialogue, line))
-                line = ""
+                channel.sendall(echo + b"\r\n" + _answer(dialogue, line))
+                line, echo = "", b""
             elif character >= " ":
                 line += character
-                channel.sendall(character.encode())
+                echo += character.encode()
+        if echo:
+            channel.sendall(echo)
 
 
 def _answer(dialogue: Dialogue, line: str) -> bytes:
