@@ -99,18 +99,23 @@ def add_rule(
 
 
 @rule_app.command("list")
-def list_rules() -> None:
+def list_rules(as_json: Json = False) -> None:
+    """All of them, also those that are not in force any more."""
     from aaa.connection_log.models import NatRule  # noqa: PLC0415
 
     with runtime().database.transaction() as session:
         rules = session.scalars(select(NatRule).order_by(NatRule.id)).all()
     columns = ["id", "name", "inside", "outside", "ports", "each", "order", "from", "until"]
-    print_table(columns, [
+    rows = [
         [str(one.id), one.name, f"{one.inside_first}-{one.inside_last}", f"{one.outside_first}-{one.outside_last}",
          f"{one.first_port}-{one.last_port}", str(one.ports_per_subscriber), one.order, one.valid_from.isoformat(),
          one.valid_until.isoformat() if one.valid_until else ""]
         for one in rules
-    ])  # fmt: skip
+    ]  # fmt: skip
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)
 
 
 @rule_app.command("end")

@@ -411,19 +411,6 @@ def test_a_lost_key_file_is_not_covered_up_by_a_new_one(node: Node, tmp_path: Pa
     assert not lost.exists()
 
 
-def test_every_command_has_help(node: Node) -> None:
-    todo, seen = [()], 0
-    while todo:
-        words = todo.pop()
-        done = command(node, *words, "--help", COLUMNS="200")
-        assert done.returncode == 0
-        seen += 1
-        if "Commands" in done.stdout:
-            listed = done.stdout.split("Commands")[1]
-            todo += [(*words, name) for name in re.findall(r"│ ([a-z]+) ", listed)]
-    assert seen > 20
-
-
 def test_a_run_that_stops_is_looked_at_as_a_spreadsheet_and_forced(node: Node, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     any_time = {"weekdays": list(range(7)), "first_hour": 0, "last_hour": 24, "holidays": True, "eves": True}
