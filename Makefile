@@ -27,11 +27,11 @@ imports: dev
 	$(BIN)/lint-imports
 
 unit: dev
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not e2e" tests
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not e2e" tests
 
 e2e: dev ## end-to-end tests with real clients (installs Debian packages, needs root)
 	sh scripts/e2e-packages.sh
-	$(BIN)/pytest -n 2 --dist loadfile -m e2e tests/e2e
+	$(BIN)/pytest -n 3 --dist loadfile -m e2e tests/e2e
 
 bench: dev ## measure against FreeRADIUS on this machine (installs Debian packages, needs root)
 	sh scripts/e2e-packages.sh bench
