@@ -73,6 +73,8 @@ def adopt(
     as_json: Json = False,
 ) -> None:
     """What of an existing router becomes services and plans. It is only read, but for --own."""
+    asked = {"--take": take, "--own": own, "--intent": intent, "--own-intent": own_intent, "--csv": bool(csv_file)}
+    _check_asked([name for name, is_asked in asked.items() if is_asked], of_own=bool(logins) or everybody or differing)
     given = runtime()
     with given.database.transaction() as session:
         nas_id = network.find_by_name(session, nas).id
@@ -99,6 +101,15 @@ def adopt(
         print_json(_body(proposal, secrets=secrets))
     else:
         _show(proposal)
+
+
+def _check_asked(asked: list[str], *, of_own: bool) -> None:
+    if len(asked) > 1:
+        raise InvalidInput("one step at a time", field=" ".join(asked))
+    if of_own and asked != ["--own"]:
+        raise InvalidInput(
+            "logins, --all and --differing go with it: what is proposed is all of the router", field="--own"
+        )
 
 
 def _take(
@@ -193,8 +204,9 @@ def _show(proposal: Proposal) -> None:
         ["login", "customer", "plan", "fixed address", "hold", "here", "to know"],
         [_service_row(one, proposal) for one in proposal.services],
     )
+    shown = {one.login for one in proposal.services}
     for login, joined in proposal.joined.items():
-        if login not in {one.login for one in proposal.services}:
+        if login not in shown:
             typer.echo(f"here already: {login}: {'; '.join(joined.differences) or 'as at the router'}")
     for block in proposal.blocks:
         typer.echo(f"for those who do not pay: {block}")

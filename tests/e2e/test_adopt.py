@@ -123,6 +123,8 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
 
 def test_nothing_is_done_without_a_word(node: Node, router: Router) -> None:
     assert "name logins, or --all" in _said(node, "provision", "adopt", router.name, "--own")
+    assert "one step at a time" in _said(node, "provision", "adopt", router.name, "--own", "--take", "joao")
+    assert "--own" in _said(node, "provision", "adopt", router.name, "joao")
     assert _said(node, "provision", "adopt", router.name, "--rate", "x")
 
 
