@@ -25,7 +25,6 @@ from billing_hooks.runs import Billing
 from core import changes, incidents, plans, policies, prepaid, quota, replies, topics, usage
 from core.work import Handler, Periodic
 from provedor.imports.adopting import Adopter
-from provedor.imports.adoption import patient_client
 from provedor.probes import liveness_probe
 from provedor.runtime import Runtime
 from provisioning import tasks as provisioning_tasks
@@ -34,7 +33,7 @@ from provisioning.jobs.runner import Provisioner
 from provisioning.live_rows import Cleaner
 from provisioning.local.keeper import Keeper
 from provisioning.napalm.engine import NapalmEngine
-from provisioning.routeros.client import RouterOs
+from provisioning.routeros.client import RouterOs, patient_client
 from provisioning.routeros.lines import RouterLines
 from provisioning.routers import Routers
 

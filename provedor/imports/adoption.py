@@ -41,17 +41,11 @@ from provisioning.jobs.facts import keep_owned, read_facts
 from provisioning.jobs.intents import check_manageable
 from provisioning.local import store
 from provisioning.local.owning import check_kept, own
-from provisioning.routeros.client import RouterOs
+from provisioning.routeros.client import RouterOs, patient_client
 from provisioning.routeros.planning.desired import Owned
 from provisioning.routeros.reading import read_rows, release_of
 
-#: Ten thousand rows of a busy router take a while.
-TIMEOUT_S: Final = 60.0
 _TERMS: Final = tuple(PlanTerms.__dataclass_fields__)
-
-
-def patient_client(access: RouterOsAccess) -> RouterOs:
-    return RouterOs(access, timeout_s=TIMEOUT_S)
 
 
 class Busy(Conflict):

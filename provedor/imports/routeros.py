@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Final
 
 import psycopg
 from sqlalchemy import select
@@ -28,11 +27,8 @@ from core.routeros import RouterOsAccess
 from provedor.imports.accounts import Level
 from provedor.imports.follow import Outcome
 from provedor.imports.pool_addresses import adopt_leases
-from provisioning.routeros.client import RouterOs
+from provisioning.routeros.client import RouterOs, patient_client
 from provisioning.routeros.sessions import PppSession, Shown, shown_by
-
-#: Ten thousand rows of a busy router take a while.
-TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class RouterOsImport:
     libpq_url: str
     keyring: Keyring
     now: datetime
-    connect: Callable[[RouterOsAccess], RouterOs] = lambda access: RouterOs(access, timeout_s=TIMEOUT_S)
+    connect: Callable[[RouterOsAccess], RouterOs] = patient_client
 
     def run(self, name: str, address: str | None, *, dry_run: bool) -> Outcome:
         """Of the NAS of this name; `address` is needed where its entry is a network. Raises RouterOsError."""

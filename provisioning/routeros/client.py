@@ -40,6 +40,8 @@ from provisioning.routeros.errors import (
 
 #: For TCP, for TLS, and then for the login and for each command as a whole.
 TIMEOUT_S: Final = 5.0
+#: For each command, where all of a busy router is read: ten thousand rows take a while.
+PATIENT_S: Final = 60.0
 #: A longer word is no answer of a router's.
 WORD_OCTETS_MAX: Final = 1 << 24
 _RECEIVE_OCTETS: Final = 65536
@@ -198,6 +200,10 @@ class RouterOs:
         if isinstance(error, FatalError):
             raise Misunderstood(nas_id, f"{self._where} ended the connection: {error}") from None
         raise Misunderstood(nas_id, f"{self._where}: {type(error).__name__}") from None
+
+
+def patient_client(access: RouterOsAccess) -> RouterOs:
+    return RouterOs(access, timeout_s=PATIENT_S)
 
 
 class _Dropped(Unreachable):
