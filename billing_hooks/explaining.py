@@ -7,9 +7,10 @@ from datetime import date, datetime, tzinfo
 from typing import Any, Final
 
 from billing_hooks.decisions import NO_LONGER_RIGHT
-from billing_hooks.invoicing.words import Language, Words, day, money
+from billing_hooks.invoicing.words import Words, day, money
 from billing_hooks.models import BillingDecision, BillingRun, RunState
 from billing_hooks.sheets import effect_name
+from core.language import Language
 
 _DECIDED: Final = {
     "place": Words("restringir os serviços {services} ({effect})", "restrict the services {services} ({effect})"),

@@ -17,11 +17,12 @@ from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from billing_hooks.decisions import NO_LONGER_RIGHT
-from billing_hooks.invoicing.words import Language, Words
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import BillingDecision
 from billing_hooks.suspension import Change
 from core.errors import InvalidInput
 from core.explain.names import NAMES
+from core.language import Language
 
 MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 #: What a sheet can hold (Excel 2007 and later), without the headers.

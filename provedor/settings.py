@@ -7,7 +7,7 @@ import socket
 import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import ConfigurationError
+from core.language import Language
 
 PREFIX = "PROVEDOR_"
 #: Read by the embedded PostgreSQL itself, before there are settings to speak of.
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     )
     timezone: str = Field(default="America/Sao_Paulo", description="zone of calendar rules")
     country: str = Field(default="BR", pattern="^[A-Z]{2}$", description="whose holidays are holidays (ISO 3166-1)")
-    language: Literal["pt_BR", "en"] = Field(default="pt_BR", description="of what is written for people")
+    language: Language = Field(default="pt_BR", description="of what is written for people")
     public_url: str = Field(default="", description="URL under which the API is reached from outside")
     window_first_hour: int = Field(default=3, ge=0, le=23, description="maintenance window for redials: first hour")
     window_last_hour: int = Field(default=5, ge=0, le=24, description="maintenance window for redials: end")

@@ -12,7 +12,8 @@ from fpdf import FPDF
 
 from aaa.connection_log.find import How, Note
 from aaa.connection_log.models import CaseKind, JudicialRequest
-from aaa.connection_log.words import Language, clock_words, end_words, how_words, note_words
+from aaa.connection_log.words import clock_words, end_words, how_words, note_words
+from core.language import Language
 
 _LABELS: Final[dict[str, tuple[str, str]]] = {
     "title": ("Resposta a requisição de autoridade", "Answer to an authority's request"),

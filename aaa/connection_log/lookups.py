@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from aaa.connection_log.find import Answer, Candidate, Question, find_holders
 from aaa.connection_log.models import LogLookup
-from aaa.connection_log.words import Language, answer_words, end_words, how_words, note_words
+from aaa.connection_log.words import answer_words, end_words, how_words, note_words
 from core.audit import Actor
+from core.language import Language
 from core.parties import Holder, holders_of
 
 

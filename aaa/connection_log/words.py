@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from aaa.connection_log.find import Answer, How, Note
+from core.language import Language
 
-Language = Literal["pt_BR", "en"]
 _PT: Final = 0
 _EN: Final = 1
 

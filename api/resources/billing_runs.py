@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -28,6 +28,7 @@ from billing_hooks.runs import RunUnsafe
 from billing_hooks.suspension import Change
 from core import audit, parties
 from core.errors import NotFound
+from core.language import Language
 
 run_routes = APIRouter(prefix="/billing-runs", tags=["billing-runs"])
 decision_routes = APIRouter(tags=["billing-decisions"])
@@ -35,7 +36,6 @@ review_routes = APIRouter(prefix="/billing-reviews", tags=["billing-reviews"])
 
 Json = dict[str, Any]
 Action = Annotated[str | None, Query(max_length=20, description="place, ease, lift, tell, propose, wait or spare")]
-Language = Annotated[Literal["pt_BR", "en"], Query(description="of headers and sentences")]
 _SHEET: dict[int | str, dict[str, Any]] = {200: {"content": {sheets.MEDIA_TYPE: {}}}}
 _PIECE_OCTETS = 64 * 1024
 

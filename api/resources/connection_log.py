@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -17,13 +17,13 @@ from api.context import Db, Filter, Given, Paged, Who, list_page, matching, pars
 from api.idempotency import OnceOnly
 from api.resources.views import log_reveal
 from api.schemas import NO_NUL, Input, Name, Number, Output, PageOf
+from core.language import Language
 from core.models.system import Role
 
 log_routes = APIRouter(prefix="/connection-log", tags=["connection-log"])
 lookup_routes = APIRouter(prefix="/connection-lookups", tags=["connection-lookups"])
 rule_routes = APIRouter(prefix="/nat-rules", tags=["nat-rules"])
 
-Language = Literal["pt_BR", "en"]
 Asked = Annotated[str, Query(min_length=1, max_length=64, pattern=NO_NUL)]
 Reason = Annotated[
     str, Query(min_length=3, max_length=500, pattern=NO_NUL, description="why: a case, a ticket; it is kept")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
@@ -16,11 +16,11 @@ from api.resources.views import log_reveal
 from core import explain, network, services
 from core.errors import InvalidInput
 from core.explain import NasFinding, Voice
+from core.language import Language
 from core.locks import canonical_mac
 from core.models.network import Nas
 from provisioning import evidence
 
-Language = Annotated[Literal["pt_BR", "en"], Query(description="of the sentences")]
 What = Annotated[str | None, Query(min_length=1, max_length=253, pattern=schemas.NO_NUL)]
 STRANGERS_SHOWN = 200
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
@@ -24,6 +24,7 @@ from billing_hooks.issuing.kept import lines_of
 from billing_hooks.issuing.payable import payable_on, sheet_of
 from billing_hooks.models import Adjustment, AdjustmentKind, BilledPeriod, InvoicingTerms
 from core import invoices
+from core.language import Language
 from core.models.party import CustomerKind
 
 terms_routes = APIRouter(prefix="/invoicing-terms", tags=["invoicing-terms"])
@@ -272,9 +273,7 @@ def get_payable(invoice_id: str, session: Db, _: Who, given: Given) -> PayableOu
 @payable_routes.get(
     "/invoices/{invoice_id}/pdf", response_class=Response, responses={200: {"content": {"application/pdf": {}}}}
 )
-def get_pdf(
-    invoice_id: str, session: Db, _: Who, given: Given, language: Annotated[Literal["pt_BR", "en"], Query()] = "pt_BR"
-) -> Response:
+def get_pdf(invoice_id: str, session: Db, _: Who, given: Given, language: Language = "pt_BR") -> Response:
     """The invoice as its payer sees it, with the QR code and the barcode of what pays it today."""
     invoice = invoices.get_invoice(session, parse_id(invoice_id, "invoice"))
     holidays = policies.load_holidays(session, given.country)

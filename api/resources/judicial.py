@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -22,11 +22,11 @@ from api.resources.connection_log import Port
 from api.schemas import Day, Flag, Input, Login, Number, Output, PageOf, Plain, Text
 from core import audit
 from core.errors import Conflict, InvalidInput, NotFound
+from core.language import Language
 from core.models.system import Role
 
 case_routes = APIRouter(prefix="/judicial-requests", tags=["judicial-requests"])
 
-Language = Literal["pt_BR", "en"]
 Moment = Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=200), Plain]
 

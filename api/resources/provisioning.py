@@ -30,11 +30,13 @@ from api.idempotency import OnceOnly
 from api.schemas import Flag, Input, Number, Output, PageOf, Ref
 from core import network
 from core.errors import NotFound
+from core.language import Language
 from core.models.system import Role
 from provisioning.jobs import accepting, approval, drift, intents, rollouts, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob, Rollout, RolloutState
 from provisioning.napalm.models import ManagedDevice
 from provisioning.napalm.plan_names import lacking
+from provisioning.routeros.planning.words import Does, sentences
 
 intent_routes = APIRouter(prefix="/nas", tags=["provisioning"])
 provisioning_routes = APIRouter(prefix="/provisioning", tags=["provisioning"])
@@ -78,6 +80,27 @@ class DeviceOut(Output):
     names_read_at: datetime | None
     missing: list[str]
     refused_host_key: str | None
+
+
+class FieldChange(Output):
+    """Null where nothing is set; masked where it is a secret."""
+
+    name: str
+    was: str | None
+    becomes: str | None
+
+
+class StepOut(Output):
+    """`menu` and `what`: the row; empty where the menu has a single one. `does`: add, change, move or remove. `before`:
+    in front of which row it goes. `command`: as RouterOS takes it. `words`: the same for people."""
+
+    menu: str
+    what: str
+    does: Does
+    fields: list[FieldChange]
+    before: str | None
+    command: str
+    words: str
 
 
 class AcceptIn(Input):
@@ -223,6 +246,13 @@ def set_intent(
     return tagged(response, _intent_view(intents.set_intent(session, nas, body.body, caller.actor)))
 
 
+@intent_routes.get("/{nas_id}/intent/drift")
+def list_drift(nas_id: str, session: Db, _: Who, language: Language = "pt_BR") -> list[StepOut]:
+    """What there would be to do by the last look, in words. None of a box that says itself what differs."""
+    row = intents.get_intent(session, parse_id(nas_id, "NAS"))
+    return _steps(row.drift or [], row.drift_changes, language)
+
+
 @intent_routes.post("/{nas_id}/intent/check", status_code=202)
 def check_now(nas_id: str, session: Db, _: Who, given: Given) -> IntentOut:
     """The box is looked at within seconds, as it is every quarter of an hour. Nothing is changed there."""
@@ -284,6 +314,13 @@ def create_job(body: JobIn, session: Db, caller: Who, given: Given, once: OnceOn
 @provisioning_routes.get("/jobs/{job_id}")
 def get_job(job_id: str, session: Db, _: Who) -> JobOut:
     return _job_view(store.get_job(session, parse_id(job_id, "provisioning job")))
+
+
+@provisioning_routes.get("/jobs/{job_id}/steps")
+def list_steps(job_id: str, session: Db, _: Who, language: Language = "pt_BR") -> list[StepOut]:
+    """What there is to do in words, step by step. None of a box that says itself what would change."""
+    row = store.get_job(session, parse_id(job_id, "provisioning job"))
+    return _steps(row.commands, row.changes, language)
 
 
 @provisioning_routes.post("/jobs/{job_id}/approve")
@@ -379,6 +416,13 @@ def _intent_view(row: BrasIntent) -> IntentOut:
         nas_id=str(row.nas_id), body=row.body, checked_at=row.checked_at, check_error=row.check_error, drift=row.drift,
         drift_problems=row.drift_problems, version=row.version,
     )  # fmt: skip
+
+
+def _steps(commands: list[str], changes: list[dict[str, Any]], language: Language) -> list[StepOut]:
+    if not changes:
+        return []
+    steps = zip(commands, changes, sentences(changes, language), strict=True)
+    return [StepOut(**change, command=command, words=words) for command, change, words in steps]
 
 
 def _job_view(row: ProvisioningJob) -> JobOut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -29,11 +29,11 @@ from api.context import (
 )
 from api.idempotency import OnceOnly
 from core import home_servers
+from core.language import Language
 from core.models.network import HomeServer, Nas
 
 home_server_routes = APIRouter(prefix="/home-servers", tags=["home-servers"])
 takeover_routes = APIRouter(prefix="/takeover", tags=["takeover"])
-Language = Literal["pt_BR", "en"]
 _Port = Annotated[int, Field(ge=1, le=65535), schemas.Number]
 _Window = Annotated[int, Field(ge=100, le=60_000), schemas.Number]
 

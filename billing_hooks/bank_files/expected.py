@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 
 from billing_hooks.bank_files.base import same_account
 from billing_hooks.days import Calendar
-from billing_hooks.invoicing.words import Language, Words, day
+from billing_hooks.invoicing.words import Words, day
 from billing_hooks.models import BankFile, BankFileStatus, ExpectedBankFile
 from core import audit
 from core.audit import Actor
 from core.edits import apply_changes, flush_unique
 from core.errors import InvalidInput, NotFound
+from core.language import Language
 
 #: How far back a file is missed; what is older, a person knows of or wants no more.
 LOOK_BACK: Final = timedelta(days=14)

@@ -21,8 +21,9 @@ from billing_hooks.invoicing.boleto_line import barcode_of_line, read_barcode, w
 from billing_hooks.invoicing.late import AmountDue, LateTerms, SecondCopy
 from billing_hooks.invoicing.lines import Kind, Line
 from billing_hooks.invoicing.period import Span
-from billing_hooks.invoicing.words import Language, Words, day, document, money, percent
+from billing_hooks.invoicing.words import Words, day, document, money, percent
 from core.errors import InvalidInput
+from core.language import Language
 
 _LABELS: Final[dict[str, Words]] = {
     "invoice": Words("Fatura", "Invoice"),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
-from typing import Literal
 
 from core.errors import ProvedorError
-
-Language = Literal["pt_BR", "en"]
+from core.language import Language
 
 
 @dataclass(frozen=True, slots=True, order=True)

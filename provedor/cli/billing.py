@@ -22,7 +22,7 @@ from billing_hooks.follow.adapters import PUSH
 from billing_hooks.follow.models import FollowSource, Mode
 from billing_hooks.follow.reader import restrict
 from billing_hooks.invoicing import words
-from billing_hooks.invoicing.words import Language, of_columns, said_by
+from billing_hooks.invoicing.words import of_columns, said_by
 from billing_hooks.issuing.issue import Issuing, Planned
 from billing_hooks.models import BankFile, BankFileStatus, BankLineStatus, BillingRun, RunState
 from billing_hooks.runs import RunUnsafe
@@ -30,7 +30,8 @@ from billing_hooks.sheets import Row
 from billing_hooks.suspension import Change
 from core.database import Database
 from core.errors import InvalidInput, NotFound
-from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from core.language import Language
+from provedor.cli.common import InLanguage, Json, actor, print_json, print_table, runtime
 from provedor.work import Work, work_of
 
 billing_app = typer.Typer(no_args_is_help=True, help="suspension and return")
@@ -40,7 +41,6 @@ WAIT_S = 30.0
 LOOK_EVERY_S = 0.2
 RUNS_SHOWN = 20
 Sheet = Annotated[Path | None, typer.Option(dir_okay=False, writable=True, help="write it as a spreadsheet")]
-InLanguage = Annotated[Language | None, typer.Option(help="of headers and sentences; default: PROVEDOR_LANGUAGE")]
 
 
 @billing_app.callback()

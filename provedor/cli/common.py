@@ -19,11 +19,15 @@ from aaa.dictionary import describe
 from aaa.packet import Code, Packet
 from core.audit import Actor
 from core.errors import ConfigurationError, InvalidInput
+from core.language import Language
 from provedor.runtime import Runtime
 from provedor.settings import load_settings
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+InLanguage = Annotated[
+    Language | None, typer.Option("--language", help="of what is said to people; default: PROVEDOR_LANGUAGE")
+]
 
 
 def runtime() -> Runtime:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from provedor.cli.common import Json, print_json, runtime
-
-
-class Language(StrEnum):
-    PT_BR = "pt_BR"
-    EN = "en"
+from provedor.cli.common import InLanguage, Json, print_json, runtime
 
 
 def explain(
     what: Annotated[str, typer.Argument(metavar="LOGIN|IP|MAC|NAS", help="a login before all")],
-    language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """Why this subscriber can or cannot connect, and what to do; or what is wrong with a NAS."""

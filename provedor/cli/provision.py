@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,20 +15,22 @@ from sqlalchemy import select
 from aaa.liveness import addressee_of
 from core import network
 from core.errors import ConfigurationError, Conflict, InvalidInput, NotFound, ProvedorError
+from core.language import Language
 from core.models.network import Nas, Session
 from provedor.cli.adopt import adopt
 from provedor.cli.backups import backup_app, history
-from provedor.cli.common import Json, actor, print_json, print_table, runtime
+from provedor.cli.common import InLanguage, Json, actor, print_json, print_table, runtime
 from provedor.cli.credentials import credential_app, rotate
+from provedor.cli.jobs import job_body, show_end, show_plan, show_steps, time_in
 from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
 from provisioning.jobs import accepting, approval, drift, intents, store
 from provisioning.jobs.models import BrasIntent, JobState, ProvisioningJob
-from provisioning.napalm.host_keys import fingerprint
 from provisioning.napalm.models import ManagedDevice
 from provisioning.napalm.plan_names import lacking
 from provisioning.routeros.bras import Accepted
+from provisioning.routeros.planning.words import sentences
 from provisioning.routeros.watching import watch_at
 
 provision_app = typer.Typer(no_args_is_help=True, help="network boxes as they should be")
@@ -69,14 +70,18 @@ def intent(
 
 
 @provision_app.command()
-def plan(nas: NasName, as_json: Json = False) -> None:
+def plan(nas: NasName, language: InLanguage = None, as_json: Json = False) -> None:
     """Read the box and show what there is to do; nothing is done."""
     given = runtime()
     job = _plan(given, nas)
     if job.state is JobState.PLANNED:
         with given.database.transaction() as session:
             store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
-    _show(job, as_json=as_json)
+    if as_json:
+        print_json(job_body(job, language or given.settings.language))
+    else:
+        show_plan(job, language or given.settings.language)
+        show_end(job, given.zone)
     _fail_unless(job.state in {JobState.PLANNED, JobState.IN_STEP}, job)
 
 
@@ -86,33 +91,41 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     now: Now = False,
     without_undo: WithoutUndo = False,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """Read the box, show what there is to do, ask, and do it, in its window. What does not prove right is undone by the
     box itself."""
     given = runtime()
     job = _plan(given, nas)
+    if not as_json:
+        show_plan(job, language or given.settings.language)
     if job.state is JobState.PLANNED:
-        if not as_json:
-            _show(job, as_json=False)
         if not yes and not typer.confirm(_question(nas, job)):
             with given.database.transaction() as session:
                 store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
             raise typer.Exit(1)
         job = _approve(given, job.id, at_once=now, without_undo=without_undo)
-    _show(job, as_json=as_json, zone=given.zone)
+    if as_json:
+        print_json(job_body(job, language or given.settings.language))
+    else:
+        show_end(job, given.zone)
     _fail_unless(job.state in {JobState.DONE, JobState.IN_STEP, JobState.APPROVED}, job)
 
 
 @provision_app.command()
 def approve(
     job_id: Annotated[int, typer.Argument(metavar="JOB")], now: Now = False, without_undo: WithoutUndo = False,
-    as_json: Json = False,
+    language: InLanguage = None, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Have a job carried out that somebody else planned; `jobs` shows it."""
+    """Have a job carried out that somebody else planned; `jobs JOB` shows it."""
     given = runtime()
     job = _approve(given, job_id, at_once=now, without_undo=without_undo)
-    _show(job, as_json=as_json, zone=given.zone)
+    if as_json:
+        print_json(job_body(job, language or given.settings.language))
+    else:
+        show_plan(job, language or given.settings.language)
+        show_end(job, given.zone)
     _fail_unless(job.state in {JobState.DONE, JobState.APPROVED}, job)
 
 
@@ -139,7 +152,11 @@ def accept(
     given = runtime()
     job = _plan(given, nas)
     if job.state is not JobState.PLANNED:
-        _show(job, as_json=as_json)
+        if as_json:
+            print_json(job_body(job, given.settings.language))
+        else:
+            show_plan(job, given.settings.language)
+            show_end(job, given.zone)
         _fail_unless(job.state is JobState.IN_STEP, job)
         return
     kept = False
@@ -160,17 +177,19 @@ def accept(
 
 @provision_app.command("drift")
 def show_drift(
-    nas: Annotated[str, typer.Argument(help="name of a NAS entry; all without it")] = "", as_json: Json = False
+    nas: Annotated[str, typer.Argument(help="name of a NAS entry; all without it")] = "",
+    language: InLanguage = None,
+    as_json: Json = False,
 ) -> None:
     """Which boxes are no longer what they should be, by the last look; with a NAS a new look, and what it found."""
     given = runtime()
     rows = [_look(given, nas)] if nas else _looks(given)
+    spoken = language or given.settings.language
     if as_json:
-        print_json([_drift_body(name, row) for name, row in rows])
+        print_json([_drift_body(name, row, spoken) for name, row in rows])
         return
     if nas:
-        for line in rows[0][1].drift or ():
-            typer.echo(line)
+        show_steps(rows[0][1].drift or (), rows[0][1].drift_changes, spoken)
     print_table(["nas", "looked at", "to do", "cannot be had", "failed because"], [
         [name, f"{row.checked_at.astimezone(given.zone):%Y-%m-%d %H:%M}" if row.checked_at else "never",
          str(len(row.drift or ())), str(len(row.drift_problems or ())), row.check_error or ""] for name, row in rows
@@ -207,22 +226,38 @@ def names(nas: NasName, as_json: Json = False) -> None:
 
 @provision_app.command()
 def jobs(
-    nas: Annotated[str, typer.Option(help="of this NAS")] = "", as_json: Json = False
-) -> None:  # fmt: skip
+    job_id: Annotated[int | None, typer.Argument(metavar="[JOB]", help="all that there is to do in this one")] = None,
+    nas: Annotated[str, typer.Option(help="of this NAS")] = "",
+    language: InLanguage = None,
+    as_json: Json = False,
+) -> None:
     """The latest jobs, and what became of them."""
     given = runtime()
+    if job_id is not None:
+        _show_job(given, job_id, language or given.settings.language, as_json=as_json)
+        return
     with given.database.transaction() as session:
         query = select(ProvisioningJob).order_by(ProvisioningJob.id.desc()).limit(JOBS_SHOWN)
         if nas:
             query = query.where(ProvisioningJob.nas_id == network.find_by_name(session, nas).id)
         found = session.scalars(query).all()
     if as_json:
-        print_json([_body(job) for job in found])
+        print_json([job_body(job, given.settings.language) for job in found])
         return
-    rows = [[str(job.id), str(job.nas_id), _time(job.created_at, given.zone), job.state.value,
+    rows = [[str(job.id), str(job.nas_id), time_in(job.created_at, given.zone), job.state.value,
              f"{job.steps_applied} of {len(job.commands)}", str(job.touched), job.approved_by or "",
-             _time(job.not_before, given.zone), job.detail or ""] for job in found]  # fmt: skip
+             time_in(job.not_before, given.zone), job.detail or ""] for job in found]  # fmt: skip
     print_table(["job", "nas", "at", "state", "steps", "may feel it", "approved by", "not before", "because"], rows)
+
+
+def _show_job(given: Runtime, job_id: int, language: Language, *, as_json: bool) -> None:
+    with given.database.transaction() as session:
+        job = store.get_job(session, job_id)
+    if as_json:
+        print_json(job_body(job, language))
+        return
+    show_plan(job, language)
+    typer.echo(f"job {job.id} is {job.state}" + (f": {job.detail}" if job.detail else ""))
 
 
 @provision_app.command()
@@ -309,10 +344,10 @@ def _device(given: Runtime, nas: str) -> ManagedDevice:
     return row
 
 
-def _drift_body(name: str, row: BrasIntent) -> dict[str, Any]:
+def _drift_body(name: str, row: BrasIntent, language: Language) -> dict[str, Any]:
     return {
         "nas": name, "checked_at": row.checked_at, "check_error": row.check_error, "drift": row.drift,
-        "problems": row.drift_problems,
+        "words": sentences(row.drift_changes, language), "problems": row.drift_problems,
     }  # fmt: skip
 
 
@@ -363,41 +398,6 @@ def _await(given: Runtime, job_id: int) -> ProvisioningJob:
         if time.monotonic() > deadline:
             raise ConfigurationError(f"job {job_id} is {job.state} still: is `provedor up` running with its worker?")
         time.sleep(0.1)
-
-
-def _time(moment: datetime | None, zone: tzinfo) -> str:
-    return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
-
-
-def _show(job: ProvisioningJob, *, as_json: bool, zone: tzinfo = UTC) -> None:
-    if as_json:
-        print_json(_body(job))
-        return
-    for command in job.commands:
-        typer.echo(command)
-    for problem in job.problems:
-        typer.echo(f"cannot be had: {problem}", err=True)
-    if job.state is JobState.PLANNED and job.host_key is not None:
-        typer.echo(f"its SSH host key, which you approve with this: {job.host_key} ({fingerprint(job.host_key)})",
-                   err=True)  # fmt: skip
-    if job.state is JobState.IN_STEP:
-        typer.echo("the box is as it should be")
-    elif job.state is JobState.DONE:
-        typer.echo(f"done: {job.steps_applied} steps")
-    elif job.state is JobState.APPROVED:
-        typer.echo(f"job {job.id} waits for its window, which opens {_time(job.not_before, zone)}")
-    if job.detail is not None:
-        typer.echo(f"{job.state}: {job.detail}", err=True)
-
-
-def _body(job: ProvisioningJob) -> dict[str, Any]:
-    return {
-        "id": job.id, "nas_id": job.nas_id, "state": job.state.value, "release": job.release,
-        "commands": job.commands, "problems": job.problems, "sessions": job.sessions, "touched": job.touched,
-        "host_key": job.host_key, "cannot_undo": job.cannot_undo,
-        "not_before": job.not_before,
-        "steps_applied": job.steps_applied, "detail": job.detail,
-    }  # fmt: skip
 
 
 def _fail_unless(right: bool, job: ProvisioningJob) -> None:

@@ -12,8 +12,7 @@ from aaa.takeover import report
 from core import home_servers, network
 from core.errors import InvalidInput, NotFound
 from core.models.network import NasMode
-from provedor.cli.common import Json, actor, print_json, runtime
-from provedor.cli.explain import Language
+from provedor.cli.common import InLanguage, Json, actor, print_json, runtime
 
 takeover_app = typer.Typer(no_args_is_help=True, help="take over from another RADIUS server")
 #: What differs that is shown, the most frequent first.
@@ -73,7 +72,7 @@ def mode(
 def show_report(
     nas: Annotated[str, typer.Argument(help="name of a NAS; all without it")] = "",
     everything: Annotated[bool, typer.Option("--all", help="also what no NAS treats otherwise")] = False,
-    language: Annotated[Language | None, typer.Option(help="default: PROVEDOR_LANGUAGE")] = None,
+    language: InLanguage = None,
     as_json: Json = False,
 ) -> None:
     """In what the old server's answers and ours differ, and for how many logins. Exit 1 when any differs."""

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import to_builtins
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from core import events, outbox, topics
 from provisioning.jobs.models import BrasIntent
+from provisioning.routeros.planning.words import Told
 
 EVERY: Final = timedelta(minutes=15)
 #: Whoever looks is done by then, or died.
@@ -42,13 +44,17 @@ def owe(session: Session, nas_id: int, now: datetime) -> None:
     outbox.enqueue(session, topics.DRIFT_DUE, {"nas_id": nas_id})
 
 
-def keep(session: Session, nas_id: int, commands: Sequence[str], problems: Sequence[str], now: datetime) -> bool:
+def keep(
+    session: Session, nas_id: int, commands: Sequence[str], changes: Sequence[Told], problems: Sequence[str],
+    now: datetime,
+) -> bool:  # fmt: skip
     """What there would be to do; whether that is news. A box that never was what it should be, as it is said now, has
     not drifted."""
     row = session.get_one(BrasIntent, nas_id, populate_existing=True)
     before, was_in_step = row.drift, row.in_step_at is not None
-    _note(session, nas_id, drift=list(commands), drift_problems=list(problems), checked_at=now, check_error=None,
-          check_claimed_until=None, in_step_at=row.in_step_at if commands else now)  # fmt: skip
+    _note(session, nas_id, drift=list(commands), drift_changes=to_builtins(changes), drift_problems=list(problems),
+          checked_at=now, check_error=None, check_claimed_until=None,
+          in_step_at=row.in_step_at if commands else now)  # fmt: skip
     drifted = was_in_step and bool(commands) and list(commands) != before
     if drifted:
         events.record(session, "provisioning.drifted", "nas", nas_id, steps=len(commands))

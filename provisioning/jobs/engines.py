@@ -13,6 +13,7 @@ from core.errors import Conflict
 from core.models.network import Nas
 from provisioning.jobs.models import ProvisioningJob
 from provisioning.outcome import Journal, Result
+from provisioning.routeros.planning.words import Told
 
 
 class BoxKind(StrEnum):
@@ -48,6 +49,8 @@ class Look:
     #: The SSH host key that was seen where none is approved yet.
     host_key: str | None = None
     cannot_undo: str | None = None
+    #: The same as `commands`, step by step, for words; empty where the box itself says what would change.
+    changes: Sequence[Told] = ()
 
 
 class Change(Protocol):

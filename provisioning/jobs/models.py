@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Integer, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, CreatedAt, Id, Versioned, enum_column
@@ -63,6 +64,8 @@ class BrasIntent(Versioned, Base):
     check_claimed_until: Mapped[datetime | None]
     check_error: Mapped[str | None]
     drift: Mapped[list[str] | None]
+    #: The same as structures, as those of a job.
+    drift_changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     #: When it was seen last to be what it should be, by what is said of it now.
     in_step_at: Mapped[datetime | None]
     drift_problems: Mapped[list[str] | None]
@@ -123,6 +126,8 @@ class ProvisioningJob(Base):
     plan_encrypted: Mapped[bytes | None]
     #: For people: one a step; and what is wanted and cannot be had.
     commands: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    #: The same as structures, from which it is said in words (see provisioning.routeros.planning.words).
+    changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     problems: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     #: Online at the box when it was planned.
     sessions: Mapped[int | None] = mapped_column(Integer)

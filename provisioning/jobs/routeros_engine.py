@@ -25,6 +25,7 @@ from provisioning.routeros.client import RouterOs
 from provisioning.routeros.planning import Plan, Remove, added
 from provisioning.routeros.planning.matching import key_of
 from provisioning.routeros.planning.script import commands
+from provisioning.routeros.planning.words import told
 from provisioning.routeros.reading import count_sessions, read_rows, release_of
 from provisioning.routeros.schema import MENUS
 
@@ -47,7 +48,9 @@ class RouterOsEngine:
         plan = prepared.plan
         touched, removed = approval.weigh(plan, sessions)
         release, sealed = ".".join(map(str, prepared.release)), prepared.seal(self.keyring)
-        return Look(release, sealed, commands(plan.steps), _told(plan), sessions, touched, removed)
+        return Look(
+            release, sealed, commands(plan.steps), _told(plan), sessions, touched, removed, changes=told(plan.steps)
+        )
 
     def change(self, job_id: int, journal: Journal) -> ChangeRun:
         with self.database.transaction() as session:

@@ -103,7 +103,7 @@ class Provisioner:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
         with self.database.transaction() as session:
-            if drift.keep(session, nas_id, look.commands, look.problems, self.clock()):
+            if drift.keep(session, nas_id, look.commands, look.changes, look.problems, self.clock()):
                 engine.drifted(session, nas_id)
 
     def _run(self, job_id: int) -> None:
@@ -152,7 +152,7 @@ class Provisioner:
             job = store.get_job(session, job_id, lock=True)
             if job.state is JobState.PLANNING:  # else it was cancelled
                 store.keep_plan(session, job, look, self.clock())
-            drift.keep(session, nas_id, look.commands, look.problems, self.clock())
+            drift.keep(session, nas_id, look.commands, look.changes, look.problems, self.clock())
 
     def _engine(self, nas_id: int) -> Engine:
         """Raises Conflict."""
@@ -172,7 +172,7 @@ class Provisioner:
             if state is JobState.DONE:
                 problems = engine.keep_done(session, job)
                 job.steps_applied = len(job.commands)
-                drift.keep(session, job.nas_id, (), problems, self.clock())
+                drift.keep(session, job.nas_id, (), (), problems, self.clock())
             elif job.cancelled_by is not None and state is JobState.UNDONE:
                 state = JobState.CANCELLED
             store.finish(session, job, state, result.detail, self.clock())

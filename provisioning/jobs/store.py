@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
+from msgspec import to_builtins
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -56,6 +57,7 @@ def keep_plan(session: Session, job: ProvisioningJob, look: Look, now: datetime)
     job.release, job.plan_encrypted = look.release, look.sealed
     job.sessions, job.touched, job.removed = look.sessions, look.touched, look.removed
     job.commands, job.problems = list(look.commands), list(look.problems)
+    job.changes = to_builtins(look.changes)
     job.host_key, job.cannot_undo = look.host_key, look.cannot_undo
     job.state = JobState.PLANNED if look.commands else JobState.IN_STEP
     job.claimed_until, job.finished_at = None, None if look.commands else now

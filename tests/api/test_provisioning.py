@@ -91,6 +91,14 @@ def test_a_box_is_planned_for_looked_at_and_changed(house: House) -> None:
     assert (job["state"], job["sessions"], job["problems"]) == ("planned", 1, [])
     assert any(command.startswith("/radius add service=ppp address=192.0.2.10") for command in job["commands"])
     assert rows(house.box.router, "/radius") == []  # nothing is done yet
+    path = f"{API}/provisioning/jobs/{job['id']}/steps"
+    steps = house.client.get(path, params={"language": "en"}).json()
+    assert [step["command"] for step in steps] == job["commands"]
+    assert "IPv4 pool homes is new: ranges 100.64.0.2-100.64.3.254" in [step["words"] for step in steps]
+    (pool,) = [step for step in house.client.get(path).json() if step["menu"] == "/ip/pool"]
+    assert pool["words"].startswith("Pool de endereços IPv4 homes passa a existir")
+    assert (pool["does"], pool["what"]) == ("add", "homes")
+    assert {"name": "ranges", "was": None, "becomes": "100.64.0.2-100.64.3.254"} in pool["fields"]
     done = house.approved(job)
     assert (done["state"], done["detail"], done["steps_applied"]) == ("done", None, len(job["commands"]))
     (radius,) = rows(house.box.router, "/radius")
@@ -107,7 +115,8 @@ def test_secrets_are_on_the_router_and_nowhere_else(house: House) -> None:
         kept = one.scalars(select(ProvisioningJob)).one()
         assert b"s3cret" not in (kept.plan_encrypted or b"")
         audit = repr([entry.changes for entry in one.scalars(select(AuditEntry))])
-    for text in (str(job), listed, audit):
+    steps = house.client.get(f"{API}/provisioning/jobs/{job['id']}/steps").text
+    for text in (str(job), listed, steps, audit):
         assert "s3cret" not in text
 
 
@@ -281,6 +290,8 @@ def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: Hou
     assert command.startswith("/ip pool set [find comment~")
     assert "ranges=100.64.0.2-100.64.3.254" in command
     assert (seen["check_error"], seen["version"]) == (None, version)
+    (step,) = house.client.get(f"{path}/drift", params={"language": "en"}).json()
+    assert step["words"] == "IPv4 pool homes: ranges from 10.0.0.0/24 to 100.64.0.2-100.64.3.254"
     assert rows(house.box.router, "/ip/pool")[0]["ranges"] == "10.0.0.0/24"  # a look changes nothing
     assert house.approved(house.planned())["state"] == "done"
     assert house.client.get(path).json()["drift"] == []

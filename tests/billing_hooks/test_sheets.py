@@ -19,7 +19,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from billing_hooks import sheets
-from billing_hooks.invoicing.words import Language, Words
+from billing_hooks.invoicing.words import Words
 from billing_hooks.models import BillingRun
 from billing_hooks.runs import Billing
 from billing_hooks.sheets import Row
@@ -28,6 +28,7 @@ from core.audit import Actor
 from core.clock import ManualClock
 from core.errors import InvalidInput
 from core.keyring import Keyring
+from core.language import Language
 from core.models import Customer
 
 ZONE = ZoneInfo("America/Sao_Paulo")

@@ -5,6 +5,7 @@
     order     where rows of an ordered menu go, with the fewest moves
     plan      all of it put together, in an order that leaves no gap
     script    steps and their undoing as RouterOS commands
+    words     steps in words, for whoever decides about them
 
 Rows of others are never touched, nor are dynamic ones. Applying a plan and planning again gives nothing.
 """
