@@ -38,8 +38,8 @@ class NotFound(ProvedorError):
     status = 404
     title = "Not found"
 
-    def __init__(self, kind: str, key: object) -> None:
-        super().__init__(f"there is no {kind} {key}")
+    def __init__(self, kind: str, key: object, fix: str = "") -> None:
+        super().__init__(f"there is no {kind} {key}" + (f": {fix}" if fix else ""))
         self.kind = kind
         self.key = key
 

@@ -53,7 +53,7 @@ def show(as_json: Json = False) -> None:
         print_json([_body(name, kept) for name, kept in rows])
         return
     print_table(["nas", "mode", "approved by", "services", "in use", "looked at", "problems", "failed because"], [
-        [name, kept.mode.value, kept.approved_by or "nobody", str(kept.services), "yes" if kept.in_use else "no",
+        [name, kept.mode.value, kept.approved_by or "nobody", str(kept.services), _used(kept),
          f"{kept.looked_at.astimezone(given.zone):%Y-%m-%d %H:%M}" if kept.looked_at else "never",
          str(len(kept.problems)), kept.error or ""] for name, kept in rows
     ])  # fmt: skip
@@ -137,6 +137,13 @@ def await_look(given: Runtime, nas: str, before: datetime | None, nas_id: int) -
 
 def _kept(session: Session, nas: str) -> LocalAccess:
     return store.get_local(session, network.find_by_name(session, nas).id, lock=True)
+
+
+def _used(kept: LocalAccess) -> str:
+    """Of a box that serves by its rows always; a standby box enables them itself."""
+    if kept.mode is LocalMode.SERVE:
+        return "always" if kept.approved_by else ""
+    return "now" if kept.in_use else "not now"
 
 
 def tell(nas: str, kept: LocalAccess) -> None:

@@ -206,7 +206,8 @@ def facts(nas: NasName, as_json: Json = False) -> None:
         return
     print_table(["", nas], [[name, str(value)] for name, value in row.facts.items()])
     for part, values in row.environment.items():
-        print_table([part, ""], [[str(name), json.dumps(value)] for name, value in dict(values).items()])
+        if values:
+            print_table([part, ""], [[str(name), json.dumps(value)] for name, value in dict(values).items()])
 
 
 @provision_app.command()
@@ -237,16 +238,16 @@ def jobs(
         _show_job(given, job_id, language or given.settings.language, as_json=as_json)
         return
     with given.database.transaction() as session:
-        query = select(ProvisioningJob).order_by(ProvisioningJob.id.desc()).limit(JOBS_SHOWN)
+        query = select(ProvisioningJob, Nas.name).join(Nas, Nas.id == ProvisioningJob.nas_id)
         if nas:
             query = query.where(ProvisioningJob.nas_id == network.find_by_name(session, nas).id)
-        found = session.scalars(query).all()
+        found = session.execute(query.order_by(ProvisioningJob.id.desc()).limit(JOBS_SHOWN)).all()
     if as_json:
-        print_json([job_body(job, given.settings.language) for job in found])
+        print_json([job_body(job, given.settings.language) for job, _ in found])
         return
-    rows = [[str(job.id), str(job.nas_id), time_in(job.created_at, given.zone), job.state.value,
+    rows = [[str(job.id), name, time_in(job.created_at, given.zone), job.state.value,
              f"{job.steps_applied} of {len(job.commands)}", str(job.touched), job.approved_by or "",
-             time_in(job.not_before, given.zone), job.detail or ""] for job in found]  # fmt: skip
+             time_in(job.not_before, given.zone), job.detail or ""] for job, name in found]  # fmt: skip
     print_table(["job", "nas", "at", "state", "steps", "may feel it", "approved by", "not before", "because"], rows)
 
 

@@ -23,7 +23,7 @@ def get_intent(session: Session, nas_id: int, *, lock: bool = False) -> BrasInte
     """Raises NotFound."""
     row = session.get(BrasIntent, nas_id, with_for_update=lock, populate_existing=lock)
     if row is None:
-        raise NotFound("intent of NAS", nas_id)
+        raise NotFound("intent of NAS", nas_id, "say what its box should be (`provedor provision intent`)")
     return row
 
 
