@@ -36,7 +36,9 @@ from provisioning.local.facts import BoxFacts
 from provisioning.local.models import LocalAccess, LocalMode
 from provisioning.routeros.client import RouterOs
 
-#: A box that somebody else is at is tried again after this.
+#: Whoever else follows changes of a box is through with one within this: one process restricts, and another lets go.
+PATIENCE_MS: Final = 300
+#: A box that somebody is at for longer is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=1)
 
 log = structlog.get_logger()
@@ -75,7 +77,7 @@ class Keeper:
         """In a thread. One that fails comes again with the clock."""
         while self._begin(nas_id):
             try:
-                with alone_at(self.database, nas_id) as alone:
+                with alone_at(self.database, nas_id, patience_ms=PATIENCE_MS) as alone:
                     self._keep(nas_id) if alone else self._later(nas_id)
             except Exception as error:  # noqa: BLE001  (there is nobody to raise it to)
                 log.error("a box could not be kept, it will come again", nas_id=nas_id, error=type(error).__name__)

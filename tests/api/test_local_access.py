@@ -3,7 +3,9 @@ plan says, whoever does not pay is restricted while he is online, and whoever pa
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
@@ -432,6 +434,32 @@ def test_a_box_that_somebody_else_is_at_is_tried_again(kept: Kept) -> None:
         item.due_at = datetime.now(item.due_at.tzinfo)
     kept.work()
     assert kept.secrets()["ana0"]["disabled"] == "true"
+
+
+def test_who_is_through_with_a_box_in_a_moment_is_waited_for(kept: Kept) -> None:
+    """Another process that follows a change of the same box."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with alone_at(kept.database, int(kept.nas_id)) as alone:
+            assert alone
+            held.set()
+            let_go.wait(10)
+
+    with ThreadPoolExecutor(2) as threads:
+        there = threads.submit(other)
+        assert held.wait(10)
+        with alone_at(kept.database, int(kept.nas_id), patience_ms=1) as alone:
+            assert not alone
+        waiting = threads.submit(_is_alone, kept)
+        let_go.set()
+        there.result(10)
+        assert waiting.result(10)
+
+
+def _is_alone(kept: Kept) -> bool:
+    with alone_at(kept.database, int(kept.nas_id), patience_ms=9000) as alone:
+        return alone
 
 
 @pytest.mark.parametrize("version", RELEASES)
