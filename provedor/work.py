@@ -99,7 +99,7 @@ class Work(Runtime):
     @cached_property
     def adopter(self) -> Adopter:
         threads = ThreadPoolExecutor(ADOPTION_THREADS, "adoption")
-        return Adopter(self.database, self.keyring, patient_client, threads, self.clock)
+        return Adopter(self.database, self.keyring, patient_client, threads, self.clock, self.provisioner.backups)
 
     @cached_property
     def keeper(self) -> Keeper:

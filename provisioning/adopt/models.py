@@ -26,14 +26,28 @@ class Standing(StrEnum):
     OURS = "ours"
 
 
+class Asked(StrEnum):
+    """What somebody wants of a router."""
+
+    LOOK = "look"
+    #: Services are made of its secrets.
+    TAKE = "take"
+    #: Secrets become ours.
+    OWN = "own"
+    #: Rows that its intent names become ours.
+    OWN_INTENT = "own_intent"
+
+
 class BoxAdoption(Base):
     __tablename__ = "box_adoption"
 
     nas_id: Mapped[int] = mapped_column(ForeignKey("nas.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
-    #: Somebody asked, and has no answer yet; `take`: to make services, not only to look.
+    #: Somebody asked, and has no answer yet.
     asked_at: Mapped[datetime | None]
     asked_by: Mapped[str]
-    take: Mapped[bool] = mapped_column(default=False, server_default="false")
+    asked: Mapped[Asked] = mapped_column(enum_column(Asked), default=Asked.LOOK, server_default="look")
+    #: Whose secrets become ours: {"logins": [...] or null for all, "differing"}; or of an intent's rows {"confirm"}.
+    to_own: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     #: A person's word: {"rates": {profile: [down, up]}, "blocked_plan", "due_day"}.
     choices: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     #: Whoever is at it is there by then, or died.
@@ -43,8 +57,14 @@ class BoxAdoption(Base):
     error: Mapped[str | None]
     plans: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     blocks: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    #: What the router is, as an intent would say it: {"body", "told"}.
+    intent: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     #: Of the last taking: {"login": {"created": 812}}.
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    #: Of the last time that secrets became ours: {"services", "refused": [[login, why]], "told": [[login, what]]}.
+    owned: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    #: And rows of the intent: {"rows", "kept"}.
+    owned_intent: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
 
 class AdoptedLogin(Base):
