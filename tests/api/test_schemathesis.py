@@ -156,8 +156,7 @@ BEYOND_THE_SCHEMA = {
 #: Mappings whose keys are names that a client chooses.
 _BY_NAME = (
     "items.", "names.", "options.", "vendor_attributes.", "dns_servers.", "questions.", "settings.", "credentials.",
-    "steps.", "evidence.", "trust.", "guard.", "scope.", "nas_windows.",
-    "steps.", "evidence.", "trust.", "columns.",
+    "steps.", "evidence.", "trust.", "guard.", "scope.", "nas_windows.", "columns.", "rates.",
 )  # fmt: skip
 
 
