@@ -14,6 +14,7 @@ a command that changes something is never repeated.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import socket
@@ -109,13 +110,14 @@ class RouterOs:
         return rows
 
     def _connect(self) -> _Api:
-        """With the password that is known, or with the one that may be in force already."""
-        try:
-            self._api, self._took_next = self._log_in(self._access.password), False
-        except LoginRefused:
-            if self._access.next_password is None:
-                raise
-            self._api, self._took_next = self._log_in(self._access.next_password), True
+        """With the password that is known, or with the one that may be in force already. A router that takes the new
+        one back between the two refuses both: then the known one is in force again."""
+        known, coming = self._access.password, self._access.next_password
+        for password, is_next in () if coming is None else ((known, False), (coming, True)):
+            with contextlib.suppress(LoginRefused):
+                self._api, self._took_next = self._log_in(password), is_next
+                return self._api
+        self._api, self._took_next = self._log_in(known), False
         return self._api
 
     def _log_in(self, password: str) -> _Api:

@@ -24,7 +24,7 @@ from provisioning.credentials import store
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import LoginRefused
 from provisioning.routeros.reading import release_of
-from provisioning.simulators.routeros import Fault, FaultKind, Version, When
+from provisioning.simulators.routeros import Fault, FaultKind, Router, Version, When
 from provisioning.simulators.routeros.command import Connection
 
 VERSIONS = [Version.V6_49, Version.V7_12, Version.V7_18]
@@ -53,6 +53,29 @@ def lets_in(access: RouterOsAccess) -> bool:
     except LoginRefused:
         return False
     finally:
+        client.close()
+
+
+class TakenBack(RouterOs):
+    """Its router takes a new password back as soon as somebody was refused."""
+
+    router: Router
+
+    def _log_in(self, password: str) -> Any:
+        try:
+            return super()._log_in(password)
+        except LoginRefused:
+            do(self.router, "/user/set", numbers=USER, password=PASSWORD)
+            raise
+
+
+def test_a_router_that_takes_the_new_password_back_between_two_logins_lets_us_in() -> None:
+    with box() as one:
+        do(one.router, "/user/set", numbers=USER, password="nova")
+        client = TakenBack(dataclasses.replace(one.access(), next_password="nova"))
+        client.router = one.router
+        assert release_of(client)
+        assert not client.took_next_password
         client.close()
 
 
