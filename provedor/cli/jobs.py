@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from core.language import Language
+from provedor.cli.common import print_json
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.napalm.host_keys import fingerprint
 from provisioning.routeros.planning.words import sentences
@@ -47,6 +48,15 @@ def show_end(job: ProvisioningJob, zone: tzinfo) -> None:
         typer.echo(f"job {job.id} waits for its window, which opens {time_in(job.not_before, zone)}")
     if job.detail is not None:
         typer.echo(f"{job.state}: {job.detail}", err=True)
+
+
+def tell(job: ProvisioningJob, language: Language, zone: tzinfo, *, as_json: bool) -> None:
+    """All of it."""
+    if as_json:
+        print_json(job_body(job, language))
+        return
+    show_plan(job, language)
+    show_end(job, zone)
 
 
 def job_body(job: ProvisioningJob, language: Language) -> dict[str, Any]:

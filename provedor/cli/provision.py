@@ -21,7 +21,7 @@ from provedor.cli.adopt import adopt
 from provedor.cli.backups import backup_app, history
 from provedor.cli.common import InLanguage, Json, actor, print_json, print_table, runtime
 from provedor.cli.credentials import credential_app, rotate
-from provedor.cli.jobs import job_body, show_end, show_plan, show_steps, time_in
+from provedor.cli.jobs import job_body, show_end, show_plan, show_steps, tell, time_in
 from provedor.cli.local import local_app
 from provedor.cli.rollouts import rollout_app
 from provedor.runtime import Runtime
@@ -77,11 +77,7 @@ def plan(nas: NasName, language: InLanguage = None, as_json: Json = False) -> No
     if job.state is JobState.PLANNED:
         with given.database.transaction() as session:
             store.cancel(session, store.get_job(session, job.id, lock=True), actor(), given.clock())
-    if as_json:
-        print_json(job_body(job, language or given.settings.language))
-    else:
-        show_plan(job, language or given.settings.language)
-        show_end(job, given.zone)
+    tell(job, language or given.settings.language, given.zone, as_json=as_json)
     _fail_unless(job.state in {JobState.PLANNED, JobState.IN_STEP}, job)
 
 
@@ -121,11 +117,7 @@ def approve(
     """Have a job carried out that somebody else planned; `jobs JOB` shows it."""
     given = runtime()
     job = _approve(given, job_id, at_once=now, without_undo=without_undo)
-    if as_json:
-        print_json(job_body(job, language or given.settings.language))
-    else:
-        show_plan(job, language or given.settings.language)
-        show_end(job, given.zone)
+    tell(job, language or given.settings.language, given.zone, as_json=as_json)
     _fail_unless(job.state in {JobState.DONE, JobState.APPROVED}, job)
 
 
@@ -152,11 +144,7 @@ def accept(
     given = runtime()
     job = _plan(given, nas)
     if job.state is not JobState.PLANNED:
-        if as_json:
-            print_json(job_body(job, given.settings.language))
-        else:
-            show_plan(job, given.settings.language)
-            show_end(job, given.zone)
+        tell(job, given.settings.language, given.zone, as_json=as_json)
         _fail_unless(job.state is JobState.IN_STEP, job)
         return
     kept = False

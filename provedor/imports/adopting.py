@@ -76,8 +76,9 @@ class Adopter:
         if take:
             outcome = adoption.take(proposal, actor, self.clock(), due_day=due_day, dry_run=False)
             proposal, counts = adoption.propose(found), outcome.counts
+        intent = propose_intent(found)
         with self.database.transaction() as session:
-            store.keep(session, adoption.nas_id, proposal, propose_intent(found), counts, self.clock())
+            store.keep(session, adoption.nas_id, proposal, intent, counts, self.clock())
 
     def _own(self, adoption: Adoption, actor: Actor, *, logins: list[str] | None, differing: bool) -> None:
         owning = adoption.own(logins, differing=differing, actor=actor, backups=self.backups)

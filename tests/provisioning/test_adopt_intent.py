@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,12 +134,17 @@ _ROWS = st.lists(
 @given(st.dictionaries(st.sampled_from(MENUS_READ), _ROWS))
 @example({PPPOE: [{"authentication": "\udce7"}]})
 @example({PPPOE: [{"service-name": "\udce7"}]})
+@example({PPPOE: [{"authentication": "\0"}]})
 def test_whatever_a_router_has_the_intent_is_one_that_can_be(menus: dict[str, list[dict[str, Any]]]) -> None:
     rows = {
         menu: [{".id": f"*{number}", **_whole(menu, row)} for number, row in enumerate(found)]
         for menu, found in menus.items()
     }
-    intent_of(propose_intent(Found(Release(7, 18), rows)).body)
+    proposed = propose_intent(Found(Release(7, 18), rows))
+    intent_of(proposed.body)
+    kept = json.dumps([proposed.body, proposed.told], ensure_ascii=False)
+    kept.encode()
+    assert "\\u0000" not in kept  # which PostgreSQL holds in no text
 
 
 def _whole(menu: str, row: dict[str, str]) -> dict[str, str]:
