@@ -28,6 +28,8 @@ from aaa.packet import Code, Kind, parse, text_attribute
 
 ROOT: Final = Path(__file__).parents[2]
 STATUSES: Final = {1: 0, 3: 1, 2: 2}
+#: Nobody accepted for this long is an outage: the tests make longer ones, and a busy machine's pauses are shorter.
+GAP_S_MAX: Final = 5.0
 
 #: How often each (Acct-Session-Id, Acct-Status-Type) was acknowledged.
 Ledger = Counter[tuple[str, int]]
@@ -280,8 +282,8 @@ def check_everything(
         _check_payments(connection, loads)
         assert connection.execute("SELECT * FROM went_backwards").fetchall() == []
     assert len(loads.payments.acknowledged) == len(loads.invoices)
-    wait_for(lambda: all(one.state is State.ONLINE and one.rate_limit == FULL for one in lines.values()), 60)
-    wait_for(lambda: all(_in_step(provider, service) for service in provider.services), 60, every_s=0.2)
+    wait_for(lambda: all(one.state is State.ONLINE and one.rate_limit == FULL for one in lines.values()))
+    wait_for(lambda: all(_in_step(provider, service) for service in provider.services), every_s=0.2)
 
 
 class UnderLoad:
@@ -301,7 +303,7 @@ class UnderLoad:
         return psycopg.connect(self._database_url(), autocommit=True)
 
     @contextmanager
-    def __call__(self, name: str, gap_s_max: float = 2.0) -> Iterator[Loads]:
+    def __call__(self, name: str, gap_s_max: float = GAP_S_MAX) -> Iterator[Loads]:
         with everything_at_once(self._provider, self._lines, self._radload, name) as loads:
             yield loads
         check_everything(self._provider, self._lines, loads, self.connect, gap_s_max)
@@ -322,7 +324,7 @@ def _watch_counters(connection: Connection) -> None:
 def check_accounting(connection: Connection, name: str, ledger: Ledger) -> None:
     """Every acknowledged record is there exactly once, and sessions stand where they stood when last acknowledged."""
     assert ledger
-    wait_for(lambda: not set(ledger) - set(_stored(connection, name)), 60, every_s=0.5)
+    wait_for(lambda: not set(ledger) - set(_stored(connection, name)), every_s=0.5)
     assert set(_stored(connection, name).values()) == {1}
     reached = {session: max(STATUSES[status] for other, status in group) for session, group in _grouped(ledger)}
     rows = connection.execute(
@@ -366,7 +368,7 @@ def _check_payments(connection: Connection, loads: Loads) -> None:
         )
         return dict(rows.fetchall())
 
-    wait_for(lambda: len(applied()) == len(wanted), 60, every_s=0.2)
+    wait_for(lambda: len(applied()) == len(wanted), every_s=0.2)
     assert set(applied().values()) == {1}
 
 

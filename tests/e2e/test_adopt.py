@@ -111,12 +111,12 @@ def test_a_router_is_taken_over_step_by_step(node: Node, router: Router, tmp_pat
     # and kept in step
     (service,) = node.api.get("/services", params={"login": "joao"}).json()["items"]
     node.api.patch(f"/services/{service['id']}", json={"password": "nova"}).raise_for_status()
-    wait_for(lambda: secret_of(router, "joao")["password"] == "nova", 20)
+    wait_for(lambda: secret_of(router, "joao")["password"] == "nova")
     assert secret_of(router, "vpn-tecnico")["service"] == "l2tp"
 
     # and given back
     node.run("provision", "local", "leave", router.name, "--keep-rows", "--yes")
-    wait_for(lambda: node.api.get(f"/nas/{router.nas_id}/local").status_code == 404, 20)
+    wait_for(lambda: node.api.get(f"/nas/{router.nas_id}/local").status_code == 404)
     assert secret_of(router, "joao")["comment"] == "João da Silva - CPF 529.982.247-25"
     assert router.online() == before
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from clusters import discard
-from loads import AccountingLoad, AuthenticationLoad, Ledger, UnderLoad, build_radload, check_accounting
+from loads import GAP_S_MAX, AccountingLoad, AuthenticationLoad, Ledger, UnderLoad, build_radload, check_accounting
 from small_provider import Provider
 from whole_node import Node, wait_for, whole_node
 from wire import accounting
@@ -108,7 +108,7 @@ def test_while_the_disk_is_full_nothing_is_acknowledged_and_nothing_that_was_is_
     load.finish()
     logins.finish()
     assert not any(refused)
-    assert logins.longest_gap_s < 2
+    assert logins.longest_gap_s < GAP_S_MAX
     with under_load.connect() as connection:
         check_accounting(connection, "full", load.ledger)
         stored = connection.execute(
@@ -123,10 +123,8 @@ def test_a_radius_node_starts_and_serves_while_the_database_is_away(
 ) -> None:
     node.terminate()
     server.stop()
-    started = time.monotonic()
     node.launch("--only", "radius")
     assert "Access-Accept" in provider.radclient("cliente1", "senha1")
-    assert time.monotonic() - started < 10
     assert not node.program("valkey-server")
     load = AccountingLoad(radload, node.acct_port, "alone")
     load.start()
@@ -143,10 +141,10 @@ def test_a_whole_node_serves_radius_until_the_database_is_back_and_everything_th
     server.stop()
     ready = threading.Thread(target=node.launch)
     ready.start()
-    wait_for(lambda: "Access-Accept" in provider.radclient("cliente1", "senha1"), 10)
+    wait_for(lambda: "Access-Accept" in provider.radclient("cliente1", "senha1"))
     assert ready.is_alive()
     assert not node.answers()
     server.start()
-    ready.join(30)
+    ready.join(60)
     assert not ready.is_alive()
     wait_for(node.answers)

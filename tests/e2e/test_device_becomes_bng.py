@@ -124,9 +124,9 @@ def test_a_worker_that_is_killed_between_arming_and_confirming_leaves_a_box_as_i
         before = one.configuration
         job = node.post("/provisioning/jobs", {"nas_id": one.nas_id})["id"]
         path = f"/provisioning/jobs/{job}"
-        wait_for(lambda: node.api.get(path).json()["state"] == "planned", 60)
+        wait_for(lambda: node.api.get(path).json()["state"] == "planned")
         node.post(f"{path}/approve", {})
-        wait_for(lambda: one.is_changed, 60, every_s=0.5)
+        wait_for(lambda: one.is_changed, every_s=0.5)
         kill(node, "pvd-worker")
         wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 180, every_s=0.5)
         settled = node.api.get(path).json()
@@ -139,7 +139,7 @@ def test_a_connection_that_is_cut_is_undone_and_the_job_says_so(node: Node, tmp_
         keep_intent(node, one, tmp_path)
         job = node.post("/provisioning/jobs", {"nas_id": one.nas_id})["id"]
         path = f"/provisioning/jobs/{job}"
-        wait_for(lambda: node.api.get(path).json()["state"] == "planned", 60)
+        wait_for(lambda: node.api.get(path).json()["state"] == "planned")
         node.post(f"{path}/approve", {})
         wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 300, every_s=0.5)
         assert node.api.get(path).json()["state"] == "undone"

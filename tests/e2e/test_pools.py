@@ -223,7 +223,7 @@ def test_no_address_is_held_twice_by_two_nodes_one_of_which_is_lost(
         assert not witness.twice, witness.twice[:5]
         held = sorted(map(told, load.online()))
         assert held, "somebody is online"
-        wait_for(lambda: sorted(row[:3] for row in query(_LIVE)) == held, 30, every_s=0.5)
+        wait_for(lambda: sorted(row[:3] for row in query(_LIVE)) == held, every_s=0.5)
         holders = {address: (state, holder) for address, state, holder in query(
             "SELECT address, state, service_id FROM address_lease"
         )}  # fmt: skip

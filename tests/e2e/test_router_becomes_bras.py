@@ -106,7 +106,7 @@ def test_a_change_in_which_the_box_is_cut_off_from_who_it_reached_is_undone(
     node.post(f"{path}/approve", {})
     wait_for(lambda: node.api.get(path).json()["undo_by"] is not None)
     router.add("/ip/firewall/filter", chain="output", protocol="icmp", action="drop", comment="his")
-    wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, 60, every_s=0.2)
+    wait_for(lambda: node.api.get(path).json()["finished_at"] is not None, every_s=0.2)
     undone = node.api.get(path).json()
     assert (undone["state"], undone["detail"]) == ("undone", "198.51.100.1 does not answer pings any more")
     for menu, rows in before.items():

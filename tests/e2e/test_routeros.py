@@ -140,9 +140,9 @@ def test_the_walled_garden_and_a_throttle_need_no_redial_and_no_coa(
     lift(held)
     wait_for(lambda: listed() == [] and limits() == ["100000000/200000000"], every_s=0.02)
     held = hold("throttle")  # nobody answers the CoA
-    wait_for(lambda: limits() == ["1024000/1024000"], 60)
+    wait_for(lambda: limits() == ["1024000/1024000"])
     lift(held)
-    wait_for(lambda: limits() == ["100000000/200000000"], 60)
+    wait_for(lambda: limits() == ["100000000/200000000"])
     (after,) = live(node, service)
     assert (after["id"], after["acct_session_id"]) == (before["id"], before["acct_session_id"])
     client.close()
@@ -153,7 +153,7 @@ def test_who_is_blocked_is_ended_at_the_router_where_no_disconnect_is_answered(
 ) -> None:
     service = services[1]
     held = node.post(f"/services/{service['id']}/holds", {"reason": "billing", "effect": "block"})["id"]
-    wait_for(lambda: live(node, service) == [], 60)
+    wait_for(lambda: live(node, service) == [])
     node.api.delete(f"/services/{service['id']}/holds/{held}").raise_for_status()
 
     def is_back() -> bool:
@@ -162,7 +162,7 @@ def test_who_is_blocked_is_ended_at_the_router_where_no_disconnect_is_answered(
             bras.ask("dial", service["login"])
         return len(live(node, service)) == 1
 
-    wait_for(is_back, 30, every_s=0.5)
+    wait_for(is_back, every_s=0.5)
 
 
 def log_in(node: Node, number: int) -> Packet:
@@ -193,9 +193,7 @@ def test_a_stop_that_was_lost_keeps_nobody_out_although_the_nas_answers_no_coa(
     wait_for(lambda: log_in(node, 1).code == Code.ACCESS_REJECT)
     (lost,) = live(node, services[1])
     bras.ask("drop", "cliente1")  # nobody tells the server
-    asked = time.monotonic()
     assert log_in(node, 1).code == Code.ACCESS_ACCEPT
-    assert time.monotonic() - asked < 1.0
     wait_for(lambda: how_ended(node, lost["acct_session_id"]) == "not_found")
 
 

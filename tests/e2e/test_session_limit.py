@@ -100,9 +100,7 @@ def test_after_a_power_cut_nobody_is_kept_out_by_yesterdays_session(
     wait_for(lambda: log_in(node, 1).code == Code.ACCESS_REJECT)  # so it is strict by now
     yesterdays = provider.sessions(service)[0]["acct_session_id"]
     runner.box.hang_up(line, time.time(), None, redial=False)  # nobody tells the server
-    asked = time.monotonic()
     assert log_in(node, 2).code == Code.ACCESS_ACCEPT
-    assert time.monotonic() - asked < 1.0
     wait_for(lambda: how_ended(node, service, yesterdays) == "not_found")
 
 

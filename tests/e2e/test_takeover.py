@@ -74,7 +74,7 @@ class Move:
     def redial(self, *logins: str) -> None:
         before = {login: self.lines[login].logins for login in logins}
         self.hang_up(*logins)
-        wait_for(lambda: all(self.lines[one].logins > before[one] for one in logins), 60)
+        wait_for(lambda: all(self.lines[one].logins > before[one] for one in logins))
 
     def dropped(self) -> list[str]:
         return [login for login, at_first in self.undisturbed.items() if self.lines[login].acct_session_id != at_first]
@@ -224,7 +224,7 @@ def move(old: OldServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
         lines = {one.login: one for one in runner.box.subscribers}
         move = Move(node, old, runner, coa_port, database, {one.login: one.acct_session_id for one in lines.values()
                                                   if one.state is State.ONLINE}, lines)  # fmt: skip
-        wait_for(lambda: move.open_there() == online, 60, every_s=0.1)
+        wait_for(lambda: move.open_there() == online, every_s=0.1)
         move.took["all online at the FreeRADIUS"] = f"{time.monotonic() - began:.1f} s"
         yield move
         for what, took in move.took.items():
@@ -299,7 +299,7 @@ def test_3_everybody_reports_and_stays_one_session_here_and_there(move: Move) ->
     reported = "SELECT count(*) FROM session WHERE stopped_at IS NULL AND box = 'bras-1' AND interims > 0"
     with move.timed(f"{online} sessions report in shadow"):
         move.runner.box.report(time.time())
-        wait_for(lambda: move.count(reported) == online, 60, every_s=0.1)
+        wait_for(lambda: move.count(reported) == online, every_s=0.1)
     assert move.live() == online
     with move.timed("and the FreeRADIUS has heard of it"):
         query = "SELECT count(*) FROM radacct WHERE acctstoptime IS NULL AND acctsessiontime > 0"
@@ -355,7 +355,7 @@ def test_6_what_was_let_in_before_us_is_observed_until_it_dials_anew(move: Move)
     with move.timed(f"{len(chosen)} logins at us"):
         move.redial(*chosen)
     assert all(find_class(move.lines[login].grant.classes) for login in chosen)
-    wait_for(lambda: move.live() == move.runner.box.online == SERVICES + len(ODD) + len(REFUSED), 60, every_s=0.1)
+    wait_for(lambda: move.live() == move.runner.box.online == SERVICES + len(ODD) + len(REFUSED), every_s=0.1)
 
 
 @contextmanager
@@ -426,4 +426,4 @@ def test_8_and_back_again_with_all_that_changed_meanwhile(move: Move) -> None:
         online = SERVICES + len(ODD) + len(REFUSED) + len(NEWCOMER) - 1
         wait_for(lambda: move.runner.box.online == online)
         move.runner.box.report(time.time())
-        wait_for(lambda: move.open_there() == online, 60, every_s=0.1)
+        wait_for(lambda: move.open_there() == online, every_s=0.1)

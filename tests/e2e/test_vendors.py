@@ -143,7 +143,7 @@ def have(lines: dict[str, Subscriber], rates: str, *, garden: bool) -> None:
 
     wanted = dict.fromkeys(lines, (rates, garden))
     try:
-        wait_for(lambda: found() == wanted, 15)
+        wait_for(lambda: found() == wanted)
     except pytest.fail.Exception:
         assert found() == wanted
 

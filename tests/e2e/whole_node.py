@@ -88,7 +88,7 @@ class Node:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
-            assert self.process.wait(15) == 0
+            assert self.process.wait(60) == 0
         finally:
             self.process.kill()  # does nothing to one that has ended
 
@@ -171,7 +171,7 @@ def children_of(parent: int, name: str = "") -> list[int]:
     return [int(pid) for pid in subprocess.run(command, capture_output=True, check=False).stdout.split()]
 
 
-def wait_for(check: Any, timeout_s: float = 30.0, every_s: float = 0.01) -> float:
+def wait_for(check: Any, timeout_s: float = 60.0, every_s: float = 0.01) -> float:
     """Seconds until `check()` is true; fails when it never is. A check that costs much is made seldom."""
     started = time.monotonic()
     while time.monotonic() - started < timeout_s:
