@@ -302,10 +302,11 @@ def _record_line(day: str, alone: bool, record: AccountingRecord) -> str:
 
 
 def _state_line(state: SessionState) -> str:
-    """Where several records say something of the counters, they are counted anew with all others."""
+    """Where several records say something of the counters, or another than the last, all are counted anew."""
     counted = state.counted
-    told = sum(1 for point in state.points if point.input_octets or point.output_octets)
-    base = 0 if told < 2 else None
+    told = [point for point in state.points if point.input_octets or point.output_octets]
+    last = (state.session_seconds, state.updated_at)
+    base = 0 if not told or [(point.session_seconds, point.event_at) for point in told] == [last] else None
     values = (
         *state.key, state.started_at, state.updated_at, state.stopped_at, state.terminate_cause, state.service_id,
         state.fingerprint, state.session_seconds, counted.input_octets, counted.output_octets, state.input_packets,

@@ -137,6 +137,21 @@ def test_any_order_loss_repetition_and_batches_end_in_what_the_records_say(
     assert count == (len({one.dedupe_key for one in records}),)
 
 
+def test_a_late_record_that_comes_with_a_stop_of_zeros_is_not_taken_for_the_next(connection: Connection) -> None:
+    """Both in one batch, which is later than what is stored; its counters are not."""
+
+    def interim(minute: int) -> AccountingRecord:
+        octets, packets = minute * 3_000_000_000, minute * 3_000_000
+        return heard("b", Status.INTERIM, minute * 60, "1", seconds=minute * 60, octets=octets, packets=packets,
+                     gigawords=False)  # fmt: skip
+
+    for position, minute in enumerate((3, 1)):
+        store_batch(connection, [interim(minute)], ("n", "s", 1, position))
+    stop = heard("b", Status.STOP, 240, "1", seconds=240, packets=12_000_000)
+    store_batch(connection, [interim(2), stop], ("n", "s", 1, 2))
+    assert stored(connection)["b", "1"][2:5] == ("stop", 240, 9_000_000_000)
+
+
 def test_boxes_of_one_nas_entry_that_use_the_same_session_id_have_sessions_of_their_own(
     connection: Connection,
 ) -> None:
