@@ -15,10 +15,8 @@ from core import network
 from core.errors import ProvedorError
 from core.keyring import Keyring
 from provisioning.backups import drill, store
-from provisioning.backups.difference import masked
 from provisioning.backups.models import BackupState, DeviceBackup, RestoreDrill, Why
-from provisioning.backups.reading import ReadBy
-from provisioning.backups.statements import statements
+from provisioning.backups.texts import ReadBy
 from provisioning.jobs.intents import check_manageable
 from provisioning.routeros.values import text_of
 
@@ -29,7 +27,7 @@ backup_text_routes = APIRouter(prefix="/nas", tags=["device-backup-texts"])
 class BackupOut(Output):
     """What the box was from `taken_at` until `same_until` at least. `left_out`: what of its configuration is not in
     it. `changes`: what differs from the version before, without secrets; null for the first, and where that one could
-    not be opened."""
+    not be opened or is of another kind of box."""
 
     id: str
     nas_id: str
@@ -77,8 +75,8 @@ class BackupStateOut(Output):
 
 
 class DrillOut(Output):
-    """A version loaded into a simulated router. `ok`: null until it is done; else whether that router had the same
-    rows then. `not_played`: menus that the simulator does not have, with how many commands of theirs."""
+    """A version loaded into a simulated box. `ok`: null until it is done; else whether that box had the same then.
+    `not_played`: what the simulator does not have, with how often it occurs."""
 
     id: str
     nas_id: str
@@ -160,7 +158,7 @@ def _backup(session: Session, nas_id: str, backup_id: str) -> DeviceBackup:
 
 
 def _commands(keyring: Keyring, row: DeviceBackup) -> list[str]:
-    return [text_of(line) for line in masked(statements(store.open_text(keyring, row)))]
+    return [text_of(line) for line in store.opened(keyring, row).shown()]
 
 
 def _plain(row: DeviceBackup) -> dict[str, Any]:

@@ -16,13 +16,11 @@ from core.models.network import Nas
 from provedor.cli.common import Json, actor, print_json, print_table, runtime
 from provedor.runtime import Runtime
 from provisioning.backups import drill, store
-from provisioning.backups.difference import masked
 from provisioning.backups.models import BackupState, DeviceBackup, RestoreDrill, Why
-from provisioning.backups.statements import statements
 from provisioning.jobs.intents import check_manageable
 
 backup_app = typer.Typer(no_args_is_help=True, help="boxes' configurations, as they were")
-NasName = Annotated[str, typer.Argument(help="name of a NAS entry with access to its RouterOS API")]
+NasName = Annotated[str, typer.Argument(help="name of a NAS entry that Provedor manages")]
 BackupId = Annotated[int | None, typer.Argument(metavar="BACKUP", help="the newest without")]
 #: Boxes are read by the workers of the running node; an export of thousands of rows takes a router its time.
 PATIENCE_S = 300.0
@@ -80,11 +78,11 @@ def show(
     given = runtime()
     with given.database.transaction() as session:
         row = _version(given, nas, backup)
-        text = store.reveal(session, given.keyring, row, actor()) if secrets else store.open_text(given.keyring, row)
-    if secrets:
+        text = store.reveal(session, given.keyring, row, actor()) if secrets else None
+    if text is not None:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         return
-    for line in masked(statements(text)):
+    for line in store.opened(given.keyring, row).shown():
         typer.echo(line)
 
 
@@ -94,7 +92,7 @@ def diff(
     first: Annotated[int, typer.Argument(metavar="A")],
     second: Annotated[int, typer.Argument(metavar="B")],
 ) -> None:
-    """What version B has otherwise than version A, in RouterOS's commands; secrets are not shown."""
+    """What version B has otherwise than version A, in the box's own commands; secrets are not shown."""
     given = runtime()
     lines = store.compare(given.keyring, _version(given, nas, first), _version(given, nas, second))
     for line in lines or ["no difference"]:
@@ -103,7 +101,7 @@ def diff(
 
 @backup_app.command("restore-drill")
 def restore_drill(nas: NasName, backup: BackupId = None, as_json: Json = False) -> None:
-    """Load a version into a new simulated router, and compare what that has then."""
+    """Load a version into a new simulated box, and compare what that has then."""
     given = runtime()
     row = _version(given, nas, backup)
     with given.database.transaction() as session:
@@ -136,7 +134,11 @@ def history(nas: NasName, as_json: Json = False) -> None:
         typer.echo(f"between {_at(given, row.changed_since)} and {_at(given, row.taken_at)} (backup {row.id})")
         for one in row.changed_by:
             typer.echo(f"  by {_who(one)}")
-        lines = ["the version before could not be opened"] if row.changes is None else row.changes
+        lines = (
+            ["what it was before cannot be compared: it does not open, or was another kind of box"]
+            if row.changes is None
+            else row.changes
+        )
         for line in lines:
             typer.echo(f"  {line}")
 
@@ -200,7 +202,7 @@ def _outcome(row: RestoreDrill) -> str:
     if not row.ok:
         return f"failed, {len(row.differences or ())} differences"
     others = f"; not tried: {', '.join(row.not_played)}" if row.not_played else ""
-    return f"restored, {row.commands} commands, the same rows{others}"
+    return f"restored, {row.commands} commands, the same then{others}"
 
 
 def _body(row: DeviceBackup) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Drills: a version is opened and restored (see `restoring`), each month of every box, and when a person asks.
+"""Drills: a version is opened and restored (see `restoring`, `restoring_lines`), each month, and when a person asks.
 
 So a backup is known to open, to be whole, and to make a box what the old one was, before anybody needs it.
 """
@@ -17,9 +17,12 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import ProvedorError
 from core.keyring import Keyring
+from core.models.network import Nas
 from provisioning.backups import store
 from provisioning.backups.models import DeviceBackup, RestoreDrill
 from provisioning.backups.restoring import Outcome, restore
+from provisioning.backups.texts import ReadBy
+from provisioning.napalm.traits import traits_of
 from provisioning.routeros.schema import Release
 
 EVERY: Final = timedelta(days=30)
@@ -54,18 +57,28 @@ def carry_out(database: Database, keyring: Keyring, drill_id: int, clock: Clock)
     with database.transaction() as session:
         row = session.get(RestoreDrill, drill_id)
         backup = None if row is None or row.done_at is not None else session.get(DeviceBackup, row.backup_id)
-    if backup is None:
+        nas = None if backup is None else session.get_one(Nas, backup.nas_id)
+    if backup is None or nas is None:
         return
-    outcome = _tried(keyring, backup, clock)
+    outcome = _tried(keyring, backup, _platform(nas), clock)
     with database.transaction() as session:
         _conclude(session, drill_id, outcome, clock())
 
 
-def _tried(keyring: Keyring, backup: DeviceBackup, clock: Clock) -> Outcome:
+def _platform(nas: Nas) -> str:
+    """Empty for RouterOS, and where no such box is known."""
+    return "" if nas.management is None else traits_of(nas.management["driver"]).platform
+
+
+def _tried(keyring: Keyring, backup: DeviceBackup, platform: str, clock: Clock) -> Outcome:
     try:
         text = store.open_text(keyring, backup)
     except ProvedorError as error:
         return Outcome(0, (), (error.detail,))
+    if backup.read_by is ReadBy.RUNNING:
+        from provisioning.backups.restoring_lines import restore_lines  # noqa: PLC0415  (SSH, which is slow to import)
+
+        return restore_lines(text, platform)
     return restore(text, Release.parse(backup.release), lambda: clock().timestamp())
 
 

@@ -18,15 +18,20 @@ from sqlalchemy.orm import Session
 from core import network, outbox, topics
 from core.clock import Clock
 from core.database import Database
-from core.errors import Conflict, ProvedorError
+from core.errors import ProvedorError
 from core.keyring import Keyring
+from core.nas_management import ManagementAccess
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
 from provisioning import certificates
 from provisioning.backups import drill, store
+from provisioning.backups.device_reading import read_device
 from provisioning.backups.models import DeviceBackup, Why
 from provisioning.backups.reading import read_configuration
+from provisioning.backups.texts import Reading
 from provisioning.jobs.alone import alone_at
+from provisioning.jobs.engines import BoxKind, kind_of
+from provisioning.napalm.opening import access_of, check_approved, open_watched
 from provisioning.routeros.client import RouterOs
 
 #: A box that somebody is at is tried again after this.
@@ -49,8 +54,7 @@ class Backups:
     def take(self, nas_id: int, why: Why, job_id: int | None = None) -> DeviceBackup:
         """By whoever holds the box's lock. Raises ProvedorError."""
         access = self._access(nas_id)
-        with certificates.watched(self.database, nas_id, self.clock), closing(self.connect(access)) as client:
-            reading = read_configuration(client, access.user, self.wait)
+        reading = self._read_router(access) if isinstance(access, RouterOsAccess) else self._read_device(access)
         with self.database.transaction() as session:
             taken = store.Taken(nas_id, why, job_id, access.user, reading)
             return store.keep(session, self.keyring, taken, self.clock())[0]
@@ -92,10 +96,21 @@ class Backups:
     def _drill(self, payload: dict[str, Any]) -> None:
         drill.carry_out(self.database, self.keyring, payload["drill_id"], self.clock)
 
-    def _access(self, nas_id: int) -> RouterOsAccess:
+    def _read_router(self, access: RouterOsAccess) -> Reading:
+        with certificates.watched(self.database, access.nas_id, self.clock), closing(self.connect(access)) as client:
+            return read_configuration(client, access.user, self.wait)
+
+    def _read_device(self, access: ManagementAccess) -> Reading:
+        check_approved(access)
+        with closing(open_watched(self.database, access)) as device:
+            return read_device(device)
+
+    def _access(self, nas_id: int) -> RouterOsAccess | ManagementAccess:
+        """Raises Conflict or SealBroken."""
         with self.database.transaction() as session:
             nas = network.get_nas(session, nas_id)
-            access = network.access_of(nas, nas.address.partition("/")[0], self.keyring)
-        if access is None:
-            raise Conflict(f"NAS {nas.name} has no access to a RouterOS API: set `routeros`", field="routeros")
-        return access
+            if kind_of(nas) is BoxKind.NAPALM:
+                return access_of(nas, self.keyring)
+            router = network.access_of(nas, nas.address.partition("/")[0], self.keyring)
+        assert router is not None  # noqa: S101  (it is of that kind)
+        return router

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.models.base import Base, Id, enum_column
-from provisioning.backups.reading import ReadBy
+from provisioning.backups.texts import ReadBy
 
 
 class Why(StrEnum):

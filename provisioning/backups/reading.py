@@ -1,4 +1,4 @@
-"""A box's configuration as text, over its API, and who its log and history name.
+"""A RouterOS box's configuration as text, over its API, and who its log and history name.
 
 `/export` prints nothing over the API, so it goes into a file of the box, which is read and removed:
 
@@ -14,13 +14,13 @@ an earlier reading left behind, because the box went away, is removed by the nex
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 from provisioning.backups.actions import Action, actions_in
 from provisioning.backups.rows import ROW_MENUS, rows_text
 from provisioning.backups.statements import statements
+from provisioning.backups.texts import ReadBy, Reading
 from provisioning.routeros.client import RouterOs, Row
 from provisioning.routeros.errors import RouterOsError, Trap
 from provisioning.routeros.reading import read_rows, release_of
@@ -47,22 +47,6 @@ OTHER_MENUS: Final = (
     "/ipv6/firewall/raw", "/ipv6/nd", "/ipv6/route", "/ipv6/settings", "/mpls", "/port", "/routing",
     "/system/clock", "/system/note", "/system/ntp/server", "/tool",
 )  # fmt: skip
-
-
-class ReadBy(StrEnum):
-    EXPORT = "export"
-    ROWS = "rows"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """`left_out`: what of the configuration is not in the text, for people."""
-
-    text: str
-    release: Release
-    read_by: ReadBy
-    left_out: tuple[str, ...]
-    actions: tuple[Action, ...]
 
 
 #: Said of a reading without them.
@@ -92,7 +76,7 @@ def _read(client: RouterOs, wait: Callable[[float], None], others: Sequence[str]
         text = _exported(client, "", release, wait)
     except _Unreadable as why:
         return _by_rows(client, release, wait, str(why), others, actions)
-    return Reading(text, release, ReadBy.EXPORT, (), actions)
+    return Reading(text, _written(release), ReadBy.EXPORT, (), actions)
 
 
 def _sees_secrets(client: RouterOs, user: str) -> bool:
@@ -196,7 +180,7 @@ def _by_rows(
     rows = rows_text(read_rows(client, by_rows, release), release)
     text = "".join([f"# read by rows: {why}\n", rows, *files.values()])
     said = f"read by rows, since {why}: menus that Provedor knows"
-    return Reading(text, release, ReadBy.ROWS, (said, *left_out), actions)
+    return Reading(text, _written(release), ReadBy.ROWS, (said, *left_out), actions)
 
 
 def _small_files(
@@ -214,6 +198,10 @@ def _small_files(
         if any(statements(text)):
             files[menu] = text
     return files, left_out
+
+
+def _written(release: Release) -> str:
+    return ".".join(map(str, release))
 
 
 def _shown(client: RouterOs, menu: str, properties: Sequence[str], *queries: str) -> list[Row]:

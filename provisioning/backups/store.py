@@ -17,15 +17,12 @@ from sqlalchemy.orm import Session
 
 from core import audit, events, outbox, topics
 from core.audit import Actor
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.keyring import DEVICE_BACKUP, Keyring, SealBroken
 from core.models.network import Nas
 from provisioning.backups.actions import Action
-from provisioning.backups.difference import Compared, difference, digest
 from provisioning.backups.models import BackupState, DeviceAction, DeviceBackup, Why
-from provisioning.backups.reading import ReadBy, Reading
-from provisioning.backups.rows import ROW_MENUS
-from provisioning.backups.statements import statements
+from provisioning.backups.texts import ReadBy, Reading, Text
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.routeros.values import text_of
 
@@ -68,6 +65,11 @@ def open_text(keyring: Keyring, backup: DeviceBackup) -> str:
     return keyring.open(backup.text_encrypted, DEVICE_BACKUP).decode("utf-8", "surrogateescape")
 
 
+def opened(keyring: Keyring, backup: DeviceBackup) -> Text:
+    """Raises SealBroken."""
+    return Text(open_text(keyring, backup), backup.read_by)
+
+
 def reveal(session: Session, keyring: Keyring, backup: DeviceBackup, actor: Actor) -> str:
     """The text with its secrets; that somebody saw it is kept. Raises SealBroken."""
     text = open_text(keyring, backup)
@@ -76,16 +78,15 @@ def reveal(session: Session, keyring: Keyring, backup: DeviceBackup, actor: Acto
 
 
 def compare(keyring: Keyring, before: DeviceBackup, after: DeviceBackup) -> list[str]:
-    """Raises SealBroken."""
-    texts = open_text(keyring, before), open_text(keyring, after)
-    return difference(statements(texts[0]), statements(texts[1]), _compared(before.read_by, after.read_by))
+    """Raises SealBroken or Conflict."""
+    return opened(keyring, before).changes_to(opened(keyring, after))
 
 
 def keep(session: Session, keyring: Keyring, taken: Taken, now: datetime) -> tuple[DeviceBackup, bool]:
     """The version that the box has now, and whether it is a new one."""
     reading, before = taken.reading, newest(session, taken.nas_id)
     _keep_actions(session, taken.nas_id, reading.actions, now)
-    found = digest(statements(reading.text))
+    found = Text(reading.text, reading.read_by).digest()
     changes = None if before is None else _changes(keyring, before, reading)
     _looked(session, taken.nas_id, now)
     if before is not None and _is_same(before, reading, found, changes):
@@ -95,7 +96,7 @@ def keep(session: Session, keyring: Keyring, taken: Taken, now: datetime) -> tup
     since = None if before is None else before.same_until
     row = DeviceBackup(
         nas_id=taken.nas_id, taken_at=now, same_until=now, why=taken.why, job_id=taken.job_id,
-        release=".".join(map(str, reading.release)), read_by=reading.read_by, sha256=found,
+        release=reading.release, read_by=reading.read_by, sha256=found,
         octets=len(reading.text.encode("utf-8", "surrogateescape")), text_encrypted=sealed,
         left_out=list(reading.left_out), changed_since=since, changes=changes,
         changed_by=[] if since is None else _changed_by(session, taken, since, now),
@@ -127,7 +128,7 @@ def owe_due(session: Session, now: datetime) -> int:
         select(Nas.id)
         .outerjoin(BackupState, BackupState.nas_id == Nas.id)
         .where(
-            Nas.routeros.is_not(None),
+            or_(Nas.routeros.is_not(None), Nas.management.is_not(None)),
             Nas.address.not_like("%/%"),
             or_(BackupState.nas_id.is_(None), BackupState.due_at <= now),
             or_(BackupState.claimed_until.is_(None), BackupState.claimed_until < now),
@@ -162,19 +163,12 @@ def _is_same(before: DeviceBackup, reading: Reading, found: str, changes: Sequen
 
 
 def _changes(keyring: Keyring, before: DeviceBackup, reading: Reading) -> list[str] | None:
-    """None where the version before does not open."""
+    """None where the version before does not open, or is of a box of another kind."""
+    after = Text(reading.text, reading.read_by)
     try:
-        text = open_text(keyring, before)
-    except SealBroken:
+        return [text_of(line) for line in opened(keyring, before).changes_to(after)]
+    except (SealBroken, Conflict):
         return None
-    lines = difference(statements(text), statements(reading.text), _compared(before.read_by, reading.read_by))
-    return [text_of(line) for line in lines]
-
-
-def _compared(first: ReadBy, second: ReadBy) -> Compared:
-    if first is second is ReadBy.EXPORT:
-        return Compared()
-    return Compared(frozenset(ROW_MENUS), rows_only=first is not second)
 
 
 def _changed_by(session: Session, taken: Taken, since: datetime, now: datetime) -> list[dict[str, Any]]:

@@ -69,14 +69,5 @@ class Engine(Protocol):
     def change(self, job_id: int, journal: Journal) -> Change:
         """Raises ProvedorError."""
 
-    def keep_before(self, nas_id: int, job_id: int) -> None:
-        """What the box has, before it is changed. Raises ProvedorError where it cannot be kept."""
-
-    def keep_after(self, nas_id: int, job_id: int) -> None:
-        """And afterwards, as far as that can be."""
-
-    def drifted(self, session: Session, nas_id: int) -> None:
-        """It is no longer what it was when it was as it should be."""
-
     def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
         """The job was done: what is to be remembered of that. Returns its problems, which are still there."""

@@ -12,9 +12,6 @@ from core.database import Database
 from core.keyring import Keyring
 from core.routeros import RouterOsAccess
 from provisioning import certificates
-from provisioning.backups import store as backups
-from provisioning.backups.keeper import Backups
-from provisioning.backups.models import Why
 from provisioning.jobs import approval, facts, store
 from provisioning.jobs.engines import Look
 from provisioning.jobs.facts import Facts, Prepared
@@ -37,7 +34,6 @@ class RouterOsEngine:
     connect: Callable[[RouterOsAccess], RouterOs]
     clock: Clock
     wait: Callable[[float], None]
-    backups: Backups
 
     def look(self, nas_id: int, *, asked: bool) -> Look:
         del asked  # its certificate is held to what the NAS entry says, always
@@ -71,16 +67,6 @@ class RouterOsEngine:
         gone += facts.now_marked(prepared)
         facts.keep_owned(session, self.keyring, job.nas_id, added(plan, prepared.release), gone)
         return _told(plan)
-
-    def keep_before(self, nas_id: int, job_id: int) -> None:
-        self.backups.take(nas_id, Why.BEFORE_CHANGE, job_id)
-
-    def keep_after(self, nas_id: int, job_id: int) -> None:
-        self.backups.try_to_take(nas_id, Why.AFTER_CHANGE, job_id)
-
-    def drifted(self, session: Session, nas_id: int) -> None:
-        """Its configuration is kept while its log still says who it was."""
-        backups.owe(session, nas_id, Why.DRIFT, self.clock())
 
     def _read(self, known: Facts) -> tuple[Prepared, int]:
         """What the box has. Raises RouterOsError or InvalidInput."""

@@ -23,7 +23,9 @@ from core.keyring import Keyring
 from core.models.network import Nas
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
+from provisioning.backups import store as backups
 from provisioning.backups.keeper import Backups
+from provisioning.backups.models import Why
 from provisioning.credentials.keeper import Rotations
 from provisioning.jobs import drift, store
 from provisioning.jobs.alone import alone_at
@@ -96,15 +98,15 @@ class Provisioner:
 
     def _keep_drift(self, nas_id: int) -> None:
         try:
-            engine = self._engine(nas_id)
-            look = engine.look(nas_id, asked=False)
+            look = self._engine(nas_id).look(nas_id, asked=False)
         except ProvedorError as error:
             with self.database.transaction() as session:
                 drift.fail(session, nas_id, error.detail, self.clock())
             return
         with self.database.transaction() as session:
             if drift.keep(session, nas_id, look.commands, look.changes, look.problems, self.clock()):
-                engine.drifted(session, nas_id)
+                # while its log still says who it was
+                backups.owe(session, nas_id, Why.DRIFT, self.clock())
 
     def _run(self, job_id: int) -> None:
         """In a thread. One that fails comes again with its claim."""
@@ -129,18 +131,18 @@ class Provisioner:
         elif state in {JobState.RUNNING, JobState.UNKNOWN}:
             engine = self._engine(job.nas_id)
             self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).take_over())
-            engine.keep_after(job.nas_id, job_id)
+            self.backups.try_to_take(job.nas_id, Why.AFTER_CHANGE, job_id)
 
     def _carry_out(self, job_id: int, nas_id: int) -> None:
         """With what the box was before, and is after it, kept."""
         engine = self._engine(nas_id)
         try:
-            engine.keep_before(nas_id, job_id)
+            self.backups.take(nas_id, Why.BEFORE_CHANGE, job_id)
         except ProvedorError as error:
             self._finish(job_id, JobState.REFUSED, f"its configuration could not be kept first: {error.detail}")
             return
         self._conclude(engine, job_id, engine.change(job_id, self._journal(job_id)).run())
-        engine.keep_after(nas_id, job_id)
+        self.backups.try_to_take(nas_id, Why.AFTER_CHANGE, job_id)
 
     def _plan(self, job_id: int, nas_id: int) -> None:
         try:
@@ -160,7 +162,7 @@ class Provisioner:
             kind = kind_of(session.get_one(Nas, nas_id))
         if kind is BoxKind.NAPALM and self.napalm is not None:
             return self.napalm
-        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait, self.backups)
+        return RouterOsEngine(self.database, self.keyring, self.connect, self.clock, self.wait)
 
     def _journal(self, job_id: int) -> _Journal:
         return _Journal(self.database, self.clock, job_id)

@@ -71,13 +71,16 @@ class Device:
         with self._told():
             return str(self.driver.get_config(retrieve="running")["running"])
 
+    def said(self, command: str) -> str:
+        with self._told():
+            return str(self.driver.cli([command])[command])
+
     def sessions(self) -> int | None:
         """Subscribers online; None where there is nothing to ask, or the answer is another than we know."""
         if self.traits.sessions is None:
             return None
         command, pattern = self.traits.sessions
-        with self._told():
-            found = pattern.search(str(self.driver.cli([command])[command]))
+        found = pattern.search(self.said(command))
         return int(found[1]) if found else None
 
     def compare(self, candidate: str) -> list[str]:

@@ -12,14 +12,21 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 MASKED: Final = "***"
+#: How a box keeps a secret, before it.
+_HOW: Final = r"(?:cipher|simple|irreversible-cipher|hash2?|encrypted|sha\d+|ascii-text|hexadecimal|\d{1,2}[a-z]?)"
 #: What a word that announces a secret is followed by: perhaps how it is kept, then itself.
 _ANNOUNCED: Final = re.compile(
-    r"""((?:^|[\s"])(?:(?:shared-|server-)?key(?:-cipher)?|password|secret|community|authentication-key)"""
-    r"""(?:\s+(?:cipher|simple|irreversible-cipher|hash2?|encrypted|[0-9]))?\s+)("[^"]*"|[^\s;]+)""",
+    r"""((?:^|[\s"])(?:(?:pre-)?(?:shared-|server-)?key(?:-cipher|-string)?|(?:[a-z-]+-)?password|secret"""
+    r"""|(?<!set\s)community(?:\s+(?:read|write|ro|rw))?|authentication-key|authentication\s+text"""
+    r"""|message-digest-key\s+\d+\s+md5|standby\s+\d+\s+authentication(?!\s+md5))"""
+    rf"""(?:\s+{_HOW})?\s+)("[^"]*"|[^\s;]+)""",
     re.IGNORECASE,
 )
-#: How a box keeps a secret, before it.
-_KEPT_AS: Final = re.compile(r"\s+(?:cipher|simple|irreversible-cipher|hash2?|encrypted|[0-9])\s+\*\*\*")
+#: A secret as boxes keep it is one wherever it stands.
+_CIPHERED: Final = re.compile(r"%\^%#.*?%\^%#|%@%@.*?%@%@|\$1[acd]\$\S+|\$(?:1|2[aby]|5|6|8|9|14|sha512)\$[^\s\";]+")
+#: Of SNMPv3 users both secrets are behind words of many forms.
+_SNMP_USER: Final = re.compile(r"(snmp-server user .*?\s(?:auth|priv)\s).*")
+_KEPT_AS: Final = re.compile(rf"\s+{_HOW}\s+\*\*\*", re.IGNORECASE)
 #: Words after `key`, `secret` … that say what it is for.
 _NO_SECRET: Final = frozenset({"cipher", "simple", "chain", "encrypted", "interface", "{"})
 
@@ -27,6 +34,7 @@ _NO_SECRET: Final = frozenset({"cipher", "simple", "chain", "encrypted", "interf
 def mask(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, MASKED)
+    text = _SNMP_USER.sub(rf"\1{MASKED}", _CIPHERED.sub(MASKED, text))
     return _ANNOUNCED.sub(lambda found: found[0] if found[2] in _NO_SECRET else f"{found[1]}{MASKED}", text)
 
 
@@ -67,9 +75,9 @@ def expected(lines: Sequence[str]) -> tuple[set[tuple[str, ...]], set[tuple[str,
     return there, gone - there
 
 
-def paths(configuration: str) -> set[tuple[str, ...]]:
-    """Every line with those that it stands below."""
-    found = set[tuple[str, ...]]()
+def paths(configuration: str) -> list[tuple[str, ...]]:
+    """Every line with those that it stands below; what is behind `#` or `!` is none."""
+    found: list[tuple[str, ...]] = []
     above: list[tuple[int, str]] = []
     for raw in configuration.splitlines():
         words = raw.strip()
@@ -79,7 +87,7 @@ def paths(configuration: str) -> set[tuple[str, ...]]:
         while above and above[-1][0] >= indent:
             above.pop()
         above.append((indent, words))
-        found.add(tuple(one for _, one in above))
+        found.append(tuple(one for _, one in above))
     return found
 
 

@@ -16,20 +16,19 @@ from sqlalchemy.orm import Session
 from core import events, outbox, topics
 from core.clock import Clock
 from core.database import Database
-from core.errors import Conflict
 from core.keyring import NAS_SECRET, PROVISIONING_PLAN, Keyring
 from core.models.network import Nas
-from core.nas_management import ManagementAccess, management_of
+from core.nas_management import ManagementAccess
 from provisioning.jobs import intents, store
 from provisioning.jobs.engines import Look
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.jobs.rollouts import online
-from provisioning.napalm import diffs, host_keys, names
+from provisioning.napalm import diffs, names
 from provisioning.napalm.bng import BngIntent, Surroundings, render
 from provisioning.napalm.change import DeviceChange
-from provisioning.napalm.devices import Device, Facts, open_device
-from provisioning.napalm.errors import HostKeyRefused
+from provisioning.napalm.devices import Facts
 from provisioning.napalm.models import ManagedDevice
+from provisioning.napalm.opening import access_of, check_approved, open_watched
 from provisioning.napalm.plan_names import lacking
 from provisioning.napalm.traits import traits_of
 from provisioning.outcome import Journal
@@ -62,20 +61,19 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class NapalmEngine:
-    """`templates`: a provider's own. `open_device`: as devices has it."""
+    """`templates`: a provider's own."""
 
     database: Database
     keyring: Keyring
     clock: Clock
     wait: Callable[[float], None]
     templates: Path | None = None
-    open_device: Callable[[ManagementAccess, Sequence[str], str | None], Device] = open_device
 
     def look(self, nas_id: int, *, asked: bool) -> Look:
         known = self._read(nas_id)
-        if known.access.host_key is None and not asked:
-            raise Conflict("its SSH host key was not approved yet: plan a change, look at the key, and approve")
-        device = self.open(known.access, known.secrets)
+        if not asked:
+            check_approved(known.access)
+        device = open_watched(self.database, known.access, known.secrets)
         try:
             facts, environment, sessions = device.facts(), device.environment(), device.sessions()
             running = device.running()
@@ -101,41 +99,24 @@ class NapalmEngine:
         with self.database.transaction() as session:
             job = store.get_job(session, job_id)
             prepared = _open_prepared(self.keyring, job)
-            access = _access(session.get_one(Nas, job.nas_id), self.keyring)
+            access = access_of(session.get_one(Nas, job.nas_id), self.keyring)
             access = replace(access, host_key=access.host_key or job.host_key)
         name = f"provedor-{job_id}"
         return DeviceChange(
-            connect=lambda: self.open(access, prepared.secrets, name), name=name, traits=traits_of(access.driver),
-            candidate=prepared.candidate, diff=prepared.diff, serial=prepared.serial, journal=journal, wait=self.wait,
+            connect=lambda: open_watched(self.database, access, prepared.secrets, name), name=name,
+            traits=traits_of(access.driver), candidate=prepared.candidate, diff=prepared.diff, serial=prepared.serial,
+            journal=journal, wait=self.wait,
         )  # fmt: skip
-
-    def keep_before(self, nas_id: int, job_id: int) -> None:
-        """The box undoes by itself; whole configurations are kept of RouterOS boxes only."""
-
-    def keep_after(self, nas_id: int, job_id: int) -> None:
-        """As before it."""
-
-    def drifted(self, session: Session, nas_id: int) -> None:
-        """It is told of as any drift."""
 
     def keep_done(self, session: Session, job: ProvisioningJob) -> Sequence[str]:
         """What is there now to be named is read soon, when nobody is at the box any more."""
         outbox.enqueue(session, topics.DRIFT_DUE, {"nas_id": job.nas_id}, due_at=self.clock() + LOOK_AFTER)
         return _told(job.cannot_undo)
 
-    def open(self, access: ManagementAccess, secrets: Sequence[str] = (), name: str | None = None) -> Device:
-        """As `open_device`; another host key than the approved one is told of, once."""
-        try:
-            device = self.open_device(access, secrets, name)
-        except HostKeyRefused as refused:
-            self._keep_refused(access.nas_id, refused.seen)
-            raise
-        return device
-
     def _read(self, nas_id: int) -> _Known:
         with self.database.transaction() as session:
             nas = session.get_one(Nas, nas_id)
-            access = _access(nas, self.keyring)
+            access = access_of(nas, self.keyring)
             secret = self.keyring.open_text(nas.secret_encrypted, NAS_SECRET)
             intent = intents.read_bng_intent(intents.get_intent(session, nas_id))
             around = Surroundings(secret, nas.coa_port, nas.names, nas.options)
@@ -177,28 +158,10 @@ class NapalmEngine:
             if after and after != before:
                 events.record(session, "provisioning.names_missing", "nas", nas_id, missing=after[:TOLD_MAX])
 
-    def _keep_refused(self, nas_id: int, seen: str) -> None:
-        with self.database.transaction() as session:
-            session.execute(insert(ManagedDevice).values(nas_id=nas_id).on_conflict_do_nothing())
-            row = session.get_one(ManagedDevice, nas_id, with_for_update=True)
-            if row.refused_host_key == seen:
-                return
-            row.refused_host_key = seen
-            events.record(session, "nas.host_key_refused", "nas", nas_id, host_key=seen,
-                          fingerprint=host_keys.fingerprint(seen))  # fmt: skip
-
 
 def _names(platform: str, configuration: str) -> dict[str, list[str]] | None:
     """None where we know no names of this platform."""
     return names.read(platform, configuration) if names.knows(platform) else None
-
-
-def _access(nas: Nas, keyring: Keyring) -> ManagementAccess:
-    """Raises Conflict or SealBroken."""
-    access = management_of(nas, keyring)
-    if access is None:
-        raise Conflict(f"NAS {nas.name} is not managed: set `management`", field="management")
-    return access
 
 
 def _open_prepared(keyring: Keyring, job: ProvisioningJob) -> Prepared:

@@ -36,23 +36,28 @@ class Traits:
     can_roll_back: bool = True
     #: A command, and where in its answer the subscribers online are.
     sessions: tuple[str, re.Pattern[str]] | None = None
+    #: The last line of a configuration that is whole.
+    ends_with: str | None = None
+    #: A command that says who changed it last, where the driver leaves that out of the configuration.
+    changed_by: str | None = None
 
 
 _NO_CONFIRM: Final = "NAPALM's driver for {} knows no commit that has to be confirmed"
 TRAITS: Final[Mapping[str, Traits]] = {
     "ios": Traits(
-        "cisco_ios", discards=False,
+        "cisco_ios", discards=False, ends_with="end",
         sessions=("show pppoe summary", re.compile(r"^TOTAL\s+(\d+)", re.MULTILINE)),
+        changed_by="show running-config | include Last configuration change",
     ),
-    "iosxr": Traits("cisco_iosxr", cannot_undo=_NO_CONFIRM.format("IOS XR")),
-    "eos": Traits("", named_by="config_session"),
+    "iosxr": Traits("cisco_iosxr", cannot_undo=_NO_CONFIRM.format("IOS XR"), ends_with="end"),
+    "eos": Traits("", named_by="config_session", ends_with="end"),
     "junos": Traits(
         "juniper_junos", by_indentation=False,
         sessions=("show subscribers count", re.compile(r"Total subscribers: (\d+)", re.IGNORECASE)),
     ),
     "nxos_ssh": Traits("", cannot_undo=_NO_CONFIRM.format("NX-OS")),
     "huawei_vrp8": Traits(
-        "huawei_vrp8", named_by="trial_name", compares_again=False,
+        "huawei_vrp8", named_by="trial_name", compares_again=False, ends_with="return",
         sessions=("display access-user online-total-number", re.compile(r"Total users\s*: *(\d+)", re.IGNORECASE)),
     ),
     "sros": Traits(

@@ -19,17 +19,22 @@ from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models.system import AuditEntry
+from provisioning.backups import store as backups
+from provisioning.backups.models import BackupState, DeviceBackup
+from provisioning.backups.texts import ReadBy
 from provisioning.jobs import store
 from provisioning.jobs.models import JobState, ProvisioningJob
 from provisioning.jobs.runner import Provisioner
 from provisioning.napalm.engine import NapalmEngine
 from provisioning.napalm.plan_names import DevicePlanNames
 from provisioning.routeros.client import RouterOs
-from provisioning.simulators.ssh import SshServer
+from provisioning.simulators.ssh import Fault, FaultKind, SshServer
+from provisioning.simulators.ssh.box import Changed
 from provisioning.simulators.ssh.configuration import parse
 
 API = "/api/v1"
 RADIUS = {"radius": {"servers": [{"address": "192.0.2.10"}]}}
+SHOWS = {"huawei_vrp8": "display current-configuration", "ios": "show running-config"}
 VENDORS = {"huawei_vrp8": "huawei", "ios": "cisco"}
 
 
@@ -45,6 +50,8 @@ class House:
         work_off(self.database, {
             topics.PROVISIONING_DUE.name: self.provisioner.handle_due,
             topics.DRIFT_DUE.name: self.provisioner.handle_drift,
+            topics.BACKUP_DUE.name: self.provisioner.backups.handle_due,
+            topics.DRILL_DUE.name: self.provisioner.backups.handle_drill,
         })  # fmt: skip
 
     def get(self, path: str) -> dict[str, Any]:
@@ -64,6 +71,18 @@ class House:
         assert answer.status_code == 200, answer.text
         self.work()
         return self.get(f"/provisioning/jobs/{job['id']}")
+
+    def versions(self) -> list[dict[str, Any]]:
+        return self.get(f"/nas/{self.nas_id}/backups")["items"]  # type: ignore[no-any-return]
+
+    def looked(self) -> dict[str, Any]:
+        """What became of a look at its configuration that a person asked for."""
+        answer = self.client.post(f"{API}/nas/{self.nas_id}/backups")
+        assert answer.status_code == 202, answer.text
+        self.work()
+        with self.database.transaction() as session:
+            state = session.get_one(BackupState, int(self.nas_id))
+        return {"error": state.error, "checked": state.checked_at is not None}
 
     def events(self) -> list[str]:
         return [one["type"] for one in self.get("/events?limit=200")["items"]]
@@ -371,3 +390,87 @@ def test_an_intent_says_what_of_it_cannot_be(house: House) -> None:
     ):
         answer = house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": intent})
         assert (answer.status_code, answer.json().get("field")) == (422, field), answer.text
+
+
+# Configurations kept
+
+
+def test_what_a_box_was_before_and_is_after_a_change_is_kept_sealed(house: House) -> None:
+    job = house.approved(house.planned(RADIUS))
+    before, after = house.versions()
+    assert [(one["why"], one["job_id"], one["read_by"]) for one in (before, after)] == [
+        ("before_change", job["id"], "running"), ("after_change", job["id"], "running"),
+    ]  # fmt: skip
+    assert after["changed_by"] == [{"job_id": int(job["id"]), "approved_by": job["approved_by"]}]
+    assert any(line.startswith("+ radius") for line in after["changes"])
+    assert SECRET not in str(after)
+    shown = house.get(f"/nas/{house.nas_id}/backups/{after['id']}?against={before['id']}")
+    assert (shown["difference"], SECRET in str(shown)) == (after["changes"], False)
+    with house.database.transaction() as session:
+        for row in session.scalars(select(DeviceBackup)):
+            assert SECRET.encode() not in row.text_encrypted
+            assert "interface" in backups.open_text(house.provisioner.keyring, row)
+    house.looked()
+    assert [one["id"] for one in house.versions()] == [before["id"], after["id"]]
+
+
+def test_nothing_is_changed_at_a_box_whose_configuration_could_not_be_kept(house: House) -> None:
+    job = house.planned()
+    for _ in range(2):
+        house.one.box.faults.order(Fault(FaultKind.REFUSE, SHOWS[house.one.driver], message="% Memory is low"))
+    refused = house.approved(job)
+    assert (refused["state"], house.one.changed, house.versions()) == ("refused", False, [])
+    assert refused["detail"].startswith("its configuration could not be kept first: its configuration did not come")
+
+
+def test_who_drifted_from_it_is_named_as_the_box_names_him(house: House) -> None:
+    assert house.approved(house.planned())["state"] == "done"
+    below = house.one.box.running.below
+    below[:] = [line for line in below if SEEN[house.one.driver] not in line.text]
+    house.one.box.changed = Changed(house.one.clock() + 60, "joao")
+    assert house.checked()["drift"]
+    newest = house.versions()[-1]
+    assert newest["why"] == "drift"
+    assert {"user": "joao", "actions": ["changed the configuration"]} in newest["changed_by"]
+    assert any(line.startswith("- ") and SEEN[house.one.driver] in line for line in newest["changes"])
+    (told,) = [one for one in house.get(f"/nas/{house.nas_id}/changes")["items"] if one["backup_id"] == newest["id"]]
+    assert told["changes"] == newest["changes"]
+
+
+def test_a_box_whose_key_nobody_approved_is_not_read_and_that_is_said(house: House) -> None:
+    assert "was not approved yet" in house.looked()["error"]
+    assert house.one.box.faults.commands == 0
+    assert house.approved(house.planned())["state"] == "done"
+    assert house.looked() == {"error": None, "checked": True}
+
+
+def test_a_managed_box_is_read_by_the_clock_as_any(house: House) -> None:
+    with house.database.transaction() as session:
+        assert backups.owe_due(session, utc_now()) == 1
+        assert backups.owe_due(session, utc_now()) == 0
+
+
+def test_a_version_is_restored_in_a_drill(house: House) -> None:
+    house.approved(house.planned(RADIUS))
+    newest = house.versions()[-1]
+    path = f"/nas/{house.nas_id}/backups/{newest['id']}"
+    assert house.client.post(f"{API}{path}/drill").status_code == 202
+    house.work()
+    (done,) = house.get(f"/nas/{house.nas_id}/drills")["items"]
+    assert (done["ok"], done["not_played"], done["differences"]) == (True, [], [])
+    assert done["commands"] > 10
+    text = house.client.get(f"{API}{path}/text").text
+    assert text.splitlines()[-1] == {"huawei_vrp8": "return", "ios": "end"}[house.one.driver]
+
+
+@huawei
+def test_a_box_that_becomes_one_of_another_kind_begins_anew(house: House) -> None:
+    house.approved(house.planned())
+    with house.database.transaction() as session:
+        row = session.scalars(select(DeviceBackup).order_by(DeviceBackup.id.desc()).limit(1)).one()
+        row.read_by = ReadBy.EXPORT
+    house.looked()
+    *_, before, after = house.versions()
+    assert (before["read_by"], after["read_by"], after["changes"]) == ("export", "running", None)
+    shown = house.get(f"/nas/{house.nas_id}/backups/{after['id']}?against={before['id']}")
+    assert shown["error"] == "one is of a RouterOS box and the other is not: there is nothing to compare"

@@ -50,14 +50,23 @@ class Device:
 
     @property
     def configuration(self) -> str:
-        client = netmiko.ConnectHandler(
+        """Without who changed it last."""
+        with self._client() as client:
+            said = str(client.send_command(SEEN[self.platform][0]))
+        return "\n".join(line for line in said.splitlines() if "Last configuration" not in line)
+
+    def change(self, *lines: str) -> None:
+        """By somebody at the box."""
+        with self._client() as client:
+            client.send_config_set(lines)
+            if self.platform == "huawei_vrp8":
+                client.commit()
+
+    def _client(self) -> netmiko.BaseConnection:
+        return netmiko.ConnectHandler(
             device_type=PLATFORMS[self.platform][2], host=self.address, port=self.port, username="provedor",
             password=PASSWORD,
         )  # fmt: skip
-        try:
-            return str(client.send_command(SEEN[self.platform][0]))
-        finally:
-            client.disconnect()
 
     @property
     def is_changed(self) -> bool:
@@ -112,7 +121,29 @@ def test_a_box_becomes_a_bng(node: Node, platform: str, number: int, tmp_path: P
         refused = node.api.post("/plans", json={"name": f"p{number}", "down_kbps": 1, "up_kbps": 1, "profile": "Gold"})
         assert (refused.status_code, refused.json()["field"]) == (422, "profile")
         assert one.name in refused.json()["detail"]
+        keeps_its_configuration(node, one)
         node.api.put(f"/nas/{one.nas_id}/intent", json={"body": {"serves": []}}).raise_for_status()
+
+
+def keeps_its_configuration(node: Node, one: Device) -> None:
+    """Before and after the change, and what somebody does at the box afterwards; restored in a drill."""
+    silver = "qos-profile silver" if one.platform == "huawei_vrp8" else "policy-map silver"
+    one.change(silver)
+    node.run("provision", "backup", "take", one.name)
+    kept = json.loads(node.run("provision", "backup", "list", one.name, "--json"))["backups"]
+    assert [version["why"] for version in kept] == ["asked", "after_change", "before_change"]
+    history = node.run("provision", "history", one.name)
+    assert f"+ {SEEN[one.platform][1]}" in history
+    assert history.endswith(f"by provedor at the box: changed the configuration\n  + {silver}\n"), history
+    shown = node.run("provision", "backup", "show", one.name)
+    assert silver in shown
+    for text in (
+        history,
+        shown,
+        node.run("provision", "backup", "diff", one.name, str(kept[2]["id"]), str(kept[0]["id"])),
+    ):
+        assert NAS_SECRET not in text
+    assert "the same then\n" in node.run("provision", "backup", "restore-drill", one.name)
 
 
 def test_a_worker_that_is_killed_between_arming_and_confirming_leaves_a_box_as_it_was(

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from provisioning.simulators.ssh.configuration import Line
@@ -14,6 +15,17 @@ from provisioning.simulators.ssh.faults import FaultKind, Faults
 
 #: How late a slow answer is.
 SLOW_S: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """When what runs was changed last, and by whom."""
+
+    at: float
+    user: str
+
+    def written(self, form: str) -> str:
+        return datetime.fromtimestamp(self.at, UTC).strftime(form)
 
 
 class Cut(Exception):
@@ -31,8 +43,12 @@ class Box(ABC):
     #: Waits for so many seconds.
     pause: Callable[[float], None] = time.sleep
     faults: Faults = field(default_factory=Faults)
+    changed: Changed | None = None
     #: One command at a time.
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def change_by(self, user: str) -> None:
+        self.changed = Changed(self.clock(), user)
 
     @abstractmethod
     def lets_in(self) -> bool:

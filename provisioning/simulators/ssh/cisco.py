@@ -36,7 +36,8 @@ GRAMMAR: Final[Grammar] = {
         rule(r"aaa server radius dynamic-author", "locsvr-da-radius"),
         rule(rf"aaa (authentication|authorization|accounting) {_TEXT}", single=4),
         rule(rf"radius server {_NAME}", "radius-server"),
-        rule(rf"radius-server {_TEXT}", single=3),
+        rule(r"radius-server (timeout|retransmit|deadtime|key) .+", single=2),
+        rule(rf"radius-server {_TEXT}"),
         rule(rf"ip radius source-interface {_NAME}", single=3),
         rule(rf"ip local pool {_NAME} {_ADDRESS} {_ADDRESS}"),
         rule(rf"ipv6 local pool {_NAME} {_ADDRESS}/\d+ \d+", single=4),
@@ -276,6 +277,7 @@ class _Cisco(Dialogue):
                 continue
             entered = self.box.enter(above, view, command)
             if entered is not None:
+                self.box.change_by(self.user)
                 self._go(view, path, command, entered)
                 return ""
         return INVALID
@@ -348,6 +350,7 @@ class _Cisco(Dialogue):
         if octets is None:
             return f"%Error opening {path} (No such file or directory)"
         self.box.running = parse(octets.decode())
+        self.box.change_by(self.user)
         return "Total number of passes: 1\nRollback Done"
 
     def _copy(self, rest: str) -> str:
@@ -367,6 +370,7 @@ class _Cisco(Dialogue):
         if octets is None:
             return f"%Error opening {path} (No such file or directory)"
         refused = self.box.merge(octets.decode())
+        self.box.change_by(self.user)
         said = "".join(f"{line}\n{INVALID}" for line in refused)
         return f"{said}{len(octets)} bytes copied in 0.300 secs (1000 bytes/sec)"
 
@@ -408,13 +412,19 @@ class _Cisco(Dialogue):
             return self._increments(increments[1])
         known: dict[str, Callable[[], str]] = {
             "version": self._version, "hosts": lambda: "Default domain is example.net", "archive": self._archive,
-            "running-config": lambda: f"Building configuration...\n\n{show(self.box.running, '!')}\nend",
+            "running-config": self._running_config,
             "startup-config": lambda: f"{show(self.box.startup, '!')}\nend",
             "ip interface brief": self._interfaces, "archive config rollback timer": self._timer,
             "pppoe summary": self._pppoe,
         }  # fmt: skip
         found = known.get(what)
         return found() if found else INVALID
+
+    def _running_config(self) -> str:
+        changed = self.box.changed
+        when = "" if changed is None else changed.written("%H:%M:%S UTC %a %b %-d %Y")
+        said = "" if changed is None else f"! Last configuration change at {when} by {changed.user}\n"
+        return f"Building configuration...\n\n{said}{show(self.box.running, '!')}\nend"
 
     def _increments(self, path: str) -> str:
         octets = self.box.files.get(_name(path))

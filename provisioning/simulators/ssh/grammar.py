@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,3 +60,18 @@ def _replaced(above: Line, words: str, taken: Rule) -> Line | None:
         return None
     first = words.split()[: taken.single]
     return next((one for one in above.below if one.text.split()[: taken.single] == first), None)
+
+
+def load(grammar: Grammar, configuration: Line) -> tuple[Line, list[tuple[str, ...]]]:
+    """What a box without configuration has after these lines; and those that it does not take, each below others."""
+    root = Line("")
+    return root, list(_load(grammar, TOP, root, configuration, ()))
+
+
+def _load(grammar: Grammar, view: str, above: Line, given: Line, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for one in given.below:
+        taken = find_rule(grammar, view, one.text)
+        if taken is None:
+            yield (*path, one.text)
+            continue
+        yield from _load(grammar, taken.view or "", enter(above, one.text, taken), one, (*path, one.text))

@@ -399,6 +399,7 @@ class _Huawei(Dialogue):
         if self.base != self.box.version:
             return "Error: The running configuration was changed by another user: run refresh configuration candidate."
         self.box.running, self.candidate, self.box.version = self.candidate, None, self.box.version + 1
+        self.box.change_by(self.user)
         return ""
 
     def _abort(self, words: list[str]) -> str:
@@ -456,8 +457,7 @@ class _Huawei(Dialogue):
         shown: dict[str, Callable[[], str]] = {
             "screen-length 0 temporary": self._paging, "display version": self._version,
             "display device manufacture-info": self._manufacture,
-            "display current-configuration": lambda: f"!Software Version V800R021C10\n{show(self.box.running, '#')}\n"
-                                                     "return",
+            "display current-configuration": self._current_configuration,
             "display saved-configuration": lambda: f"{show(self.box.saved, '#')}\nreturn",
             "display configuration trial status": self._trial_status,
             "display access-user online-total-number": lambda: f" Total users  : {self.box.sessions}",
@@ -481,6 +481,12 @@ class _Huawei(Dialogue):
             "Copyright (C) 2012-2021 Huawei Technologies Co., Ltd.\n"
             f"HUAWEI {self.box.model} uptime is 12 days, 3 hours, 5 minutes"
         )
+
+    def _current_configuration(self) -> str:
+        changed = self.box.changed
+        when = "" if changed is None else changed.written("%Y-%m-%d %H:%M:%S+00:00")
+        said = "" if changed is None else f"!Last configuration was updated at {when} by {changed.user}\n"
+        return f"!Software Version V800R021C10\n{said}{show(self.box.running, '#')}\nreturn"
 
     def _manufacture(self) -> str:
         return (
