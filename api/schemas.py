@@ -496,12 +496,14 @@ class RouterOsApi(Input):
 
 class NasManagement(Input):
     """How a box other than a RouterOS is managed (docs/provisioning.md). `driver`: ios, iosxr, eos, junos, nxos_ssh,
-    huawei_vrp8, or the name of a NAPALM community driver that is installed."""
+    huawei_vrp8, or the name of a NAPALM community driver that is installed. With a `credential`, user and password
+    are that one's, which other boxes have as well."""
 
     driver: Annotated[str, StringConstraints(min_length=1, max_length=41, pattern="^[a-z][a-z0-9_]*$")]
     address: Text | None = Field(None, description="where it is managed; null: at the entry's own address")
     port: Annotated[int, Field(ge=1, le=65535), Number] = 22
-    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
+    user: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain] | None = None
+    credential: Annotated[str, StringConstraints(min_length=1, max_length=64), Plain] | None = None
     host_key: (
         Annotated[
             str,
@@ -515,9 +517,9 @@ class NasManagement(Input):
 
 
 class NasManagementSecret(Input):
-    """`enable`: where a login alone is not privileged. Goes in only."""
+    """`enable`: where a login alone is not privileged. `password`: not with a credential. Goes in only."""
 
-    password: Secret
+    password: Secret | None = None
     enable: Secret | None = None
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from core import audit, events
+from core import audit, box_passwords, events
 from core.audit import Actor
 from core.edits import flush_unique
 from core.errors import Conflict, InvalidInput, NotFound
-from core.keyring import DEVICE_CREDENTIAL, ROUTEROS_PASSWORD, Keyring
+from core.keyring import DEVICE_CREDENTIAL, Keyring
 from core.models.network import DeviceCredential, Nas
 
 _UNIQUE = {"uq_device_credential_name": "name"}
@@ -30,18 +30,18 @@ def get_credential(session: Session, credential_id: int, *, lock: bool = False) 
     return found
 
 
-def find_by_name(session: Session, name: str) -> DeviceCredential:
-    """Raises InvalidInput."""
+def find_by_name(session: Session, name: str, *, field: str) -> DeviceCredential:
+    """`field`: where it was named. Raises InvalidInput."""
     found = session.scalar(select(DeviceCredential).where(DeviceCredential.name == name))
     if found is None:
-        raise InvalidInput(f"there is no credential {name}", field="routeros.credential")
+        raise InvalidInput(f"there is no credential {name}", field=field)
     return found
 
 
 def boxes_of(session: Session, credential: DeviceCredential) -> Sequence[Nas]:
     """NAS entries that have it."""
-    query = select(Nas).where(Nas.routeros["credential"].astext == credential.name).order_by(Nas.id)
-    return session.scalars(query).all()
+    named = [column["credential"].astext == credential.name for column in (Nas.routeros, Nas.management)]
+    return session.scalars(select(Nas).where(or_(*named)).order_by(Nas.id)).all()
 
 
 def create_credential(session: Session, keyring: Keyring, values: Mapping[str, Any], actor: Actor) -> DeviceCredential:
@@ -59,9 +59,12 @@ def set_password(
     session: Session, keyring: Keyring, row: DeviceCredential, password: str, actor: Actor
 ) -> DeviceCredential:  # fmt: skip
     """Somebody changed it at all of its boxes by hand. Raises Conflict while it is being rotated."""
+    if row.next_password_encrypted is not None:
+        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field="password")
     row.password_encrypted = keyring.seal(password, DEVICE_CREDENTIAL)
     for nas in boxes_of(session, row):
-        give(keyring, row, nas)
+        for column, value in box_passwords.alone(nas, keyring, password).items():
+            setattr(nas, column, value)
     session.flush()
     audit.record(session, actor, "update", "device_credential", row.id, {"password": "(changed)"})
     events.record(session, "device_credential.changed", "device_credential", row.id)
@@ -79,10 +82,8 @@ def delete_credential(session: Session, row: DeviceCredential, actor: Actor) -> 
     events.record(session, "device_credential.deleted", "device_credential", row.id)
 
 
-def give(keyring: Keyring, row: DeviceCredential, nas: Nas) -> None:
-    """The entry's password is this one's. Raises SealBroken, or Conflict while it is being rotated."""
+def password_of(keyring: Keyring, row: DeviceCredential) -> str:
+    """For a box that gets it. Raises SealBroken, or Conflict while it is being rotated."""
     if row.next_password_encrypted is not None:
-        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field="routeros.credential")
-    password = keyring.open(row.password_encrypted, DEVICE_CREDENTIAL)
-    nas.routeros_password_encrypted = keyring.seal(password, ROUTEROS_PASSWORD)
-    nas.routeros_next_password_encrypted = None
+        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field="credential")
+    return keyring.open_text(row.password_encrypted, DEVICE_CREDENTIAL)

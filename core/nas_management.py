@@ -2,6 +2,7 @@
 
     {"driver": "huawei_vrp8", "port": 22, "user": "provedor", "host_key": "ssh-ed25519 AAAA…"}  secret: password
     {"driver": "ios", "address": "192.0.2.9", "user": "provedor"}                 secrets: password, enable
+    {"driver": "ios", "credential": "bngs", "user": "provedor"}                   the same, its password that of several
 
 Whoever can log in there can take the network down, so the password goes to the box whose SSH host key was approved, and
 to no other. A key is written here beforehand, or pinned with the first plan that is approved.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,10 +21,11 @@ from typing import Any, Final
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import audit, events
+from core import audit, credentials, events
 from core.audit import Actor
+from core.box_passwords import NEXT, seal_secrets, secrets_of
 from core.errors import InvalidInput
-from core.keyring import NAS_MANAGEMENT, Keyring
+from core.keyring import Keyring
 from core.models.network import Nas, Vendor
 
 PORT: Final = 22
@@ -64,16 +65,19 @@ class ManagementAccess:
     enable: str | None = field(default=None, repr=False)
     host_key: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    #: The box may take this one already: it is being changed.
+    next_password: str | None = field(default=None, repr=False)
 
 
-def set_management(nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
+def set_management(session: Session, nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
     """Take `management` and `management_secret` over from what was given; None takes them away.
 
-    Returns what changed, for the audit log. Raises InvalidInput, and SealBroken where kept secrets cannot be read.
+    Returns what changed, for the audit log. Raises InvalidInput, Conflict while its credential is being rotated, and
+    SealBroken where kept secrets cannot be read.
     """
     changed: dict[str, Any] = {}
     if "management" in given:
-        access = None if given["management"] is None else _plain(given["management"], nas.management or {})
+        access = None if given["management"] is None else _kept(session, nas, keyring, given["management"])
         if access != nas.management:
             nas.management = changed["management"] = access
     secret = given.get("management_secret")
@@ -84,7 +88,7 @@ def set_management(nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict
         return changed
     _check(nas)
     if secret:
-        nas.management_secret_encrypted = _sealed(secret, keyring)
+        nas.management_secret_encrypted = _sealed(nas, secret, keyring)
         changed["management_secret"] = "(changed)"  # noqa: S105
     if nas.management_secret_encrypted is None:
         raise InvalidInput("the user needs a password: write management_secret.password", field="management_secret")
@@ -95,11 +99,10 @@ def management_of(nas: Nas, keyring: Keyring) -> ManagementAccess | None:
     """None where it may not be managed. Raises SealBroken."""
     if nas.management is None or nas.management_secret_encrypted is None:
         return None
-    secrets: dict[str, str] = json.loads(keyring.open(nas.management_secret_encrypted, NAS_MANAGEMENT))
-    plain = nas.management
+    secrets, plain = secrets_of(nas, keyring), nas.management
     return ManagementAccess(
         nas.id, plain["driver"], plain["address"] or nas.address.partition("/")[0], plain["port"], plain["user"],
-        secrets["password"], secrets.get("enable"), plain["host_key"], plain["arguments"],
+        secrets["password"], secrets.get("enable"), plain["host_key"], plain["arguments"], secrets.get(NEXT),
     )  # fmt: skip
 
 
@@ -129,6 +132,22 @@ def check_host_key(host_key: str) -> str:
             field="management.host_key",
         )
     return f"{kind} {octets}"
+
+
+def _kept(session: Session, nas: Nas, keyring: Keyring, given: Mapping[str, Any]) -> dict[str, Any]:
+    """With the user and password of its credential, where it names one that it had not."""
+    before, name = nas.management or {}, given.get("credential")
+    if name is None:
+        if given.get("user") is None:
+            raise InvalidInput("names a user, or a credential", field="management.user")
+        return _plain(given, before)
+    found = credentials.find_by_name(session, name, field="management.credential")
+    if given.get("user") not in {None, found.user}:
+        raise InvalidInput(f"the credential's is {found.user}", field="management.user")
+    if before.get("credential") != name:
+        secrets = {**secrets_of(nas, keyring), "password": credentials.password_of(keyring, found), NEXT: None}
+        nas.management_secret_encrypted = seal_secrets(keyring, secrets)
+    return {**_plain({**given, "user": found.user}, before), "credential": name}
 
 
 def _plain(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,7 +183,11 @@ def _check(nas: Nas) -> None:
         raise InvalidInput("the entry is of a network: say the box's own address", field="management.address")
 
 
-def _sealed(secret: Mapping[str, str | None], keyring: Keyring) -> bytes:
+def _sealed(nas: Nas, secret: Mapping[str, str | None], keyring: Keyring) -> bytes:
+    if (nas.management or {}).get("credential") is not None:
+        if secret.get("password"):
+            raise InvalidInput("it is the credential's: set it there", field="management_secret.password")
+        return seal_secrets(keyring, {**secrets_of(nas, keyring), "enable": secret.get("enable")})
     if not secret.get("password"):
         raise InvalidInput("the password is missing: write management_secret.password", field="management_secret")
-    return keyring.seal(json.dumps({name: value for name, value in secret.items() if value}), NAS_MANAGEMENT)
+    return seal_secrets(keyring, secret)

@@ -41,7 +41,7 @@ def create_nas(session: Session, keyring: Keyring, values: Mapping[str, Any], ac
     )
     check_options(nas.vendor, nas.options)
     managed = set_snmp(nas, keyring, values) | _set_routeros(session, nas, keyring, values)
-    managed |= set_management(nas, keyring, values)
+    managed |= set_management(session, nas, keyring, values)
     _check_mode(session, nas)
     session.add(nas)
     flush_unique(session, _UNIQUE)
@@ -86,7 +86,7 @@ def update_nas(session: Session, keyring: Keyring, nas: Nas, values: Mapping[str
     if secret is not None:
         nas.secret_encrypted = _sealed(keyring, secret)
         changed["secret"] = "(changed)"  # noqa: S105
-    changed |= _set_routeros(session, nas, keyring, values) | set_management(nas, keyring, values)
+    changed |= _set_routeros(session, nas, keyring, values) | set_management(session, nas, keyring, values)
     _check_mode(session, nas)
     _set_emergency_policy(session, nas)
     flush_unique(session, _UNIQUE)
@@ -187,11 +187,13 @@ def _kept_routeros(
     name = given.get("credential")
     if name is None:
         return check_routeros(given)
-    found = credentials.find_by_name(session, name)
+    found = credentials.find_by_name(session, name, field="routeros.credential")
     if given.get("user") not in {None, found.user}:
         raise InvalidInput(f"the credential's is {found.user}", field="routeros.user")
     if nas.routeros is None or nas.routeros.get("credential") != name:
-        credentials.give(keyring, found, nas)
+        password = credentials.password_of(keyring, found)
+        nas.routeros_password_encrypted = keyring.seal(password, ROUTEROS_PASSWORD)
+        nas.routeros_next_password_encrypted = None
     return {**check_routeros({**given, "user": found.user}), "credential": name}
 
 

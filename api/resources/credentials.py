@@ -26,7 +26,7 @@ _Short = Annotated[str, StringConstraints(min_length=1, max_length=64), Plain]
 
 
 class CredentialIn(Input):
-    """NAS entries name it in `routeros.credential`."""
+    """NAS entries name it in `routeros.credential` or `management.credential`."""
 
     name: _Short
     user: _Short

@@ -133,8 +133,8 @@ class Nas(Versioned, Base):
     routeros_password_encrypted: Mapped[bytes | None]
     #: What it may take already: its password is being rotated.
     routeros_next_password_encrypted: Mapped[bytes | None]
-    #: How any other box is managed: {"driver", "address", "port", "user", "host_key", "arguments"} (see
-    #: core.nas_management); None: it is not.
+    #: How any other box is managed: {"driver", "address", "port", "user", "host_key", "arguments"}, and "credential" as
+    #: above (see core.nas_management); None: it is not.
     management: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     management_secret_encrypted: Mapped[bytes | None]
 

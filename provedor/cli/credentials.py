@@ -25,10 +25,12 @@ PATIENCE_S = 120.0
 
 @credential_app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="by which NAS entries name it, in `routeros.credential`")],
+    name: Annotated[
+        str, typer.Argument(help="by which NAS entries name it, in `routeros.credential` or `management.credential`")
+    ],
     user: Annotated[str, typer.Argument(help="of the boxes")],
     password: Annotated[
-        str, typer.Option(envvar="ROUTEROS_PASSWORD", prompt=True, hide_input=True, help="asked for without it")
+        str, typer.Option(envvar="DEVICE_PASSWORD", prompt=True, hide_input=True, help="asked for without it")
     ],
 ) -> None:
     """Know a user and a password that several boxes have."""
@@ -36,7 +38,7 @@ def add(
     with given.database.transaction() as session:
         values = {"name": name, "user": user, "password": password}
         credentials.create_credential(session, given.keyring, values, actor())
-    typer.echo(f"credential {name} is kept; NAS entries name it in routeros.credential")
+    typer.echo(f"credential {name} is kept; NAS entries name it in routeros.credential or management.credential")
 
 
 @credential_app.command("list")
@@ -61,7 +63,7 @@ def remove(name: str) -> None:
     """Forget one that no box has."""
     given = runtime()
     with given.database.transaction() as session:
-        credentials.delete_credential(session, credentials.find_by_name(session, name), actor())
+        credentials.delete_credential(session, credentials.find_by_name(session, name, field="name"), actor())
     typer.echo(f"credential {name} is forgotten")
 
 

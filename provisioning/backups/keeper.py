@@ -30,8 +30,8 @@ from provisioning.backups.models import DeviceBackup, Why
 from provisioning.backups.reading import read_configuration
 from provisioning.backups.texts import Reading
 from provisioning.jobs.alone import alone_at
-from provisioning.jobs.engines import BoxKind, kind_of
-from provisioning.napalm.opening import access_of, check_approved, open_watched
+from provisioning.jobs.engines import access_to
+from provisioning.napalm.opening import check_approved, open_watched
 from provisioning.routeros.client import RouterOs
 
 #: A box that somebody is at is tried again after this.
@@ -53,7 +53,8 @@ class Backups:
 
     def take(self, nas_id: int, why: Why, job_id: int | None = None) -> DeviceBackup:
         """By whoever holds the box's lock. Raises ProvedorError."""
-        access = self._access(nas_id)
+        with self.database.transaction() as session:
+            access = access_to(network.get_nas(session, nas_id), self.keyring)
         reading = self._read_router(access) if isinstance(access, RouterOsAccess) else self._read_device(access)
         with self.database.transaction() as session:
             taken = store.Taken(nas_id, why, job_id, access.user, reading)
@@ -104,13 +105,3 @@ class Backups:
         check_approved(access)
         with closing(open_watched(self.database, access)) as device:
             return read_device(device)
-
-    def _access(self, nas_id: int) -> RouterOsAccess | ManagementAccess:
-        """Raises Conflict or SealBroken."""
-        with self.database.transaction() as session:
-            nas = network.get_nas(session, nas_id)
-            if kind_of(nas) is BoxKind.NAPALM:
-                return access_of(nas, self.keyring)
-            router = network.access_of(nas, nas.address.partition("/")[0], self.keyring)
-        assert router is not None  # noqa: S101  (it is of that kind)
-        return router

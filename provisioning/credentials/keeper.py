@@ -19,26 +19,34 @@ from core.clock import Clock
 from core.database import Database
 from core.errors import ProvedorError
 from core.keyring import Keyring
+from core.nas_management import ManagementAccess
 from core.routeros import RouterOsAccess
 from core.work import Afterwards
 from provisioning import certificates
 from provisioning.credentials import store
+from provisioning.credentials.device_run import DeviceRotationRun
 from provisioning.credentials.models import PasswordRotation, RotationState
 from provisioning.credentials.run import NotRotated, RotationRun
 from provisioning.jobs.alone import alone_at
+from provisioning.jobs.engines import BoxAccess, access_to
+from provisioning.napalm.opening import check_approved, open_watched
 from provisioning.routeros.client import RouterOs
 
 #: A box that somebody is at is tried again after this.
 BUSY_RETRY: Final = timedelta(seconds=5)
-#: 24 of these are 142 bits, and no console has to quote any of them.
-_LETTERS: Final = string.ascii_letters + string.digits
+#: No console has to quote any of them; 24 are 142 bits. Boxes may insist on one of each kind.
+_KINDS: Final = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "-_")
 _LENGTH: Final = 24
 
 log = structlog.get_logger()
 
 
 def new_password() -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH))
+    """A letter first."""
+    while True:
+        made = "".join(secrets.choice("".join(_KINDS)) for _ in range(_LENGTH))
+        if made[0].isalpha() and all(set(made) & set(kind) for kind in _KINDS):
+            return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +82,46 @@ class Rotations:
 
     def _rotate(self, rotation_id: int) -> None:
         access = self._claimed(rotation_id)
-        if access is None or access.next_password is None:
+        if access.next_password is None:
             self._conclude(rotation_id, lambda session, row: store.drop(
                 session, row, "another password was set meanwhile", self.clock()
             ))  # fmt: skip
             return
         try:
-            with certificates.watched(self.database, access.nas_id, self.clock):
-                self._at_box(access, access.next_password, f"provedor-rotate-{rotation_id}").run()
+            self._at_box(access, access.next_password, f"provedor-rotate-{rotation_id}")
         except (NotRotated, ProvedorError) as error:
             detail = str(error)
             self._conclude(rotation_id, lambda session, row: store.put_off(session, row, detail, self.clock()))
             return
-        self._conclude(rotation_id, lambda session, row: store.finish(session, row, self.clock()))
+        self._conclude(rotation_id, lambda session, row: store.finish(session, self.keyring, row, self.clock()))
 
-    def _at_box(self, access: RouterOsAccess, new: str, name: str) -> RotationRun:
+    def _at_box(self, access: BoxAccess, new: str, name: str) -> None:
+        """`name`: of this at the box. Raises NotRotated or ProvedorError."""
+        if isinstance(access, ManagementAccess):
+            self._at_device(access, new, name)
+            return
         only_new = dataclasses.replace(access, password=new, next_password=None)
-        return RotationRun(
+        run = RotationRun(
             lambda: self.connect(access), lambda: self.connect(only_new), name, access.user, access.password, new
         )
+        with certificates.watched(self.database, access.nas_id, self.clock):
+            run.run()
 
-    def _claimed(self, rotation_id: int) -> RouterOsAccess | None:
-        """Raises SealBroken."""
+    def _at_device(self, access: ManagementAccess, new: str, name: str) -> None:
+        check_approved(access)
+        only_new = dataclasses.replace(access, password=new, next_password=None)
+        hidden = [access.password, new]
+        DeviceRotationRun(
+            lambda: open_watched(self.database, access, hidden, name),
+            lambda: open_watched(self.database, only_new, hidden, name), access.user, new,
+        ).run()  # fmt: skip
+
+    def _claimed(self, rotation_id: int) -> BoxAccess:
+        """Raises SealBroken or Conflict."""
         with self.database.transaction() as session:
             row = store.get_rotation(session, rotation_id, lock=True)
             row.state, row.claimed_until = RotationState.RUNNING, self.clock() + store.CLAIM
-            nas = network.get_nas(session, row.nas_id)
-            return network.access_of(nas, nas.address.partition("/")[0], self.keyring)
+            return access_to(network.get_nas(session, row.nas_id), self.keyring)
 
     def _conclude(self, rotation_id: int, how: Callable[[Session, PasswordRotation], None]) -> None:
         with self.database.transaction() as session:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from core import audit, credentials, events, outbox, topics
+from core import audit, box_passwords, credentials, events, outbox, topics
 from core.audit import Actor
 from core.errors import Conflict, NotFound
-from core.keyring import DEVICE_CREDENTIAL, ROUTEROS_PASSWORD, Keyring
+from core.keyring import DEVICE_CREDENTIAL, Keyring
 from core.models.network import DeviceCredential, Nas
+from provisioning.credentials.device_passwords import is_known
 from provisioning.credentials.models import PasswordRotation, RotationState
 from provisioning.jobs.intents import check_manageable
+from provisioning.napalm.traits import traits_of
 
 #: Whoever is at a box is done by then, or died.
 CLAIM: Final = timedelta(minutes=1)
@@ -37,12 +39,12 @@ def rotate_nas(
 ) -> PasswordRotation:  # fmt: skip
     """Of a box with a password of its own. Raises Conflict or InvalidInput."""
     check_manageable(nas)
-    shared = (nas.routeros or {}).get("credential")
+    shared = (nas.routeros or nas.management or {}).get("credential")
     if shared is not None:
         raise Conflict(f"NAS {nas.name} shares the credential {shared}: rotate that", field="nas_id")
-    _check_free(session, nas)
+    _check_possible(session, nas)
     row = _begin(session, keyring, nas, None, password, actor, now)
-    audit.record(session, actor, "rotate", "nas", nas.id, {"routeros_password": "(to be changed)"})
+    audit.record(session, actor, "rotate", "nas", nas.id, {"password": "(to be changed)"})
     return row
 
 
@@ -57,18 +59,17 @@ def rotate_credential(
         raise Conflict(f"no NAS entry has the credential {credential.name}", field="credential_id")
     for nas in boxes:
         check_manageable(nas)
-        _check_free(session, nas)
+        _check_possible(session, nas)
     credential.next_password_encrypted = keyring.seal(password, DEVICE_CREDENTIAL)
     rows = [_begin(session, keyring, nas, credential.id, password, actor, now) for nas in boxes]
     audit.record(session, actor, "rotate", "device_credential", credential.id, {"password": "(to be changed)"})
     return rows
 
 
-def finish(session: Session, row: PasswordRotation, now: datetime) -> None:
+def finish(session: Session, keyring: Keyring, row: PasswordRotation, now: datetime) -> None:
     """The box takes the new password: the old one is forgotten. With the last of its boxes, so is a credential's."""
-    new = Nas.routeros_next_password_encrypted
-    _edit(session, (Nas.id == row.nas_id, new.is_not(None)), routeros_password_encrypted=new,
-          routeros_next_password_encrypted=None)  # fmt: skip
+    nas = session.get_one(Nas, row.nas_id, with_for_update=True, populate_existing=True)
+    _edit(session, nas, box_passwords.arrived(nas, keyring))
     _end(session, row, None, now)
     events.record(session, "nas.password_rotated", "nas", row.nas_id, rotation_id=row.id)
 
@@ -105,7 +106,8 @@ def _begin(
     session: Session, keyring: Keyring, nas: Nas, credential_id: int | None, password: str, actor: Actor, now: datetime
 ) -> PasswordRotation:
     """From here on both passwords are known."""
-    _edit(session, (Nas.id == nas.id,), routeros_next_password_encrypted=keyring.seal(password, ROUTEROS_PASSWORD))
+    session.refresh(nas, with_for_update=True)
+    _edit(session, nas, box_passwords.coming(nas, keyring, password))
     row = PasswordRotation(
         nas_id=nas.id, credential_id=credential_id, state=RotationState.WAITING, created_by=actor.name, due_at=now
     )
@@ -135,13 +137,30 @@ def _end(session: Session, row: PasswordRotation, detail: str | None, now: datet
         events.record(session, "device_credential.rotated", "device_credential", credential.id)
 
 
-def _check_free(session: Session, nas: Nas) -> None:
+def _check_possible(session: Session, nas: Nas) -> None:
+    """Raises Conflict."""
+    _check_driver(nas)
     live = select(PasswordRotation.id).where(PasswordRotation.nas_id == nas.id, PasswordRotation.state.in_(_LIVE))
     other = session.scalar(live.limit(1))
     if other is not None:
         raise Conflict(f"the password of NAS {nas.name} is being changed already (rotation {other})", field="nas_id")
 
 
-def _edit(session: Session, which: tuple[Any, ...], **values: Any) -> None:  # noqa: ANN401
+def _check_driver(nas: Nas) -> None:
+    if nas.routeros is not None or nas.management is None:
+        return
+    driver = nas.management["driver"]
+    traits = traits_of(driver)
+    if traits.cannot_undo is not None or not is_known(traits.platform):
+        raise Conflict(
+            f"NAS {nas.name}: a password is not changed over driver {driver}: change it at the box, then write the "
+            "new one into management_secret or the credential", field="nas_id",
+        )  # fmt: skip
+    if nas.management["host_key"] is None:
+        raise Conflict(f"NAS {nas.name}: its SSH host key was not approved yet", field="nas_id")
+
+
+def _edit(session: Session, nas: Nas, values: box_passwords.Columns) -> None:
     """It is no edit of the entry by a person: its version stays."""
-    session.execute(update(Nas).where(*which).values(version=Nas.version, updated_at=Nas.updated_at, **values))
+    kept = {"version": Nas.version, "updated_at": Nas.updated_at}
+    session.execute(update(Nas).where(Nas.id == nas.id).values({**kept, **values}))

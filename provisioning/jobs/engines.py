@@ -9,9 +9,14 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from core import network
 from core.errors import Conflict
+from core.keyring import Keyring
 from core.models.network import Nas
+from core.nas_management import ManagementAccess
+from core.routeros import RouterOsAccess
 from provisioning.jobs.models import ProvisioningJob
+from provisioning.napalm.opening import access_of
 from provisioning.outcome import Journal, Result
 from provisioning.routeros.planning.words import Told
 
@@ -32,6 +37,18 @@ def kind_of(nas: Nas) -> BoxKind:
         f"NAS {nas.name} has no access to a RouterOS API, nor to any other management: set `routeros` or `management`",
         field="routeros",
     )
+
+
+BoxAccess = RouterOsAccess | ManagementAccess
+
+
+def access_to(nas: Nas, keyring: Keyring) -> BoxAccess:
+    """To one box, however it is managed. Raises Conflict or SealBroken."""
+    if kind_of(nas) is BoxKind.NAPALM:
+        return access_of(nas, keyring)
+    access = network.access_of(nas, nas.address.partition("/")[0], keyring)
+    assert access is not None  # noqa: S101  (it is of that kind)
+    return access
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -133,8 +133,11 @@ class Device:
 
     def discard(self) -> None:
         """What is loaded and not committed."""
-        if not self.traits.discards:
-            return
+        if self.traits.discards:
+            self.erase()
+
+    def erase(self) -> None:
+        """The same, and its file at a box that keeps one."""
         with contextlib.suppress(DeviceError), self._told():
             self.driver.discard_config()
 
@@ -153,13 +156,25 @@ class Device:
 
 
 def open_device(access: ManagementAccess, secrets: Sequence[str] = (), name: str | None = None) -> Device:
-    """`name`: of the change that is made, or was. Raises DeviceError."""
+    """`name`: of the change that is made, or was. Where the password is being changed, by the one that it has.
+
+    Raises DeviceError.
+    """
+    try:
+        return _open(access, secrets, name)
+    except LoginRefused:
+        if access.next_password is None:
+            raise
+    return _open(replace(access, password=access.next_password, next_password=None), secrets, name)
+
+
+def _open(access: ManagementAccess, secrets: Sequence[str], name: str | None) -> Device:
     make = load_driver(access)
     host_key = host_keys.check(access)
     workspace = tempfile.TemporaryDirectory(prefix="provedor-")  # mkdtemp: nobody else may enter
     known_hosts = Path(workspace.name) / "known_hosts"
     host_keys.write_known_hosts(known_hosts, access, host_key)
-    hidden = [access.password, *([access.enable] if access.enable else []), *secrets]
+    hidden = [*filter(None, (access.password, access.next_password, access.enable)), *secrets]
     device = Device(access, traits_of(access.driver), None, host_key, hidden, workspace)
     try:
         with errors_of(access, hidden):

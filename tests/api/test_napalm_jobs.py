@@ -3,120 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from applications import make_app
-from at_once import AtOnce, work_off
 from fastapi.testclient import TestClient
-from napalm_boxes import PASSWORD, QUICK, SECRET, SEEN, SMALL, USER, SshBox, ssh_box
+from managed_device import API, ManagedDevice, managed_device, nas_body
+from napalm_boxes import PASSWORD, SECRET, SEEN, SMALL
 from sqlalchemy import select
 
-from core import topics
 from core.clock import utc_now
 from core.database import Database
 from core.keyring import Keyring
 from core.models.system import AuditEntry
 from provisioning.backups import store as backups
-from provisioning.backups.models import BackupState, DeviceBackup
+from provisioning.backups.models import DeviceBackup
 from provisioning.backups.texts import ReadBy
 from provisioning.jobs import store
 from provisioning.jobs.models import JobState, ProvisioningJob
-from provisioning.jobs.runner import Provisioner
-from provisioning.napalm.engine import NapalmEngine
 from provisioning.napalm.plan_names import DevicePlanNames
-from provisioning.routeros.client import RouterOs
 from provisioning.simulators.ssh import Fault, FaultKind, SshServer
 from provisioning.simulators.ssh.box import Changed
 from provisioning.simulators.ssh.configuration import parse
 
-API = "/api/v1"
 RADIUS = {"radius": {"servers": [{"address": "192.0.2.10"}]}}
 SHOWS = {"huawei_vrp8": "display current-configuration", "ios": "show running-config"}
-VENDORS = {"huawei_vrp8": "huawei", "ios": "cisco"}
-
-
-@dataclass
-class House:
-    client: TestClient
-    database: Database
-    provisioner: Provisioner
-    one: SshBox
-    nas_id: str
-
-    def work(self) -> None:
-        work_off(self.database, {
-            topics.PROVISIONING_DUE.name: self.provisioner.handle_due,
-            topics.DRIFT_DUE.name: self.provisioner.handle_drift,
-            topics.BACKUP_DUE.name: self.provisioner.backups.handle_due,
-            topics.DRILL_DUE.name: self.provisioner.backups.handle_drill,
-        })  # fmt: skip
-
-    def get(self, path: str) -> dict[str, Any]:
-        return self.client.get(f"{API}{path}").json()  # type: ignore[no-any-return]
-
-    def planned(self, intent: dict[str, Any] | None = None) -> dict[str, Any]:
-        body = SMALL[self.one.driver] if intent is None else intent
-        answer = self.client.put(f"{API}/nas/{self.nas_id}/intent", json={"body": body})
-        assert answer.status_code == 200, answer.text
-        made = self.client.post(f"{API}/provisioning/jobs", json={"nas_id": self.nas_id})
-        assert made.status_code == 202, made.text
-        self.work()
-        return self.get(f"/provisioning/jobs/{made.json()['id']}")
-
-    def approved(self, job: dict[str, Any], **given: Any) -> dict[str, Any]:
-        answer = self.client.post(f"{API}/provisioning/jobs/{job['id']}/approve", json=given)
-        assert answer.status_code == 200, answer.text
-        self.work()
-        return self.get(f"/provisioning/jobs/{job['id']}")
-
-    def versions(self) -> list[dict[str, Any]]:
-        return self.get(f"/nas/{self.nas_id}/backups")["items"]  # type: ignore[no-any-return]
-
-    def looked(self) -> dict[str, Any]:
-        """What became of a look at its configuration that a person asked for."""
-        answer = self.client.post(f"{API}/nas/{self.nas_id}/backups")
-        assert answer.status_code == 202, answer.text
-        self.work()
-        with self.database.transaction() as session:
-            state = session.get_one(BackupState, int(self.nas_id))
-        return {"error": state.error, "checked": state.checked_at is not None}
-
-    def events(self) -> list[str]:
-        return [one["type"] for one in self.get("/events?limit=200")["items"]]
-
-    def checked(self) -> dict[str, Any]:
-        assert self.client.post(f"{API}/nas/{self.nas_id}/intent/check").status_code == 202
-        self.work()
-        return self.get(f"/nas/{self.nas_id}/intent")
-
-
-def nas_body(one: SshBox, **management: Any) -> dict[str, Any]:
-    return {
-        "name": "bng", "address": "127.0.0.1", "secret": SECRET, "vendor": VENDORS[one.driver],
-        "management": {"driver": one.driver, "port": one.server.port, "user": USER, "arguments": QUICK, **management},
-        "management_secret": {"password": PASSWORD},
-    }  # fmt: skip
 
 
 @pytest.fixture(params=["huawei_vrp8", "ios"])
 def house(
     request: pytest.FixtureRequest, client: TestClient, database: Database, keyring: Keyring
-) -> Iterator[House]:  # fmt: skip
-    with ssh_box(request.param) as one:
-        made = client.post(f"{API}/nas", json=nas_body(one))
-        assert made.status_code == 201, made.text
-        engine = NapalmEngine(database, keyring, utc_now, one.clock.go)
-        provisioner = Provisioner(database, keyring, RouterOs, AtOnce(), utc_now, one.clock.go, napalm=engine)
-        yield House(client, database, provisioner, one, made.json()["id"])
+) -> Iterator[ManagedDevice]:  # fmt: skip
+    with managed_device(client, database, keyring, request.param) as one:
+        yield one
 
 
 huawei = pytest.mark.parametrize("house", ["huawei_vrp8"], indirect=True)
 
 
-def test_a_box_is_planned_for_its_host_key_approved_and_it_is_changed(house: House) -> None:
+def test_a_box_is_planned_for_its_host_key_approved_and_it_is_changed(house: ManagedDevice) -> None:
     job = house.planned()
     assert (job["state"], job["sessions"], job["problems"], job["cannot_undo"]) == ("planned", 100, [], None)
     assert (job["touched"], job["removed"]) == (100, 0)
@@ -133,14 +59,14 @@ def test_a_box_is_planned_for_its_host_key_approved_and_it_is_changed(house: Hou
     assert (again["state"], again["commands"], again["host_key"]) == ("in_step", [], None)
 
 
-def test_a_box_whose_key_nobody_approved_is_not_looked_at_by_the_clock(house: House) -> None:
+def test_a_box_whose_key_nobody_approved_is_not_looked_at_by_the_clock(house: ManagedDevice) -> None:
     house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": SMALL[house.one.driver]})
     assert "was not approved yet" in house.checked()["check_error"]
     assert house.one.box.faults.commands == 0
 
 
 @huawei
-def test_another_key_is_refused_and_told_of_once(house: House) -> None:
+def test_another_key_is_refused_and_told_of_once(house: ManagedDevice) -> None:
     assert house.approved(house.planned())["state"] == "done"
     port = house.one.server.port
     house.one.server.close()
@@ -155,7 +81,7 @@ def test_another_key_is_refused_and_told_of_once(house: House) -> None:
     assert house.checked()["check_error"] is None
 
 
-def test_secrets_are_at_the_box_and_nowhere_else(house: House) -> None:
+def test_secrets_are_at_the_box_and_nowhere_else(house: ManagedDevice) -> None:
     job = house.approved(house.planned(RADIUS))
     assert job["state"] == "done"
     with house.database.transaction() as session:
@@ -168,7 +94,7 @@ def test_secrets_are_at_the_box_and_nowhere_else(house: House) -> None:
         assert PASSWORD not in text
 
 
-def test_secrets_that_are_there_are_no_drift_and_a_new_one_is(house: House) -> None:
+def test_secrets_that_are_there_are_no_drift_and_a_new_one_is(house: ManagedDevice) -> None:
     if house.one.driver == "ios":
         house.one.box.running.below += parse("service password-encryption").below
     assert house.approved(house.planned(RADIUS))["state"] == "done"
@@ -180,7 +106,7 @@ def test_secrets_that_are_there_are_no_drift_and_a_new_one_is(house: House) -> N
     assert house.checked()["drift"] == []
 
 
-def test_another_change_is_made_where_secrets_are_that_are_ciphered_anew(house: House) -> None:
+def test_another_change_is_made_where_secrets_are_that_are_ciphered_anew(house: ManagedDevice) -> None:
     if house.one.driver == "ios":
         house.one.box.running.below += parse("service password-encryption").below
     assert house.approved(house.planned(RADIUS))["state"] == "done"
@@ -191,7 +117,7 @@ def test_another_change_is_made_where_secrets_are_that_are_ciphered_anew(house: 
     assert house.one.changed
 
 
-def test_a_line_with_a_secret_that_somebody_took_away_is_seen_and_put_back(house: House) -> None:
+def test_a_line_with_a_secret_that_somebody_took_away_is_seen_and_put_back(house: ManagedDevice) -> None:
     assert house.approved(house.planned(RADIUS))["state"] == "done"
     below = house.one.box.running.below
     place = next(
@@ -207,7 +133,7 @@ def test_a_line_with_a_secret_that_somebody_took_away_is_seen_and_put_back(house
 
 
 @huawei
-def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: House) -> None:
+def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: ManagedDevice) -> None:
     assert house.approved(house.planned())["state"] == "done"
     profile = house.one.box.running.find("qos-profile gold")
     assert profile is not None
@@ -219,14 +145,14 @@ def test_what_somebody_changed_at_the_box_is_seen_and_can_be_put_back(house: Hou
 
 
 @huawei
-def test_lines_that_somebody_changed_are_put_back_and_not_said_in_the_intent(house: House) -> None:
+def test_lines_that_somebody_changed_are_put_back_and_not_said_in_the_intent(house: ManagedDevice) -> None:
     job = house.planned()
     answer = house.client.post(f"{API}/nas/{house.nas_id}/intent/accept", json={"job_id": job["id"]})
     assert (answer.status_code, answer.json()["field"]) == (409, "job_id")
 
 
 @huawei
-def test_a_plan_that_sessions_may_feel_waits_for_its_window(house: House) -> None:
+def test_a_plan_that_sessions_may_feel_waits_for_its_window(house: ManagedDevice) -> None:
     windows = [{"days": ["sun"], "from": "03:00", "until": "03:01"}]
     policy = {"windows": windows, "sessions_max": 10}
     assert house.client.put(f"{API}/provisioning-policy", json=policy).status_code == 200
@@ -237,7 +163,7 @@ def test_a_plan_that_sessions_may_feel_waits_for_its_window(house: House) -> Non
 
 
 @huawei
-def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
+def test_a_job_whose_worker_died_is_taken_over(house: ManagedDevice) -> None:
     job = house.planned()
     with house.database.transaction() as session:
         kept = store.get_job(session, int(job["id"]), lock=True)
@@ -249,7 +175,7 @@ def test_a_job_whose_worker_died_is_taken_over(house: House) -> None:
 
 
 @huawei
-def test_a_look_reads_what_the_box_says_of_itself(house: House) -> None:
+def test_a_look_reads_what_the_box_says_of_itself(house: ManagedDevice) -> None:
     assert house.client.get(f"{API}/nas/{house.nas_id}/device").status_code == 404
     house.planned({})
     device = house.get(f"/nas/{house.nas_id}/device")
@@ -266,7 +192,7 @@ PLAN = {"name": "Ouro", "down_kbps": 300000, "up_kbps": 150000}
 
 
 @pytest.fixture
-def asking(house: House, database: Database, keyring: Keyring) -> TestClient:
+def asking(house: ManagedDevice, database: Database, keyring: Keyring) -> TestClient:
     """The API as a node has it, which asks whether boxes have what plans name."""
     found = TestClient(make_app(database, keyring, plan_names=DevicePlanNames()), headers=dict(house.client.headers))
     found.base_url = house.client.base_url
@@ -275,7 +201,7 @@ def asking(house: House, database: Database, keyring: Keyring) -> TestClient:
 
 @huawei
 def test_a_plan_that_names_what_the_box_does_not_have_is_refused_before_a_subscriber_finds_out(
-    house: House, asking: TestClient
+    house: ManagedDevice, asking: TestClient
 ) -> None:
     assert asking.post(f"{API}/plans", json={**PLAN, "profile": "gold"}).status_code == 201  # nothing is known yet
     assert house.approved(house.planned())["state"] == "done"
@@ -301,7 +227,7 @@ def test_a_plan_that_names_what_the_box_does_not_have_is_refused_before_a_subscr
 
 @huawei
 def test_a_name_that_is_called_otherwise_there_or_a_plan_that_is_not_sold_there_is_no_matter(
-    house: House, asking: TestClient
+    house: ManagedDevice, asking: TestClient
 ) -> None:
     assert house.approved(house.planned())["state"] == "done"
     house.checked()
@@ -315,7 +241,7 @@ def test_a_name_that_is_called_otherwise_there_or_a_plan_that_is_not_sold_there_
 
 
 @huawei
-def test_what_goes_from_the_box_and_plans_name_is_told_of(house: House, asking: TestClient) -> None:
+def test_what_goes_from_the_box_and_plans_name_is_told_of(house: ManagedDevice, asking: TestClient) -> None:
     assert house.approved(house.planned())["state"] == "done"
     house.checked()
     assert asking.post(f"{API}/plans", json={**PLAN, "profile": "gold"}).status_code == 201
@@ -328,7 +254,7 @@ def test_what_goes_from_the_box_and_plans_name_is_told_of(house: House, asking: 
 
 
 @huawei
-def test_a_box_that_would_not_undo_by_itself_is_approved_in_so_many_words(house: House) -> None:
+def test_a_box_that_would_not_undo_by_itself_is_approved_in_so_many_words(house: ManagedDevice) -> None:
     job = house.planned()
     with house.database.transaction() as session:
         store.get_job(session, int(job["id"]), lock=True).cannot_undo = "it has no such thing"
@@ -339,7 +265,7 @@ def test_a_box_that_would_not_undo_by_itself_is_approved_in_so_many_words(house:
 
 
 @huawei
-def test_a_rollout_takes_no_box_that_would_not_undo_by_itself(house: House) -> None:
+def test_a_rollout_takes_no_box_that_would_not_undo_by_itself(house: ManagedDevice) -> None:
     house.client.put(f"{API}/nas/{house.nas_id}/intent", json={"body": SMALL["huawei_vrp8"]})
     rollout = house.client.post(f"{API}/provisioning/rollouts", json={"nas_ids": [house.nas_id]}).json()
     house.work()
@@ -381,7 +307,7 @@ def test_what_cannot_be_is_refused_by_its_name(client: TestClient, given: dict[s
 
 
 @huawei
-def test_an_intent_says_what_of_it_cannot_be(house: House) -> None:
+def test_an_intent_says_what_of_it_cannot_be(house: ManagedDevice) -> None:
     for intent, field in (
         ({"pppoe": []}, None),
         ({"policies": [{"name": "a b", "download_kbps": 1, "upload_kbps": 1}]}, "policies[0].name"),
@@ -395,7 +321,7 @@ def test_an_intent_says_what_of_it_cannot_be(house: House) -> None:
 # Configurations kept
 
 
-def test_what_a_box_was_before_and_is_after_a_change_is_kept_sealed(house: House) -> None:
+def test_what_a_box_was_before_and_is_after_a_change_is_kept_sealed(house: ManagedDevice) -> None:
     job = house.approved(house.planned(RADIUS))
     before, after = house.versions()
     assert [(one["why"], one["job_id"], one["read_by"]) for one in (before, after)] == [
@@ -414,7 +340,7 @@ def test_what_a_box_was_before_and_is_after_a_change_is_kept_sealed(house: House
     assert [one["id"] for one in house.versions()] == [before["id"], after["id"]]
 
 
-def test_nothing_is_changed_at_a_box_whose_configuration_could_not_be_kept(house: House) -> None:
+def test_nothing_is_changed_at_a_box_whose_configuration_could_not_be_kept(house: ManagedDevice) -> None:
     job = house.planned()
     for _ in range(2):
         house.one.box.faults.order(Fault(FaultKind.REFUSE, SHOWS[house.one.driver], message="% Memory is low"))
@@ -423,7 +349,7 @@ def test_nothing_is_changed_at_a_box_whose_configuration_could_not_be_kept(house
     assert refused["detail"].startswith("its configuration could not be kept first: its configuration did not come")
 
 
-def test_who_drifted_from_it_is_named_as_the_box_names_him(house: House) -> None:
+def test_who_drifted_from_it_is_named_as_the_box_names_him(house: ManagedDevice) -> None:
     assert house.approved(house.planned())["state"] == "done"
     below = house.one.box.running.below
     below[:] = [line for line in below if SEEN[house.one.driver] not in line.text]
@@ -437,20 +363,20 @@ def test_who_drifted_from_it_is_named_as_the_box_names_him(house: House) -> None
     assert told["changes"] == newest["changes"]
 
 
-def test_a_box_whose_key_nobody_approved_is_not_read_and_that_is_said(house: House) -> None:
+def test_a_box_whose_key_nobody_approved_is_not_read_and_that_is_said(house: ManagedDevice) -> None:
     assert "was not approved yet" in house.looked()["error"]
     assert house.one.box.faults.commands == 0
     assert house.approved(house.planned())["state"] == "done"
     assert house.looked() == {"error": None, "checked": True}
 
 
-def test_a_managed_box_is_read_by_the_clock_as_any(house: House) -> None:
+def test_a_managed_box_is_read_by_the_clock_as_any(house: ManagedDevice) -> None:
     with house.database.transaction() as session:
         assert backups.owe_due(session, utc_now()) == 1
         assert backups.owe_due(session, utc_now()) == 0
 
 
-def test_a_version_is_restored_in_a_drill(house: House) -> None:
+def test_a_version_is_restored_in_a_drill(house: ManagedDevice) -> None:
     house.approved(house.planned(RADIUS))
     newest = house.versions()[-1]
     path = f"/nas/{house.nas_id}/backups/{newest['id']}"
@@ -464,7 +390,7 @@ def test_a_version_is_restored_in_a_drill(house: House) -> None:
 
 
 @huawei
-def test_a_box_that_becomes_one_of_another_kind_begins_anew(house: House) -> None:
+def test_a_box_that_becomes_one_of_another_kind_begins_anew(house: ManagedDevice) -> None:
     house.approved(house.planned())
     with house.database.transaction() as session:
         row = session.scalars(select(DeviceBackup).order_by(DeviceBackup.id.desc()).limit(1)).one()

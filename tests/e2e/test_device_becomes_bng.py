@@ -122,6 +122,11 @@ def test_a_box_becomes_a_bng(node: Node, platform: str, number: int, tmp_path: P
         assert (refused.status_code, refused.json()["field"]) == (422, "profile")
         assert one.name in refused.json()["detail"]
         keeps_its_configuration(node, one)
+        (rotated,) = json.loads(node.run("provision", "rotate", one.name, "--yes", "--json"))
+        assert (rotated["state"], rotated["detail"]) == ("done", None)
+        with pytest.raises(netmiko.NetmikoAuthenticationException):
+            _ = one.configuration
+        assert node.run("provision", "plan", one.name) == "the box is as it should be\n"
         node.api.put(f"/nas/{one.nas_id}/intent", json={"body": {"serves": []}}).raise_for_status()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -28,6 +29,12 @@ class Changed:
         return datetime.fromtimestamp(self.at, UTC).strftime(form)
 
 
+def hashed(password: str, like: str) -> str:
+    """As `$kind$salt$…`, of which kind and salt are given."""
+    kind, salt = like.split("$")[1:3]
+    return f"${kind}${salt}${hashlib.sha256(f'{salt}:{password}'.encode()).hexdigest()[:40]}"
+
+
 class Cut(Exception):
     """The connection ends here."""
 
@@ -36,7 +43,6 @@ class Cut(Exception):
 class Box(ABC):
     """`sessions`: subscribers online. `clock`: in seconds; whatever ends by itself ends by it."""
 
-    users: Mapping[str, str] = field(repr=False)
     running: Line
     clock: Callable[[], float]
     sessions: int = 0
@@ -53,6 +59,14 @@ class Box(ABC):
     @abstractmethod
     def lets_in(self) -> bool:
         """Whether its configuration has it take new connections."""
+
+    @abstractmethod
+    def hash_of(self, user: str) -> str | None:
+        """As its configuration has this user's password; None where it has no such user."""
+
+    def knows(self, user: str, password: str) -> bool:
+        kept = self.hash_of(user)
+        return kept is not None and kept == hashed(password, kept)
 
     @abstractmethod
     def tick(self) -> None:

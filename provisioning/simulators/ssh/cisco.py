@@ -12,9 +12,10 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
-from provisioning.simulators.ssh.box import Box, Dialogue
+from provisioning.simulators.ssh.box import Box, Dialogue, hashed
 from provisioning.simulators.ssh.configuration import Line, parse, show
 from provisioning.simulators.ssh.grammar import TOP, Grammar, enter, find_rule, rule, take_away
 
@@ -126,6 +127,8 @@ line vty 0 4
  login local
  transport input ssh
 """
+_USERNAME: Final = re.compile(r"username (\S+)( privilege \d+)? secret(?: 0)? (\S+)")
+_KEPT_USERNAME: Final = re.compile(r"username (\S+)( privilege \d+)? secret 9 (\S+)")
 _KEY: Final = re.compile(r"((?:key|client \S+ server-key) )(?:(0) )?(\S+)")
 _LISTED: Final = "-rw-"
 
@@ -146,6 +149,7 @@ class CiscoBox(Box):
     model: str = "ASR1002-X"
     serial: str = "FOX1234SIM1"
     release: str = "17.9.4a"
+    _salts: count[int] = field(default_factory=lambda: count(1), repr=False)
 
     def lets_in(self) -> bool:
         """By its terminal lines' transport."""
@@ -209,8 +213,15 @@ class CiscoBox(Box):
         take_away(above, words[3:])
         return True
 
+    def hash_of(self, user: str) -> str | None:
+        found = filter(None, (_KEPT_USERNAME.fullmatch(one.text) for one in self.running.below))
+        return next((one[3] for one in found if one[1] == user), None)
+
     def seal(self, words: str) -> str:
-        """Type 7 where `service password-encryption` is on: shown otherwise than it was entered."""
+        """Type 7 where `service password-encryption` is on, users' secrets always: shown otherwise than entered."""
+        user = _USERNAME.fullmatch(words)
+        if user is not None:
+            return f"username {user[1]}{user[2] or ''} secret 9 {hashed(user[3], f'$9${next(self._salts)}$')}"
         found = _KEY.fullmatch(words)
         if found is None:
             return words
@@ -222,8 +233,13 @@ class CiscoBox(Box):
 def cisco_box(
     users: Mapping[str, str], clock: Callable[[], float], configuration: str = FACTORY, sessions: int = 0
 ) -> CiscoBox:
-    running = parse(configuration)
-    return CiscoBox(users, running, clock, sessions, startup=running.copy())
+    """`users`: who may log in with which password; of its configuration's own nobody knows the passwords."""
+    box = CiscoBox(parse(configuration), clock, sessions)
+    for user, password in users.items():
+        take_away(box.running, f"username {user}")
+        box.running.below.append(Line(box.seal(f"username {user} privilege 15 secret {password}")))
+    box.startup = box.running.copy()
+    return box
 
 
 def _differences(above: Line | None, view: str, given: Line, depth: int) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
-from provisioning.simulators.ssh.box import Box, Dialogue
+from provisioning.simulators.ssh.box import Box, Dialogue, hashed
 from provisioning.simulators.ssh.configuration import Line, compare, parse, show
 from provisioning.simulators.ssh.grammar import TOP, Grammar, enter, find_rule, rule, take_away
 
@@ -87,6 +87,7 @@ GRAMMAR: Final[Grammar] = {
         rule(rf"authentication-scheme {_NAME}", "authentication"),
         rule(rf"accounting-scheme {_NAME}", "accounting"),
         rule(rf"domain {_NAME}", "domain"),
+        rule(rf"local-user {_NAME} password (irreversible-cipher|cipher) \S+", single=3),
         rule(rf"local-user {_NAME} {_TEXT}"),
     ],
     "authentication": [rule(r"authentication-mode (radius|local|none)( local)?", single=1)],
@@ -154,6 +155,7 @@ interface LoopBack0
  ip address 192.0.2.1 255.255.255.255
 """
 _SECRET: Final = re.compile(r"(.*shared-key(?:-cipher)? )(\S+)(.*)")
+_PASSWORD: Final = re.compile(r"(local-user (\S+) password irreversible-cipher )(\S+)")
 
 
 @dataclass
@@ -193,11 +195,20 @@ class HuaweiBox(Box):
 
     def seal(self, words: str) -> str:
         """As it is kept and shown: ciphered anew each time that it is entered."""
+        password = _PASSWORD.fullmatch(words)
+        if password is not None and not password[3].startswith("$1d$"):
+            return f"{password[1]}{hashed(password[3], f'$1d${next(self._salts)}$')}"
         found = _SECRET.fullmatch(words)
         if found is None or found[2].startswith("%^%#"):
             return words
         cipher = hashlib.sha256(f"{next(self._salts)}:{found[2]}".encode()).hexdigest()[:40]
         return f"{found[1]}%^%#{cipher}%^%#{found[3]}"
+
+    def hash_of(self, user: str) -> str | None:
+        """User names know no capitals."""
+        aaa = self.running.find("aaa") or Line("")
+        found = filter(None, (_PASSWORD.fullmatch(one.text) for one in aaa.below))
+        return next((one[3] for one in found if one[2].lower() == user.lower()), None)
 
     @property
     def name(self) -> str:
@@ -207,7 +218,17 @@ class HuaweiBox(Box):
 def huawei_box(
     users: Mapping[str, str], clock: Callable[[], float], configuration: str = FACTORY, sessions: int = 0
 ) -> HuaweiBox:
-    return HuaweiBox(users, parse(configuration), clock, sessions)
+    """`users`: who may log in with which password; of its configuration's own nobody knows the passwords."""
+    box = HuaweiBox(parse(configuration), clock, sessions)
+    aaa = box.running.find("aaa")
+    if aaa is None:
+        aaa = enter(box.running, "aaa", rule("aaa"))
+    for user, password in users.items():
+        take_away(aaa, f"local-user {user}")
+        lines = (box.seal(f"local-user {user} password irreversible-cipher {password}"),
+                 f"local-user {user} service-type ssh", f"local-user {user} privilege level 3")  # fmt: skip
+        aaa.below += map(Line, lines)
+    return box
 
 
 @dataclass

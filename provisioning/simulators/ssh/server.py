@@ -31,7 +31,7 @@ class _Guard(paramiko.ServerInterface):  # type: ignore[misc]  # paramiko has no
     target: str | None = None
 
     def check_auth_password(self, username: str, password: str) -> int:
-        if self.box.users.get(username) != password:
+        if not self.box.knows(username, password):
             return int(paramiko.AUTH_FAILED)
         self.user = username
         return int(paramiko.AUTH_SUCCESSFUL)
