@@ -28,7 +28,7 @@ from provisioning.credentials.device_run import DeviceRotationRun
 from provisioning.credentials.models import PasswordRotation, RotationState
 from provisioning.credentials.run import NotRotated, RotationRun
 from provisioning.jobs.alone import alone_at
-from provisioning.jobs.engines import BoxAccess, access_to
+from provisioning.jobs.engines import BoxAccess, access_to, is_managed
 from provisioning.napalm.opening import check_approved, open_watched
 from provisioning.routeros.client import RouterOs
 
@@ -82,9 +82,9 @@ class Rotations:
 
     def _rotate(self, rotation_id: int) -> None:
         access = self._claimed(rotation_id)
-        if access.next_password is None:
+        if access is None or access.next_password is None:
             self._conclude(rotation_id, lambda session, row: store.drop(
-                session, row, "another password was set meanwhile", self.clock()
+                session, row, "another password was set meanwhile, or it is managed no more", self.clock()
             ))  # fmt: skip
             return
         try:
@@ -116,12 +116,13 @@ class Rotations:
             lambda: open_watched(self.database, only_new, hidden, name), access.user, new,
         ).run()  # fmt: skip
 
-    def _claimed(self, rotation_id: int) -> BoxAccess:
-        """Raises SealBroken or Conflict."""
+    def _claimed(self, rotation_id: int) -> BoxAccess | None:
+        """None for a box that is managed no more. Raises SealBroken."""
         with self.database.transaction() as session:
             row = store.get_rotation(session, rotation_id, lock=True)
             row.state, row.claimed_until = RotationState.RUNNING, self.clock() + store.CLAIM
-            return access_to(network.get_nas(session, row.nas_id), self.keyring)
+            nas = network.get_nas(session, row.nas_id)
+            return access_to(nas, self.keyring) if is_managed(nas) else None
 
     def _conclude(self, rotation_id: int, how: Callable[[Session, PasswordRotation], None]) -> None:
         with self.database.transaction() as session:

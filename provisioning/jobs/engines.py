@@ -27,6 +27,10 @@ class BoxKind(StrEnum):
     NAPALM = "napalm"
 
 
+def is_managed(nas: Nas) -> bool:
+    return nas.routeros is not None or nas.management is not None
+
+
 def kind_of(nas: Nas) -> BoxKind:
     """Raises Conflict for a box that we have no access to."""
     if nas.routeros is not None:

@@ -356,16 +356,18 @@ def test_a_credential_that_is_not_there_or_of_another_user_is_refused(house: Man
 
 
 @huawei
-def test_a_password_that_somebody_writes_meanwhile_ends_the_rotation(house: ManagedDevice) -> None:
+@pytest.mark.parametrize("body", [{"management_secret": {"password": PASSWORD}}, {"management": None}])
+def test_what_somebody_writes_meanwhile_ends_the_rotation(house: ManagedDevice, body: dict[str, Any]) -> None:
+    """Another password, or that the box is not ours to manage any more."""
     house.one.box.faults.order(Fault(FaultKind.CUT_BEFORE, number=1))
     (made,) = rotate(house)
     house.work()
-    changed(house, {"management_secret": {"password": PASSWORD}})
+    changed(house, body)
     later(house)
     assert (rotation(house, made)["state"], rotation(house, made)["detail"]) == (
-        "done", "another password was set meanwhile",
+        "done", "another password was set meanwhile, or it is managed no more",
     )  # fmt: skip
-    assert lets_in(access_of(house))
+    assert house.one.box.knows(USER, PASSWORD)
 
 
 # The lines
