@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ from provedor.embedded import EmbeddedPostgres
 pytestmark = pytest.mark.e2e
 
 SERVICES = int(os.environ.get("PROVEDOR_E2E_SERVICES", "10000"))
+REPORT_EVERY_S = 30.0
 #: So many dial anew in shadow mode and when we serve; all others stay in the session that they had from the beginning.
 REDIALS = SERVICES // 20
 SECRET = "testing123"
@@ -75,6 +76,21 @@ class Move:
         before = {login: self.lines[login].logins for login in logins}
         self.hang_up(*logins)
         wait_for(lambda: all(self.lines[one].logins > before[one] for one in logins))
+
+    def report_until(self, known: Callable[[], bool]) -> None:
+        """Everybody reports. What a busy machine loses, after all retransmits, comes with the next report."""
+        reported_at = -REPORT_EVERY_S
+
+        def check() -> bool:
+            nonlocal reported_at
+            if known():
+                return True
+            if time.monotonic() > reported_at + REPORT_EVERY_S:
+                reported_at = time.monotonic()
+                self.runner.box.report(time.time())
+            return False
+
+        wait_for(check, 4 * REPORT_EVERY_S, every_s=0.1)
 
     def dropped(self) -> list[str]:
         return [login for login, at_first in self.undisturbed.items() if self.lines[login].acct_session_id != at_first]
@@ -224,7 +240,7 @@ def move(old: OldServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
         lines = {one.login: one for one in runner.box.subscribers}
         move = Move(node, old, runner, coa_port, database, {one.login: one.acct_session_id for one in lines.values()
                                                   if one.state is State.ONLINE}, lines)  # fmt: skip
-        wait_for(lambda: move.open_there() == online, every_s=0.1)
+        wait_for(lambda: move.open_there() == online, 180, every_s=0.1)
         move.took["all online at the FreeRADIUS"] = f"{time.monotonic() - began:.1f} s"
         yield move
         for what, took in move.took.items():
@@ -298,12 +314,11 @@ def test_3_everybody_reports_and_stays_one_session_here_and_there(move: Move) ->
     online = SERVICES + len(ODD)
     reported = "SELECT count(*) FROM session WHERE stopped_at IS NULL AND box = 'bras-1' AND interims > 0"
     with move.timed(f"{online} sessions report in shadow"):
-        move.runner.box.report(time.time())
-        wait_for(lambda: move.count(reported) == online, every_s=0.1)
+        move.report_until(lambda: move.count(reported) == online)
     assert move.live() == online
     with move.timed("and the FreeRADIUS has heard of it"):
         query = "SELECT count(*) FROM radacct WHERE acctstoptime IS NULL AND acctsessiontime > 0"
-        wait_for(lambda: move.old.one(query) == online, 120, every_s=0.1)
+        move.report_until(lambda: move.old.one(query) == online)
     assert move.open_there() == online
 
 
@@ -425,5 +440,4 @@ def test_8_and_back_again_with_all_that_changed_meanwhile(move: Move) -> None:
         wait_for(lambda: move.lines["user8"].rejects > refused + 1)
         online = SERVICES + len(ODD) + len(REFUSED) + len(NEWCOMER) - 1
         wait_for(lambda: move.runner.box.online == online)
-        move.runner.box.report(time.time())
-        wait_for(lambda: move.open_there() == online, every_s=0.1)
+        move.report_until(lambda: move.open_there() == online)
