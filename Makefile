@@ -27,7 +27,7 @@ imports: dev
 	$(BIN)/lint-imports
 
 unit: dev
-	$(BIN)/pytest -n 4 --dist loadgroup -m "not e2e" tests
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not e2e" tests
 
 e2e: dev ## end-to-end tests with real clients (installs Debian packages, needs root)
 	sh scripts/e2e-packages.sh
