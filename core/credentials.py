@@ -59,8 +59,7 @@ def set_password(
     session: Session, keyring: Keyring, row: DeviceCredential, password: str, actor: Actor
 ) -> DeviceCredential:  # fmt: skip
     """Somebody changed it at all of its boxes by hand. Raises Conflict while it is being rotated."""
-    if row.next_password_encrypted is not None:
-        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field="password")
+    _check_still(row, "password")
     row.password_encrypted = keyring.seal(password, DEVICE_CREDENTIAL)
     for nas in boxes_of(session, row):
         for column, value in box_passwords.alone(nas, keyring, password).items():
@@ -82,8 +81,12 @@ def delete_credential(session: Session, row: DeviceCredential, actor: Actor) -> 
     events.record(session, "device_credential.deleted", "device_credential", row.id)
 
 
-def password_of(keyring: Keyring, row: DeviceCredential) -> str:
-    """For a box that gets it. Raises SealBroken, or Conflict while it is being rotated."""
-    if row.next_password_encrypted is not None:
-        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field="credential")
+def password_of(keyring: Keyring, row: DeviceCredential, *, field: str) -> str:
+    """For a box that gets it, where it was named. Raises SealBroken, or Conflict while it is being rotated."""
+    _check_still(row, field)
     return keyring.open_text(row.password_encrypted, DEVICE_CREDENTIAL)
+
+
+def _check_still(row: DeviceCredential, field: str) -> None:
+    if row.next_password_encrypted is not None:
+        raise Conflict(f"the password of {row.name} is being rotated: wait for its boxes", field=field)

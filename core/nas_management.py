@@ -145,7 +145,8 @@ def _kept(session: Session, nas: Nas, keyring: Keyring, given: Mapping[str, Any]
     if given.get("user") not in {None, found.user}:
         raise InvalidInput(f"the credential's is {found.user}", field="management.user")
     if before.get("credential") != name:
-        secrets = {**secrets_of(nas, keyring), "password": credentials.password_of(keyring, found), NEXT: None}
+        password = credentials.password_of(keyring, found, field="management.credential")
+        secrets = {**secrets_of(nas, keyring), "password": password, NEXT: None}
         nas.management_secret_encrypted = seal_secrets(keyring, secrets)
     return {**_plain({**given, "user": found.user}, before), "credential": name}
 

@@ -191,7 +191,7 @@ def _kept_routeros(
     if given.get("user") not in {None, found.user}:
         raise InvalidInput(f"the credential's is {found.user}", field="routeros.user")
     if nas.routeros is None or nas.routeros.get("credential") != name:
-        password = credentials.password_of(keyring, found)
+        password = credentials.password_of(keyring, found, field="routeros.credential")
         nas.routeros_password_encrypted = keyring.seal(password, ROUTEROS_PASSWORD)
         nas.routeros_next_password_encrypted = None
     return {**check_routeros({**given, "user": found.user}), "credential": name}
